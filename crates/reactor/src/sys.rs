@@ -1,0 +1,133 @@
+//! Every system call of this crate, each behind [`fault::check`].
+//!
+//! The wrappers own no policy: they turn a return value into an `io::Result` and nothing else.
+
+#![allow(unsafe_code, reason = "system calls are made here and nowhere else in this crate")]
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::ptr;
+use std::time::Duration;
+
+use crate::fault::{self, Call};
+
+/// `epoll_create1(2)`, close-on-exec.
+pub(crate) fn epoll_create() -> io::Result<OwnedFd> {
+    fault::check(Call::EpollCreate)?;
+    // SAFETY: the call takes no pointer.
+    let fd = check(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
+    // SAFETY: the kernel has just made this descriptor for us; nobody else knows its number.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// `epoll_ctl(2)` with `EPOLL_CTL_ADD`.
+pub(crate) fn epoll_add(epoll: &OwnedFd, fd: RawFd, flags: u32, data: u64) -> io::Result<()> {
+    fault::check(Call::EpollAdd)?;
+    epoll_ctl(epoll, libc::EPOLL_CTL_ADD, fd, flags, data)
+}
+
+/// `epoll_ctl(2)` with `EPOLL_CTL_MOD`.
+pub(crate) fn epoll_modify(epoll: &OwnedFd, fd: RawFd, flags: u32, data: u64) -> io::Result<()> {
+    fault::check(Call::EpollModify)?;
+    epoll_ctl(epoll, libc::EPOLL_CTL_MOD, fd, flags, data)
+}
+
+/// `epoll_ctl(2)` with `EPOLL_CTL_DEL`.
+pub(crate) fn epoll_delete(epoll: &OwnedFd, fd: RawFd) -> io::Result<()> {
+    fault::check(Call::EpollDelete)?;
+    epoll_ctl(epoll, libc::EPOLL_CTL_DEL, fd, 0, 0)
+}
+
+fn epoll_ctl(epoll: &OwnedFd, act: i32, fd: RawFd, flags: u32, data: u64) -> io::Result<()> {
+    let mut event = libc::epoll_event { events: flags, u64: data };
+    // SAFETY: `event` is a live, writable `epoll_event` for the whole call. A number in `fd` that is not open is an
+    // error for the kernel (EBADF), not undefined behaviour.
+    check(unsafe { libc::epoll_ctl(epoll.as_raw_fd(), act, fd, &raw mut event) })?;
+    Ok(())
+}
+
+/// `epoll_pwait2(2)`: waits with a timeout in nanoseconds. Linux 5.11; fails with `ENOSYS` before.
+pub(crate) fn epoll_pwait2(
+    epoll: &OwnedFd,
+    events: &mut Vec<libc::epoll_event>,
+    timeout: Option<Duration>,
+) -> io::Result<()> {
+    fault::check(Call::EpollPwait2)?;
+    let timeout = timeout.map(|timeout| libc::timespec {
+        tv_sec: libc::time_t::try_from(timeout.as_secs()).unwrap_or(libc::time_t::MAX),
+        tv_nsec: timeout.subsec_nanos().into(),
+    });
+    let timeout = timeout.as_ref().map_or(ptr::null(), ptr::from_ref);
+    events.clear();
+    // SAFETY: the kernel writes at most `capacity` events from the start of the vector's allocation, which holds
+    // that many; `timeout` is null or points at a timespec that lives to the end of this function; a null signal mask
+    // leaves the mask alone.
+    let count = unsafe {
+        libc::syscall(
+            libc::SYS_epoll_pwait2,
+            epoll.as_raw_fd(),
+            events.as_mut_ptr(),
+            capacity(events),
+            timeout,
+            ptr::null::<libc::sigset_t>(),
+            0_usize,
+        )
+    };
+    let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
+    // SAFETY: the kernel has just initialised that many events.
+    unsafe { events.set_len(count) };
+    Ok(())
+}
+
+/// `epoll_wait(2)`: waits with a timeout in milliseconds; -1 waits for ever.
+pub(crate) fn epoll_wait(
+    epoll: &OwnedFd,
+    events: &mut Vec<libc::epoll_event>,
+    millis: i32,
+) -> io::Result<()> {
+    fault::check(Call::EpollWait)?;
+    events.clear();
+    // SAFETY: the kernel writes at most `capacity` events from the start of the vector's allocation, which holds
+    // that many.
+    let count = unsafe {
+        libc::epoll_wait(epoll.as_raw_fd(), events.as_mut_ptr(), capacity(events), millis)
+    };
+    let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
+    // SAFETY: the kernel has just initialised that many events.
+    unsafe { events.set_len(count) };
+    Ok(())
+}
+
+fn capacity(events: &Vec<libc::epoll_event>) -> i32 {
+    i32::try_from(events.capacity()).unwrap_or(i32::MAX)
+}
+
+/// `eventfd(2)`, close-on-exec and non-blocking, with a count of zero.
+pub(crate) fn eventfd() -> io::Result<OwnedFd> {
+    fault::check(Call::EventfdCreate)?;
+    // SAFETY: the call takes no pointer.
+    let fd = check(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })?;
+    // SAFETY: the kernel has just made this descriptor for us; nobody else knows its number.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// `write(2)` on an eventfd: adds `count`; `WouldBlock` when the sum would pass `u64::MAX - 1`.
+pub(crate) fn eventfd_write(fd: BorrowedFd<'_>, count: u64) -> io::Result<()> {
+    fault::check(Call::EventfdWrite)?;
+    // SAFETY: the kernel reads eight bytes from a live `u64`.
+    let written = unsafe { libc::write(fd.as_raw_fd(), (&raw const count).cast(), 8) };
+    if written == 8 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// `read(2)` on an eventfd: takes the count and leaves zero; `WouldBlock` when it is zero.
+pub(crate) fn eventfd_read(fd: BorrowedFd<'_>) -> io::Result<u64> {
+    fault::check(Call::EventfdRead)?;
+    let mut count = 0_u64;
+    // SAFETY: the kernel writes eight bytes into a live `u64`.
+    let read = unsafe { libc::read(fd.as_raw_fd(), (&raw mut count).cast(), 8) };
+    if read == 8 { Ok(count) } else { Err(io::Error::last_os_error()) }
+}
+
+fn check(result: i32) -> io::Result<i32> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}

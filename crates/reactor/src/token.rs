@@ -1,0 +1,62 @@
+//! The 64 bits that travel through epoll and come back with every event.
+
+use std::fmt;
+
+/// Names one registration in a [`Reactor`](crate::Reactor), and never any later one.
+///
+/// A slot of the reactor's slab plus the generation that was stamped on it when it was filled. When the slot is freed
+/// and filled again, an old token, or an event that still carries it, matches nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Token {
+    index: u32,
+    generation: u32,
+}
+
+impl Token {
+    /// The eventfd's token. A slab never grows to its index.
+    pub(crate) const NOTIFIER: Token = Token { index: u32::MAX, generation: u32::MAX };
+
+    pub(crate) fn new(index: u32, generation: u32) -> Token {
+        Token { index, generation }
+    }
+
+    pub(crate) fn from_bits(bits: u64) -> Token {
+        let [a, b, c, d, e, f, g, h] = bits.to_ne_bytes();
+        Token {
+            index: u32::from_ne_bytes([a, b, c, d]),
+            generation: u32::from_ne_bytes([e, f, g, h]),
+        }
+    }
+
+    pub(crate) fn to_bits(self) -> u64 {
+        let [a, b, c, d] = self.index.to_ne_bytes();
+        let [e, f, g, h] = self.generation.to_ne_bytes();
+        u64::from_ne_bytes([a, b, c, d, e, f, g, h])
+    }
+
+    pub(crate) fn index(self) -> usize {
+        self.index as usize
+    }
+
+    pub(crate) fn generation(self) -> u32 {
+        self.generation
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Token({}v{})", self.index, self.generation)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_survives_the_way_through_epoll() {
+        for token in [Token::new(0, 0), Token::new(7, 3), Token::new(u32::MAX - 1, u32::MAX)] {
+            assert_eq!(Token::from_bits(token.to_bits()), token);
+        }
+    }
+}
