@@ -76,6 +76,7 @@ mod event;
 #[doc(hidden)]
 pub mod fault;
 mod interest;
+mod nonblocking;
 mod notifier;
 mod reactor;
 mod stats;
@@ -84,6 +85,7 @@ mod token;
 
 pub use event::{Event, Events, EventsIter};
 pub use interest::{Interest, Mode};
+pub use nonblocking::{is_ready, set_nonblocking};
 pub use notifier::Notifier;
 pub use reactor::Reactor;
 pub use stats::ReactorStats;

@@ -12,6 +12,7 @@
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 use slab::Slab;
@@ -23,7 +24,7 @@ use crate::{Events, Interest, Mode, Notifier, ReactorStats, Token, sys};
 /// It is [`AsFd`]: the descriptor of the epoll itself turns readable when a wait would find something, so a reactor
 /// can sit inside another loop.
 pub struct Reactor<S> {
-    epoll: OwnedFd,
+    epoll: Arc<OwnedFd>,
     notifier: Notifier,
     sources: Slab<Source<S>>,
     /// For each descriptor number the slab index of the source that owns it in epoll, or [`NOBODY`].
@@ -59,7 +60,7 @@ impl<S> Reactor<S> {
         let data = Token::NOTIFIER.to_bits();
         sys::epoll_add(&epoll, notifier.as_fd().as_raw_fd(), flags, data)?;
         Ok(Reactor {
-            epoll,
+            epoll: Arc::new(epoll),
             notifier,
             sources: Slab::new(),
             owners: Vec::new(),
@@ -239,6 +240,11 @@ impl<S> Reactor<S> {
     /// A handle for other threads, which ends a sleep of this reactor.
     pub fn notifier(&self) -> Notifier {
         self.notifier.clone()
+    }
+
+    /// A hold on epoll's own descriptor, for an owner who lends it out as [`AsFd`] while the reactor is in a cell.
+    pub fn epoll(&self) -> Arc<OwnedFd> {
+        Arc::clone(&self.epoll)
     }
 
     /// How many descriptors are registered, the notifier's own not counted.

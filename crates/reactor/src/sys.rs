@@ -128,6 +128,25 @@ pub(crate) fn eventfd_read(fd: BorrowedFd<'_>) -> io::Result<u64> {
     if read == 8 { Ok(count) } else { Err(io::Error::last_os_error()) }
 }
 
+/// `fcntl(2)`: makes a descriptor non-blocking, unless it is already.
+pub(crate) fn set_nonblocking(fd: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: F_GETFL takes no argument.
+    let flags = check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) })?;
+    if flags & libc::O_NONBLOCK == 0 {
+        // SAFETY: F_SETFL takes an int.
+        check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, flags | libc::O_NONBLOCK) })?;
+    }
+    Ok(())
+}
+
+/// `poll(2)` on one descriptor, without waiting: which of the asked conditions, errors and hang-ups hold now.
+pub(crate) fn poll_now(fd: BorrowedFd<'_>, conditions: i16) -> io::Result<i16> {
+    let mut entry = libc::pollfd { fd: fd.as_raw_fd(), events: conditions, revents: 0 };
+    // SAFETY: `entry` is one live `pollfd`, and the count says one.
+    check(unsafe { libc::poll(&raw mut entry, 1, 0) })?;
+    Ok(entry.revents)
+}
+
 fn check(result: i32) -> io::Result<i32> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }

@@ -1,0 +1,319 @@
+//! Any descriptor as a citizen of the loop.
+//!
+//! A descriptor is tried first. Only when a call says `WouldBlock` is it registered, once and for both directions,
+//! edge-triggered: one that never blocks costs no `epoll_ctl`, any other one ADD and one DEL in its life.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::future::poll_fn;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker, ready};
+
+use squall_reactor::{Interest, Mode, Token, is_ready, set_nonblocking};
+
+use crate::current;
+use crate::event_loop::Core;
+use crate::source::{Direction, Registered, Source};
+
+/// A descriptor whose calls can be awaited.
+///
+/// It belongs to no loop until a call on it would block; then to the loop of that thread, until either is dropped. When it
+/// is used again after its loop is gone, it registers with the loop that runs then.
+///
+/// The `poll_` methods remember one waiter for each direction, the last who polled: they are for an owner. The async
+/// methods take `&self` and may have any number of waiters at once.
+///
+/// ```
+/// use std::io::{Read, Write};
+/// use std::os::unix::net::UnixStream;
+/// use squall_executor::{AsyncFd, block_on};
+///
+/// let (a, mut b) = UnixStream::pair()?;
+/// let line = block_on(async {
+///     let a = AsyncFd::new(a)?;
+///     b.write_all(b"hello")?;
+///     let mut buffer = [0; 16];
+///     let n = a.read_with(|mut a| a.read(&mut buffer)).await?;
+///     std::io::Result::Ok(buffer[..n].to_vec())
+/// })?;
+/// assert_eq!(line, b"hello");
+/// # std::io::Result::Ok(())
+/// ```
+pub struct AsyncFd<T: AsFd> {
+    // Dropped before `io`: the descriptor leaves epoll before it is closed.
+    registration: Registration,
+    io: T,
+}
+
+impl<T: AsFd> AsyncFd<T> {
+    /// Takes a descriptor over and makes it non-blocking.
+    ///
+    /// # Errors
+    /// Those of `fcntl(2)`.
+    pub fn new(io: T) -> io::Result<AsyncFd<T>> {
+        set_nonblocking(io.as_fd())?;
+        Ok(AsyncFd::from_nonblocking(io))
+    }
+
+    /// Takes over a descriptor that is known to be non-blocking; with any other, a call would hold up the whole loop.
+    pub fn from_nonblocking(io: T) -> AsyncFd<T> {
+        AsyncFd { registration: Registration::default(), io }
+    }
+
+    /// The descriptor's owner.
+    pub fn get_ref(&self) -> &T {
+        &self.io
+    }
+
+    /// Takes the descriptor out of its loop and gives its owner back.
+    pub fn into_inner(self) -> T {
+        drop(self.registration);
+        self.io
+    }
+
+    /// Calls `f` as soon as the descriptor is readable, and again whenever it says `WouldBlock`.
+    ///
+    /// # Errors
+    /// Those of `f`, and of `epoll_ctl(2)`; `PermissionDenied` for a file that epoll cannot watch.
+    ///
+    /// # Cancel safety
+    /// As safe as `f`: nothing happens between a call of `f` that did something and the return.
+    pub async fn read_with<R>(&self, f: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
+        self.call_with(Direction::Read, f).await
+    }
+
+    /// Calls `f` as soon as the descriptor is writable, and again whenever it says `WouldBlock`.
+    ///
+    /// # Errors
+    /// As [`read_with`](Self::read_with).
+    ///
+    /// # Cancel safety
+    /// As [`read_with`](Self::read_with).
+    pub async fn write_with<R>(&self, f: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
+        self.call_with(Direction::Write, f).await
+    }
+
+    /// Waits until a read would not block: there are bytes, the end of the stream or an error.
+    ///
+    /// # Errors
+    /// Those of `epoll_ctl(2)` and `poll(2)`.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: readiness is not consumed.
+    ///
+    /// # Cost
+    /// One `poll(2)`, which tells what the loop cannot know: whether you drained the descriptor since it last looked.
+    /// [`read_with`](Self::read_with) does without.
+    pub async fn readable(&self) -> io::Result<()> {
+        self.ready_now(Direction::Read, Interest::READABLE).await
+    }
+
+    /// Waits until a write would not block: there is room, or an error.
+    ///
+    /// # Errors
+    /// As [`readable`](Self::readable).
+    ///
+    /// # Cancel safety
+    /// Cancel safe: readiness is not consumed.
+    ///
+    /// # Cost
+    /// As [`readable`](Self::readable).
+    pub async fn writable(&self) -> io::Result<()> {
+        self.ready_now(Direction::Write, Interest::WRITABLE).await
+    }
+
+    /// Calls `f` if the descriptor may be readable; keeps the waker if it is not.
+    ///
+    /// # Errors
+    /// As [`read_with`](Self::read_with).
+    pub fn poll_read_with<R>(
+        &self,
+        cx: &mut Context<'_>,
+        f: impl FnMut(&T) -> io::Result<R>,
+    ) -> Poll<io::Result<R>> {
+        self.poll_call(Direction::Read, f, &mut Waiter::Owner(cx.waker()))
+    }
+
+    /// Calls `f` if the descriptor may be writable; keeps the waker if it is not.
+    ///
+    /// # Errors
+    /// As [`read_with`](Self::read_with).
+    pub fn poll_write_with<R>(
+        &self,
+        cx: &mut Context<'_>,
+        f: impl FnMut(&T) -> io::Result<R>,
+    ) -> Poll<io::Result<R>> {
+        self.poll_call(Direction::Write, f, &mut Waiter::Owner(cx.waker()))
+    }
+
+    /// Notes that a read brought less than it had room for, which on a TCP socket means that it is drained: the next read
+    /// waits for news at once instead of asking in vain.
+    ///
+    /// Does nothing if the peer has closed or urgent data was seen, since bytes can be left then without more news, nor
+    /// before the descriptor is registered. For TCP only: on a Unix socket, a short read can also mean that the next
+    /// bytes carry a descriptor.
+    pub fn note_drained(&self) {
+        self.registration.note(Direction::Read);
+    }
+
+    /// Notes that a write moved less than it was given: the next one waits for room at once.
+    pub fn note_full(&self) {
+        self.registration.note(Direction::Write);
+    }
+
+    async fn call_with<R>(
+        &self,
+        direction: Direction,
+        mut f: impl FnMut(&T) -> io::Result<R>,
+    ) -> io::Result<R> {
+        let mut place = Place::new(&self.registration, direction);
+        poll_fn(|cx| self.poll_call(direction, &mut f, &mut Waiter::Listed(&mut place, cx.waker())))
+            .await
+    }
+
+    async fn ready_now(&self, direction: Direction, interest: Interest) -> io::Result<()> {
+        let ask = |io: &T| match is_ready(io.as_fd(), interest) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(io::ErrorKind::WouldBlock.into()),
+            Err(error) => Err(error),
+        };
+        self.call_with(direction, ask).await
+    }
+
+    fn poll_call<R>(
+        &self,
+        direction: Direction,
+        mut f: impl FnMut(&T) -> io::Result<R>,
+        waiter: &mut Waiter<'_, '_>,
+    ) -> Poll<io::Result<R>> {
+        loop {
+            ready!(self.registration.poll_ready(direction, waiter));
+            match f(&self.io) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.registration.blocked(direction, self.io.as_fd())?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                outcome => return Poll::Ready(outcome),
+            }
+        }
+    }
+}
+
+impl<T: AsFd> AsFd for AsyncFd<T> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.io.as_fd()
+    }
+}
+
+impl<T: AsFd + fmt::Debug> fmt::Debug for AsyncFd<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AsyncFd").field("io", &self.io).finish_non_exhaustive()
+    }
+}
+
+/// Where a descriptor is registered, if it ever had to wait.
+#[derive(Default)]
+struct Registration {
+    bound: RefCell<Option<Bound>>,
+}
+
+#[derive(Clone)]
+struct Bound {
+    core: Rc<Core>,
+    token: Token,
+    source: Rc<Source>,
+}
+
+/// Who is to be woken: the owner who polls, or one of several async calls.
+enum Waiter<'a, 'b> {
+    Owner(&'a Waker),
+    Listed(&'a mut Place<'b>, &'a Waker),
+}
+
+impl Registration {
+    /// The source, while its loop lives.
+    fn source(&self) -> Option<Rc<Source>> {
+        let bound = self.bound.borrow();
+        let bound = bound.as_ref()?;
+        (!bound.core.scheduler.is_closed()).then(|| Rc::clone(&bound.source))
+    }
+
+    /// Ready while nothing says otherwise; else leaves the waker.
+    fn poll_ready(&self, direction: Direction, waiter: &mut Waiter<'_, '_>) -> Poll<()> {
+        let Some(source) = self.source() else { return Poll::Ready(()) };
+        if source.is_ready(direction) {
+            return Poll::Ready(());
+        }
+        match waiter {
+            Waiter::Owner(waker) => source.waiters(direction).set_slot(waker),
+            Waiter::Listed(place, waker) => {
+                let number = *place.number.get_or_insert_with(|| source.new_waiter());
+                source.waiters(direction).set_listed(number, waker);
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Notes a `WouldBlock`: clears the readiness, or registers with the thread's loop.
+    fn blocked(&self, direction: Direction, fd: BorrowedFd<'_>) -> io::Result<()> {
+        if let Some(source) = self.source() {
+            source.clear(direction);
+            return Ok(());
+        }
+        let core = current::try_get().ok_or_else(|| {
+            io::Error::other(
+                "no event loop on this thread to wait for a descriptor: \
+                 use it in a task of a loop or inside block_on",
+            )
+        })?;
+        let source = Rc::new(Source::blocked(direction));
+        let watched = Registered::Source(Rc::clone(&source));
+        let interest = Interest::READABLE | Interest::WRITABLE | Interest::PRIORITY;
+        let token = match &mut *core.reactor.borrow_mut() {
+            Some(reactor) => reactor.register(fd, interest, Mode::Edge, watched)?,
+            None => return Err(io::Error::other("the event loop is closed")),
+        };
+        *self.bound.borrow_mut() = Some(Bound { core, token, source });
+        Ok(())
+    }
+
+    fn note(&self, direction: Direction) {
+        if let Some(source) = self.source() {
+            source.clear_unless_final(direction);
+        }
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        let Some(Bound { core, token, .. }) = self.bound.take() else { return };
+        let watched = match &mut *core.reactor.borrow_mut() {
+            Some(reactor) => reactor.deregister(token),
+            None => None,
+        };
+        drop(watched); // it may own foreign wakers: no borrow is held any more
+    }
+}
+
+/// The place of an async call in the list of waiters, which it leaves when it is dropped.
+struct Place<'a> {
+    registration: &'a Registration,
+    direction: Direction,
+    number: Option<u64>,
+}
+
+impl<'a> Place<'a> {
+    fn new(registration: &'a Registration, direction: Direction) -> Place<'a> {
+        Place { registration, direction, number: None }
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        if let (Some(number), Some(source)) = (self.number, self.registration.source()) {
+            source.waiters(self.direction).remove_listed(number);
+        }
+    }
+}

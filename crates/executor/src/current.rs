@@ -1,0 +1,38 @@
+//! The loop of this thread: the one that runs, or was entered.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use crate::event_loop::Core;
+use crate::shared::Home;
+
+thread_local! {
+    /// Owns the loop, so that the address that [`Home::enter`] leaves behind is that of a living one.
+    static CURRENT: RefCell<Option<Rc<Core>>> = const { RefCell::new(None) };
+}
+
+/// The loop of this thread.
+#[track_caller]
+pub(crate) fn get() -> Rc<Core> {
+    match try_get() {
+        Some(core) => core,
+        None => panic!(
+            "no event loop on this thread: call this from a task or callback of a loop, \
+             inside block_on, or after EventLoop::enter"
+        ),
+    }
+}
+
+/// The loop of this thread, if there is one and the thread is not ending.
+pub(crate) fn try_get() -> Option<Rc<Core>> {
+    CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
+}
+
+/// Makes `core` the loop of this thread and returns the one before.
+pub(crate) fn replace(core: Option<Rc<Core>>) -> Option<Rc<Core>> {
+    match &core {
+        Some(core) => core.scheduler.home().enter(),
+        None => Home::leave(),
+    }
+    CURRENT.with(|current| current.replace(core))
+}

@@ -1,0 +1,624 @@
+//! The event loop. Open this page first.
+//!
+//! Everything that wants to run is an entry of one ready queue: a task that was woken, a callback, a handler with news.
+//! A *batch* is what is queued when it begins; what its entries queue runs in the next one. A *turn* is the span between
+//! two asks of the kernel:
+//!
+//! ```text
+//!      ┌──▶ run batches   until 61 entries ran or nothing is ready      tasks are polled, callbacks called
+//!      │    run timers    those that are due now, in order              they call, or queue whom they wake
+//!      │    ask kernel    sleep only if nothing is ready                ready descriptors queue their waiters
+//!      └─── collect mail  at most 1024 messages                         other threads queue theirs
+//! ```
+//!
+//! Hence the promises. A callback that adds itself again, and a task that wakes itself, cost no system call and no clock
+//! read, and keep neither timers nor descriptors waiting: a descriptor that is ready is queued within 61 entries whatever
+//! runs, because a batch that is larger asks the kernel inside itself. A timer that is armed by a callback or a timer,
+//! even in the past, waits for the next turn.
+//!
+//! Tornado: this is `PollIOLoop.start` of version 4.5.
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::marker::PhantomData;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Waker};
+use std::time::{Duration, Instant};
+
+use squall_reactor::{Events, Reactor};
+
+use crate::builder::Builder;
+use crate::clock::Clock;
+use crate::current;
+use crate::error::RunError;
+use crate::handle::Handle;
+use crate::panics::shield;
+use crate::root::Root;
+use crate::scheduler::Scheduler;
+use crate::shared::Entry;
+use crate::source::Registered;
+use crate::stats::Stats;
+use crate::task::is_task_waker;
+use crate::timeout::timeout;
+use crate::timers::{TimerId, Timers};
+
+/// Entries after which the kernel is asked, whatever is still queued. A prime, as in tokio, so that it keeps no step with
+/// loops in users' programs.
+const ENTRIES_PER_TURN: usize = 61;
+/// Messages from other threads that are taken at once.
+const MAIL_PER_TURN: usize = 1024;
+/// Events that the kernel may report at once.
+const EVENTS_PER_WAIT: usize = 1024;
+
+/// One thread's event loop: callbacks, timers, descriptors and tasks, each in its turn.
+///
+/// It stays on the thread that made it; a [`Handle`] is its door for other threads. Dropping it drops every task and
+/// callback that is left, each once, on this thread. Tornado: `IOLoop`.
+///
+/// ```
+/// use std::time::Duration;
+/// use squall_executor::{EventLoop, add_callback, call_later, stop};
+///
+/// let event_loop = EventLoop::new()?;
+/// event_loop.add_callback(|| println!("first"));
+/// event_loop.call_later(Duration::from_millis(1), || {
+///     println!("a millisecond later");
+///     stop();
+/// });
+/// event_loop.run()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// ```compile_fail
+/// fn is_send<T: Send>() {}
+/// is_send::<squall_executor::EventLoop>();
+/// ```
+#[doc(alias = "IOLoop")]
+pub struct EventLoop {
+    pub(crate) core: Rc<Core>,
+    /// Epoll's descriptor, to be lent out; the reactor itself is in a cell.
+    epoll: Arc<OwnedFd>,
+}
+
+/// What the loop, its guards and its descriptors share on the loop's thread.
+pub(crate) struct Core {
+    /// The ready queue, the tasks and the inbox.
+    pub(crate) scheduler: Scheduler,
+    timers: RefCell<Timers<Alarm>>,
+    /// What epoll watches; `None` once the loop is closed.
+    pub(crate) reactor: RefCell<Option<Reactor<Registered>>>,
+    /// The kernel's answers; away while they are delivered.
+    events: Cell<Option<Events>>,
+    clock: Clock,
+    /// Timers count from here.
+    origin: Instant,
+    /// When the current turn last read the clock.
+    now: Cell<Instant>,
+    stopping: Cell<bool>,
+    /// How many root futures there were; the number of the current one.
+    roots: Cell<u64>,
+    panic_hook: Option<PanicHook>,
+    turns: Cell<u64>,
+    empty_wakeups: Cell<u64>,
+    stale_events: Cell<u64>,
+    timers_fired: Cell<u64>,
+}
+
+pub(crate) type PanicHook = Rc<dyn Fn(&(dyn Any + Send))>;
+
+/// What a timer does when it comes up.
+pub(crate) enum Alarm {
+    Wake(Waker),
+    Call(Box<dyn FnOnce()>),
+}
+
+/// What one call of `run`, `block_on` or `run_once` waits for.
+struct Run<'a> {
+    root: Option<Root<'a>>,
+    heeds_stop: bool,
+}
+
+impl Run<'_> {
+    fn is_over(&self, core: &Core) -> bool {
+        self.root.as_ref().is_some_and(Root::is_done) || (self.heeds_stop && core.stopping.get())
+    }
+}
+
+/// The turn.
+impl Core {
+    fn run_until_over(&self, run: &mut Run<'_>) -> io::Result<()> {
+        while !run.is_over(self) {
+            self.turn(run, |_| None)?;
+        }
+        Ok(())
+    }
+
+    /// One turn; returns how many entries, timers and events it had. `longest` is told how many of the first two ran and
+    /// answers how long it may sleep.
+    fn turn(
+        &self,
+        run: &mut Run<'_>,
+        longest: impl FnOnce(usize) -> Option<Duration>,
+    ) -> io::Result<usize> {
+        self.turns.set(self.turns.get() + 1);
+        let mut ran = self.run_batches(run)?;
+        if run.is_over(self) {
+            return Ok(ran);
+        }
+        ran += self.run_timers();
+        if run.is_over(self) {
+            return Ok(ran);
+        }
+        let timeout = match (self.until_next(), longest(ran)) {
+            (Some(next), Some(longest)) => Some(next.min(longest)),
+            (next, longest) => next.or(longest),
+        };
+        Ok(ran + self.ask_kernel(timeout)?)
+    }
+
+    /// Runs whole batches until enough entries ran, nothing is ready or the run is over. `stop` lets a batch finish.
+    fn run_batches(&self, run: &mut Run<'_>) -> io::Result<usize> {
+        let mut ran = 0;
+        while ran < ENTRIES_PER_TURN && !run.is_over(self) {
+            let batch = self.scheduler.ready_len();
+            if batch == 0 {
+                break;
+            }
+            for nth in 1..=batch {
+                self.scheduler.run_next(&mut |number| {
+                    if let Some(root) = &mut run.root {
+                        root.poll(number);
+                    }
+                });
+                if nth % ENTRIES_PER_TURN == 0 && nth < batch {
+                    self.ask_kernel(Some(Duration::ZERO))?; // only appends: the batch keeps its end
+                }
+            }
+            self.scheduler.end_batch();
+            ran += batch;
+        }
+        Ok(ran)
+    }
+
+    /// Runs the timers that are due and alive, in (deadline, sequence) order.
+    fn run_timers(&self) -> usize {
+        self.now.set(self.clock.now());
+        self.timers.borrow_mut().take_due(self.nanos(self.now.get()));
+        let mut fired = 0;
+        loop {
+            let alarm = self.timers.borrow_mut().next_due(); // ends the borrow before foreign code runs
+            match alarm {
+                Some(Alarm::Wake(waker)) => self.wake(waker),
+                Some(Alarm::Call(callback)) => shield("a timer's callback", callback),
+                None => break,
+            }
+            fired += 1;
+        }
+        if fired > 0 {
+            self.timers_fired.set(self.timers_fired.get() + fired as u64);
+            self.scheduler.end_batch();
+            self.now.set(self.clock.now()); // or the callbacks' time would lengthen the sleep
+        }
+        fired
+    }
+
+    /// How long the kernel may let us sleep: not at all if something is ready, for ever if nothing is awaited.
+    fn until_next(&self) -> Option<Duration> {
+        if self.scheduler.ready_len() > 0 || self.scheduler.inbox().has_mail() {
+            return Some(Duration::ZERO);
+        }
+        let deadline = self.timers.borrow().next_deadline()?;
+        let left = deadline.saturating_sub(self.nanos(self.now.get()));
+        if self.clock.is_manual() && left > 0 {
+            return None; // sleeping would not move that clock
+        }
+        Some(Duration::from_nanos(left))
+    }
+
+    /// Waits for events at most that long, queues those that they concern, and collects the mail.
+    fn ask_kernel(&self, timeout: Option<Duration>) -> io::Result<usize> {
+        let inbox = self.scheduler.inbox();
+        let sleeps = timeout != Some(Duration::ZERO) && inbox.fall_asleep();
+        let timeout = if sleeps { timeout } else { Some(Duration::ZERO) };
+        let mut events =
+            self.events.take().unwrap_or_else(|| Events::with_capacity(EVENTS_PER_WAIT));
+        let waited = match &mut *self.reactor.borrow_mut() {
+            Some(reactor) => reactor.wait(&mut events, timeout),
+            None => unreachable!("a closed loop does not run"),
+        };
+        if sleeps {
+            inbox.wake_up();
+            self.now.set(self.clock.now());
+        }
+        let count = waited?;
+        self.deliver(&events);
+        self.events.set(Some(events));
+        let mail = self.scheduler.collect_mail(MAIL_PER_TURN);
+        if sleeps && count + mail == 0 && self.until_next() != Some(Duration::ZERO) {
+            self.empty_wakeups.set(self.empty_wakeups.get() + 1);
+        }
+        Ok(count)
+    }
+
+    fn deliver(&self, events: &Events) {
+        for event in events {
+            // Looked up one by one: the owner of an event may be gone because of an earlier one.
+            let owner = match &*self.reactor.borrow() {
+                Some(reactor) => reactor.get(event.token()).cloned(),
+                None => None,
+            };
+            match owner {
+                Some(Registered::Source(source)) => source.deliver(event, |waker| self.wake(waker)),
+                Some(Registered::Handler(handler)) => {
+                    if handler.deliver(event) {
+                        self.scheduler.push(Entry::Handler(handler));
+                    }
+                }
+                None => self.stale_events.set(self.stale_events.get() + 1),
+            }
+        }
+    }
+}
+
+/// What the doors of the loop come down to.
+impl Core {
+    /// Wakes now if that only queues a task; a waker that may run foreign code becomes an entry.
+    pub(crate) fn wake(&self, waker: Waker) {
+        if is_task_waker(&waker) {
+            waker.wake();
+        } else {
+            self.scheduler.push(Entry::Wake(waker));
+        }
+    }
+
+    /// Arms a timer; `None` is a time that never comes.
+    pub(crate) fn arm(&self, deadline: Option<Instant>, alarm: Alarm) -> TimerId {
+        let deadline = deadline.map_or(u64::MAX, |deadline| self.nanos(deadline));
+        self.timers.borrow_mut().insert(deadline, alarm)
+    }
+
+    /// Takes a timer's alarm back, to be dropped by the caller when no borrow is left.
+    pub(crate) fn disarm(&self, timer: TimerId) -> Option<Alarm> {
+        self.timers.borrow_mut().remove(timer)
+    }
+
+    /// Lets a timer wake `waker` instead of whom it woke so far; `false` if it is not armed any more.
+    pub(crate) fn alarm_wakes(&self, timer: TimerId, waker: &Waker) -> bool {
+        match self.timers.borrow_mut().get_mut(timer) {
+            None => return false,
+            Some(Alarm::Wake(armed)) if armed.will_wake(waker) => return true,
+            Some(_) => {}
+        }
+        let waker = waker.clone(); // foreign code, like the drop of the former one: no borrow is held
+        let former = match self.timers.borrow_mut().get_mut(timer) {
+            Some(alarm) => std::mem::replace(alarm, Alarm::Wake(waker)),
+            None => return false,
+        };
+        drop(former);
+        true
+    }
+
+    /// Moves a timer that has not come up yet; `false` if it has.
+    pub(crate) fn postpone(&self, timer: TimerId, deadline: Option<Instant>) -> bool {
+        let deadline = deadline.map_or(u64::MAX, |deadline| self.nanos(deadline));
+        self.timers.borrow_mut().postpone(timer, deadline)
+    }
+
+    pub(crate) fn clock_now(&self) -> Instant {
+        self.clock.now()
+    }
+
+    pub(crate) fn turn_time(&self) -> Instant {
+        self.now.get()
+    }
+
+    pub(crate) fn stop(&self) {
+        self.stopping.set(true);
+    }
+
+    pub(crate) fn turns(&self) -> u64 {
+        self.turns.get()
+    }
+
+    pub(crate) fn panic_hook(&self) -> Option<PanicHook> {
+        self.panic_hook.clone()
+    }
+
+    /// Nanoseconds from the origin, which 584 years saturate.
+    fn nanos(&self, time: Instant) -> u64 {
+        let since = time.saturating_duration_since(self.origin);
+        let nanos = since.as_secs().checked_mul(1_000_000_000);
+        nanos.and_then(|nanos| nanos.checked_add(since.subsec_nanos().into())).unwrap_or(u64::MAX)
+    }
+
+    /// Drops what is left: tasks, then timers, then the mail, then what epoll watched.
+    fn close(&self) {
+        self.scheduler.close_tasks();
+        let alarms = self.timers.borrow_mut().drain();
+        for alarm in alarms {
+            shield("the destructor of a timer's callback", || drop(alarm));
+        }
+        shield("the destructor of a message", || self.scheduler.inbox().close());
+        let reactor = self.reactor.borrow_mut().take();
+        shield("the destructor of a handler", || drop(reactor));
+    }
+}
+
+impl EventLoop {
+    /// Makes a loop with the default options; it does not become the thread's loop until it runs or is
+    /// [entered](Self::enter).
+    ///
+    /// # Errors
+    /// Those of `epoll_create1(2)` and `eventfd(2)`: no descriptor is left.
+    pub fn new() -> io::Result<EventLoop> {
+        EventLoop::builder().build()
+    }
+
+    /// Options for a new loop.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    pub(crate) fn from_parts(clock: Clock, panic_hook: Option<PanicHook>) -> io::Result<EventLoop> {
+        /// Loops made by this process. Timer ids begin 2⁴⁰ apart, so they are not mistaken across loops.
+        static LOOPS: AtomicU64 = AtomicU64::new(0);
+        let reactor = Reactor::new()?;
+        let epoll = reactor.epoll();
+        let origin = clock.now();
+        let core = Core {
+            scheduler: Scheduler::new(inbox_of(&reactor)),
+            timers: RefCell::new(Timers::new(LOOPS.fetch_add(1, Ordering::Relaxed) << 40)),
+            reactor: RefCell::new(Some(reactor)),
+            events: Cell::new(None),
+            clock,
+            origin,
+            now: Cell::new(origin),
+            stopping: Cell::new(false),
+            roots: Cell::new(0),
+            panic_hook,
+            turns: Cell::new(0),
+            empty_wakeups: Cell::new(0),
+            stale_events: Cell::new(0),
+            timers_fired: Cell::new(0),
+        };
+        Ok(EventLoop { core: Rc::new(core), epoll })
+    }
+
+    /// Runs the loop until `future` is done and returns its output. It need be neither `Send` nor `'static`.
+    ///
+    /// The future is an entry of the ready queue like any other: what was queued before runs before it. Tasks that it
+    /// leaves behind stay in the loop for the next run. [`stop`](Self::stop) does not end it.
+    ///
+    /// # Panics
+    /// If a loop runs on this thread already (use [`run_sync`](Self::run_sync) to be told instead), if the kernel
+    /// refuses to wait, and with the future's own panic.
+    #[track_caller]
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        match self.run_root(future, false) {
+            Ok(Some(output)) => output,
+            Ok(None) => unreachable!("without stop, only the future ends the run"),
+            Err(RunError::AlreadyRunning) => panic!(
+                "block_on was called inside a running event loop, which it would block: \
+                 await the future, or spawn it"
+            ),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Runs the loop until `future` is done, it is stopped or `limit` has passed. Tornado: `IOLoop.run_sync`.
+    ///
+    /// # Errors
+    /// - [`RunError::Stopped`]: [`stop`](Self::stop) was called first; the future is dropped.
+    /// - [`RunError::TimedOut`]: the future is dropped.
+    /// - [`RunError::AlreadyRunning`], [`RunError::Io`].
+    pub fn run_sync<F: Future>(
+        &self,
+        future: F,
+        limit: Option<Duration>,
+    ) -> Result<F::Output, RunError> {
+        let output = match limit {
+            None => self.run_root(future, true)?,
+            Some(limit) => match self.run_root(async { timeout(limit, future).await }, true)? {
+                Some(outcome) => Some(outcome.map_err(|_| RunError::TimedOut)?),
+                None => None,
+            },
+        };
+        output.ok_or(RunError::Stopped)
+    }
+
+    /// Runs the loop until [`stop`](Self::stop) is called. Tornado: `IOLoop.start`.
+    ///
+    /// A stop that came before lets it return at once, with nothing run; the next call runs normally.
+    ///
+    /// # Errors
+    /// [`RunError::AlreadyRunning`], [`RunError::Io`].
+    #[doc(alias = "start")]
+    pub fn run(&self) -> Result<(), RunError> {
+        let _running = Running::begin(&self.core)?;
+        self.core.run_until_over(&mut Run { root: None, heeds_stop: true })?;
+        self.core.stopping.set(false);
+        Ok(())
+    }
+
+    /// Runs one turn and returns how many entries, timers and events it had; sleeps, at most `timeout`, only if there
+    /// was nothing to run.
+    ///
+    /// With [`AsFd`] and [`next_deadline`](Self::next_deadline) this embeds the loop in any other.
+    ///
+    /// # Errors
+    /// [`RunError::AlreadyRunning`], [`RunError::Io`].
+    pub fn run_once(&self, timeout: Option<Duration>) -> Result<usize, RunError> {
+        let _running = Running::begin(&self.core)?;
+        let mut run = Run { root: None, heeds_stop: false };
+        let longest = |ran| if ran > 0 { Some(Duration::ZERO) } else { timeout };
+        Ok(self.core.turn(&mut run, longest)?)
+    }
+
+    /// Makes this the thread's loop while the guard lives, so that the free functions find it.
+    pub fn enter(&self) -> Entered<'_> {
+        Entered::new(&self.core)
+    }
+
+    /// When [`run_once`](Self::run_once) has to be called at the latest; a time in the past if something is ready, `None`
+    /// if only a descriptor or another thread can cause more.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let core = &*self.core;
+        if core.scheduler.ready_len() > 0 || core.scheduler.inbox().has_mail() {
+            return Some(core.origin);
+        }
+        let deadline = core.timers.borrow().next_deadline()?;
+        core.origin.checked_add(Duration::from_nanos(deadline))
+    }
+
+    /// The door for other threads.
+    pub fn handle(&self) -> Handle {
+        Handle::new(self.core.scheduler.shared())
+    }
+
+    /// What was counted.
+    pub fn stats(&self) -> Stats {
+        self.core.stats()
+    }
+
+    fn run_root<F: Future>(
+        &self,
+        future: F,
+        heeds_stop: bool,
+    ) -> Result<Option<F::Output>, RunError> {
+        let core = &*self.core;
+        let running = Running::begin(&self.core)?;
+        let mut output = None;
+        {
+            let mut future = pin!(future);
+            let mut poll =
+                |cx: &mut Context<'_>| future.as_mut().poll(cx).map(|value| output = Some(value));
+            let number = core.roots.get() + 1;
+            core.roots.set(number);
+            let shared = core.scheduler.shared().clone();
+            let root = Some(Root::new(number, shared, &mut poll));
+            core.run_until_over(&mut Run { root, heeds_stop })?;
+            if heeds_stop {
+                core.stopping.set(false);
+            }
+            // The future is dropped here, while the loop is still the thread's.
+        }
+        drop(running);
+        Ok(output)
+    }
+}
+
+#[cfg(not(loom))]
+fn inbox_of(reactor: &Reactor<Registered>) -> crate::inbox::Inbox {
+    crate::inbox::Inbox::new(reactor.notifier())
+}
+
+/// The models have no reactor; their inbox rings a bell of loom's.
+#[cfg(loom)]
+fn inbox_of(_: &Reactor<Registered>) -> crate::inbox::Inbox {
+    crate::inbox::Inbox::new(crate::sync::Notifier::new())
+}
+
+impl Core {
+    pub(crate) fn stats(&self) -> Stats {
+        let reactor = self.reactor.borrow();
+        let kernel = reactor.as_ref().map(Reactor::stats).unwrap_or_default();
+        let messages = self.scheduler.messages.get();
+        let wakeups_written = self.scheduler.inbox().written();
+        Stats {
+            turns: self.turns.get(),
+            waits: kernel.waits,
+            empty_wakeups: self.empty_wakeups.get(),
+            stale_events: self.stale_events.get(),
+            callbacks: self.scheduler.callbacks.get(),
+            polls: self.scheduler.polls.get(),
+            timers_fired: self.timers_fired.get(),
+            messages,
+            wakeups_written,
+            wakeups_saved: messages.saturating_sub(wakeups_written),
+            registrations: kernel.registrations,
+            deregistrations: kernel.deregistrations,
+            live_tasks: self.scheduler.live_tasks(),
+            live_timers: self.timers.borrow().len(),
+            live_sources: reactor.as_ref().map_or(0, Reactor::len),
+        }
+    }
+}
+
+impl Drop for EventLoop {
+    fn drop(&mut self) {
+        let _entered = self.enter(); // wakes from destructors are wakes at home
+        self.core.close();
+    }
+}
+
+impl AsFd for EventLoop {
+    /// Epoll's descriptor: readable when [`run_once`](EventLoop::run_once) would find an event or a message.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.epoll.as_fd()
+    }
+}
+
+impl fmt::Debug for EventLoop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventLoop").field("stats", &self.stats()).finish_non_exhaustive()
+    }
+}
+
+/// Keeps a loop the thread's; made by [`EventLoop::enter`].
+pub struct Entered<'a> {
+    previous: Option<Rc<Core>>,
+    event_loop: PhantomData<&'a EventLoop>,
+}
+
+impl Entered<'_> {
+    fn new(core: &Rc<Core>) -> Self {
+        let previous = current::replace(Some(Rc::clone(core)));
+        Entered { previous, event_loop: PhantomData }
+    }
+}
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        drop(current::replace(self.previous.take()));
+    }
+}
+
+impl fmt::Debug for Entered<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Entered")
+    }
+}
+
+/// Marks the thread as running a loop, for as long as one of the `run` methods is on the stack.
+struct Running<'a> {
+    core: &'a Core,
+    _entered: Entered<'a>,
+}
+
+thread_local! {
+    static RUNS: Cell<bool> = const { Cell::new(false) };
+}
+
+impl<'a> Running<'a> {
+    fn begin(core: &'a Rc<Core>) -> Result<Running<'a>, RunError> {
+        if RUNS.replace(true) {
+            return Err(RunError::AlreadyRunning);
+        }
+        core.scheduler.inbox().wake_up();
+        Ok(Running { core, _entered: Entered::new(core) })
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.core.scheduler.inbox().rest();
+        RUNS.set(false);
+    }
+}

@@ -1,0 +1,308 @@
+//! The doors of the loop: methods of [`EventLoop`], and as free functions on the loop of this thread.
+
+use std::future::Future;
+use std::io;
+use std::os::fd::AsFd;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use squall_reactor::{Event, Interest, Mode};
+
+use crate::current;
+use crate::event_loop::{Alarm, Core, EventLoop};
+use crate::handler::{Handler, HandlerId};
+use crate::join_handle::JoinHandle;
+use crate::scheduler::BatchEnd;
+use crate::shared::Entry;
+use crate::source::Registered;
+use crate::stats::Stats;
+use crate::timers::TimerId;
+
+/// Makes a loop for this call and runs `future` on it. It need be neither `Send` nor `'static`.
+///
+/// Tasks that the future leaves behind are dropped with the loop. Tornado: `IOLoop().run_sync`.
+///
+/// ```
+/// let answer = squall_executor::block_on(async { 42 });
+/// assert_eq!(answer, 42);
+/// ```
+///
+/// # Panics
+/// If a loop runs on this thread already, if no descriptor is left to make one, and with the future's own panic.
+#[track_caller]
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    match EventLoop::new() {
+        Ok(event_loop) => event_loop.block_on(future),
+        Err(error) => panic!("cannot make an event loop: {error}"),
+    }
+}
+
+/// Calls `f` in the next batch, behind what is queued already. Tornado: `IOLoop.add_callback`.
+///
+/// # Panics
+/// If there is no loop on this thread: other threads use [`Handle::add_callback`](crate::Handle::add_callback).
+///
+/// # Cost
+/// One allocation, unless the closure has no state.
+#[track_caller]
+pub fn add_callback(f: impl FnOnce() + 'static) {
+    current::get().add_callback(f);
+}
+
+/// Calls `f` after `delay`, counted from now. Tornado: `IOLoop.call_later`.
+///
+/// Never early, in order among equal deadlines, and never in the turn of this call. [`Duration::MAX`] never comes.
+///
+/// # Panics
+/// If there is no loop on this thread.
+#[track_caller]
+pub fn call_later(delay: Duration, f: impl FnOnce() + 'static) -> TimerId {
+    current::get().call_later(delay, f)
+}
+
+/// Calls `f` at `when`, or in the next turn if that has passed. Tornado: `IOLoop.call_at`.
+///
+/// # Panics
+/// If there is no loop on this thread.
+#[track_caller]
+pub fn call_at(when: Instant, f: impl FnOnce() + 'static) -> TimerId {
+    current::get().call_at(when, f)
+}
+
+/// Removes a timer and drops its callback; `false` if it already ran or was removed. Tornado: `IOLoop.remove_timeout`.
+///
+/// A timer that is due in this very turn, but was not run yet, does not run any more.
+///
+/// # Panics
+/// If there is no loop on this thread.
+#[track_caller]
+pub fn remove_timeout(timer: TimerId) -> bool {
+    current::get().disarm(timer).is_some()
+}
+
+/// Calls `f` in every turn in which `io` is ready, until [`remove_handler`]. Tornado: `IOLoop.add_handler`.
+///
+/// Level-triggered, as in Tornado: what `f` leaves unread is reported again. The loop owns `io`, so its descriptor cannot
+/// be closed while it is watched. Errors and hang-ups are reported whatever `interest` says. After a panic `f` stays
+/// registered.
+///
+/// # Errors
+/// - `AlreadyExists`: this file is watched already.
+/// - `PermissionDenied`: epoll cannot watch it, as a regular file.
+/// - others of `epoll_ctl(2)`.
+///
+/// # Panics
+/// If there is no loop on this thread.
+#[track_caller]
+pub fn add_handler<T: AsFd + 'static>(
+    io: T,
+    interest: Interest,
+    f: impl FnMut(&T, Event) + 'static,
+) -> io::Result<HandlerId> {
+    current::get().add_handler(io, interest, f)
+}
+
+/// Replaces what a handler is told of. Tornado: `IOLoop.update_handler`.
+///
+/// # Errors
+/// `NotFound`: the handler was removed.
+///
+/// # Panics
+/// If there is no loop on this thread.
+#[track_caller]
+pub fn update_handler(handler: HandlerId, interest: Interest) -> io::Result<()> {
+    current::get().update_handler(handler, interest)
+}
+
+/// Removes a handler and drops it with its `io`; `false` if it was removed before. Tornado: `IOLoop.remove_handler`.
+///
+/// Events that were already collected for it in this turn are dropped.
+///
+/// # Panics
+/// If there is no loop on this thread.
+#[track_caller]
+pub fn remove_handler(handler: HandlerId) -> bool {
+    current::get().remove_handler(handler)
+}
+
+/// Runs `future` and then calls `f` with its output. Tornado: `IOLoop.add_future`.
+///
+/// # Panics
+/// If there is no loop on this thread.
+#[track_caller]
+pub fn add_future<F: Future + 'static>(future: F, f: impl FnOnce(F::Output) + 'static) {
+    drop(spawn(async move { f(future.await) }));
+}
+
+/// Runs `future` as a task of its own, beginning in the next batch. It need not be `Send`. Tornado: `spawn_callback`.
+///
+/// # Panics
+/// If there is no loop on this thread: other threads use [`Handle::spawn`](crate::Handle::spawn).
+///
+/// # Cost
+/// One allocation for the task, its output and its handle together.
+#[track_caller]
+pub fn spawn<F: Future + 'static>(future: F) -> JoinHandle<F::Output> {
+    current::get().scheduler.spawn(future)
+}
+
+/// Lets [`run`](EventLoop::run) return after the current batch. Tornado: `IOLoop.stop`.
+///
+/// # Panics
+/// If there is no loop on this thread: other threads use [`Handle::stop`](crate::Handle::stop).
+#[track_caller]
+pub fn stop() {
+    current::get().stop();
+}
+
+/// What the loop of this thread has counted.
+///
+/// # Panics
+/// If there is none.
+#[track_caller]
+pub fn stats() -> Stats {
+    current::get().stats()
+}
+
+/// When the current turn last read the clock: what is now, to the length of a turn, for nothing.
+///
+/// # Panics
+/// If there is no loop on this thread.
+#[track_caller]
+pub fn turn_time() -> Instant {
+    current::get().turn_time()
+}
+
+/// How many turns the loop of this thread has begun; a stream uses it to take no more than its share of each.
+#[doc(hidden)]
+#[track_caller]
+pub fn turns() -> u64 {
+    current::get().turns()
+}
+
+/// Calls `act` when the entries that are queued now have run.
+#[doc(hidden)]
+#[track_caller]
+pub fn at_batch_end(act: Rc<dyn BatchEnd>) {
+    current::get().scheduler.at_batch_end(act);
+}
+
+/// The free functions of this crate as methods, for a loop that is at hand, entered or not.
+impl EventLoop {
+    /// As [`add_callback`].
+    pub fn add_callback(&self, f: impl FnOnce() + 'static) {
+        self.core.add_callback(f);
+    }
+
+    /// As [`call_later`].
+    pub fn call_later(&self, delay: Duration, f: impl FnOnce() + 'static) -> TimerId {
+        self.core.call_later(delay, f)
+    }
+
+    /// As [`call_at`].
+    pub fn call_at(&self, when: Instant, f: impl FnOnce() + 'static) -> TimerId {
+        self.core.call_at(when, f)
+    }
+
+    /// As [`remove_timeout`].
+    pub fn remove_timeout(&self, timer: TimerId) -> bool {
+        self.core.disarm(timer).is_some()
+    }
+
+    /// As [`add_handler`].
+    ///
+    /// # Errors
+    /// As [`add_handler`].
+    pub fn add_handler<T: AsFd + 'static>(
+        &self,
+        io: T,
+        interest: Interest,
+        f: impl FnMut(&T, Event) + 'static,
+    ) -> io::Result<HandlerId> {
+        self.core.add_handler(io, interest, f)
+    }
+
+    /// As [`update_handler`].
+    ///
+    /// # Errors
+    /// As [`update_handler`].
+    pub fn update_handler(&self, handler: HandlerId, interest: Interest) -> io::Result<()> {
+        self.core.update_handler(handler, interest)
+    }
+
+    /// As [`remove_handler`].
+    pub fn remove_handler(&self, handler: HandlerId) -> bool {
+        self.core.remove_handler(handler)
+    }
+
+    /// As [`add_future`].
+    pub fn add_future<F: Future + 'static>(&self, future: F, f: impl FnOnce(F::Output) + 'static) {
+        drop(self.spawn(async move { f(future.await) }));
+    }
+
+    /// As [`spawn`].
+    pub fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
+        self.core.scheduler.spawn(future)
+    }
+
+    /// As [`stop`].
+    pub fn stop(&self) {
+        self.core.stop();
+    }
+
+    /// The time on this loop's clock.
+    pub fn time(&self) -> Instant {
+        self.core.clock_now()
+    }
+}
+
+impl Core {
+    fn add_callback(&self, f: impl FnOnce() + 'static) {
+        self.scheduler.push(Entry::Callback(Box::new(f)));
+    }
+
+    fn call_later(&self, delay: Duration, f: impl FnOnce() + 'static) -> TimerId {
+        self.arm(self.clock_now().checked_add(delay), Alarm::Call(Box::new(f)))
+    }
+
+    fn call_at(&self, when: Instant, f: impl FnOnce() + 'static) -> TimerId {
+        self.arm(Some(when), Alarm::Call(Box::new(f)))
+    }
+
+    fn add_handler<T: AsFd + 'static>(
+        &self,
+        io: T,
+        interest: Interest,
+        mut f: impl FnMut(&T, Event) + 'static,
+    ) -> io::Result<HandlerId> {
+        let handler = Rc::new(Handler::new());
+        let watched = Registered::Handler(Rc::clone(&handler));
+        let token = match &mut *self.reactor.borrow_mut() {
+            Some(reactor) => reactor.register(io.as_fd(), interest, Mode::Level, watched)?,
+            None => return Err(io::Error::other("the event loop is closed")),
+        };
+        handler.set_call(Box::new(move |event| f(&io, event)));
+        Ok(HandlerId(token))
+    }
+
+    fn update_handler(&self, handler: HandlerId, interest: Interest) -> io::Result<()> {
+        match &mut *self.reactor.borrow_mut() {
+            Some(reactor) => reactor.modify(handler.0, interest, Mode::Level),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    fn remove_handler(&self, handler: HandlerId) -> bool {
+        let watched = match &mut *self.reactor.borrow_mut() {
+            Some(reactor) => reactor.deregister(handler.0),
+            None => None,
+        };
+        match watched {
+            Some(Registered::Handler(handler)) => {
+                drop(handler.remove()); // foreign destructors run with no borrow held
+                true
+            }
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,305 @@
+//! Tornado's Future: a value that is set once and that any number of tasks and callbacks wait for.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::error::Error;
+use std::fmt;
+use std::future::Future as StdFuture;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use crate::current;
+use crate::event_loop::Core;
+use crate::shared::Entry;
+
+/// A value that is set once, shared by all clones, on one thread.
+///
+/// [`set_result`](Self::set_result) never runs a waiter inside the call: it schedules wakers and done-callbacks as
+/// entries of the ready queue, in the one order in which they came. Needs no loop to exist. Tornado: `concurrent.Future`.
+///
+/// ```
+/// use squall_executor::{block_on, future::Future, spawn};
+///
+/// block_on(async {
+///     let answer = Future::new();
+///     let waiter = spawn({
+///         let answer = answer.clone();
+///         async move { answer.await.unwrap() }
+///     });
+///     answer.set_result(42).unwrap();
+///     assert_eq!(waiter.await.unwrap(), 42);
+/// });
+/// ```
+pub struct Future<T> {
+    state: Rc<State<T>>,
+    /// The number under which this clone waits, if it was polled.
+    waits: Cell<Option<u64>>,
+}
+
+struct State<T> {
+    value: RefCell<Value<T>>,
+    waiters: RefCell<Vec<Waiter<T>>>,
+    next_number: Cell<u64>,
+    /// The loop of the first waiter, on which all are scheduled.
+    core: OnceCell<Rc<Core>>,
+}
+
+enum Value<T> {
+    Pending,
+    Set(T),
+    Taken,
+    Cancelled,
+}
+
+enum Waiter<T> {
+    Task(u64, Waker),
+    /// Makes the entry when the time has come; an entry made before would own the future that owns it.
+    Callback(Box<dyn FnOnce(Future<T>) -> Entry>),
+}
+
+impl<T> Future<T> {
+    /// A future without a value.
+    pub fn new() -> Future<T> {
+        Future {
+            state: Rc::new(State {
+                value: RefCell::new(Value::Pending),
+                waiters: RefCell::new(Vec::new()),
+                next_number: Cell::new(0),
+                core: OnceCell::new(),
+            }),
+            waits: Cell::new(None),
+        }
+    }
+
+    /// Sets the value and schedules whoever waits for it.
+    ///
+    /// # Errors
+    /// The value itself, if there was one already or the future was cancelled.
+    pub fn set_result(&self, value: T) -> Result<(), T> {
+        if self.done() {
+            return Err(value);
+        }
+        self.settle(Value::Set(value));
+        Ok(())
+    }
+
+    /// Settles the future without a value and schedules whoever waits; `false` if it was done already.
+    pub fn cancel(&self) -> bool {
+        if self.done() {
+            return false;
+        }
+        self.settle(Value::Cancelled);
+        true
+    }
+
+    /// Tells whether the value was set, or the future cancelled.
+    pub fn done(&self) -> bool {
+        !matches!(*self.state.value.borrow(), Value::Pending)
+    }
+
+    /// Tells whether the future was cancelled.
+    pub fn cancelled(&self) -> bool {
+        matches!(*self.state.value.borrow(), Value::Cancelled)
+    }
+
+    /// Calls `f` on a later turn once the future is done, also if it is done already.
+    ///
+    /// # Panics
+    /// If there is no loop on this thread.
+    #[track_caller]
+    pub fn add_done_callback(&self, f: impl FnOnce(&Future<T>) + 'static)
+    where
+        T: 'static,
+    {
+        let core = self.state.core.get_or_init(current::get);
+        let entry = |future: Future<T>| Entry::Callback(Box::new(move || f(&future)));
+        if self.done() {
+            core.scheduler.push(entry(self.clone()));
+        } else {
+            self.state.waiters.borrow_mut().push(Waiter::Callback(Box::new(entry)));
+        }
+    }
+
+    /// Waits until the future is done, without taking or cloning the value.
+    pub fn ready(&self) -> Ready<T> {
+        Ready(self.clone())
+    }
+
+    /// Shows the value to `f`; `None` if there is none. While `f` runs, [`take`](Self::take) finds nothing.
+    pub fn with_result<R>(&self, f: impl FnOnce(&T) -> R) -> Option<R> {
+        match &*self.state.value.borrow() {
+            Value::Set(value) => Some(f(value)),
+            _ => None,
+        }
+    }
+
+    /// Takes the value out; the future stays done.
+    pub fn take(&self) -> Option<T> {
+        let mut value = self.state.value.try_borrow_mut().ok()?;
+        match std::mem::replace(&mut *value, Value::Taken) {
+            Value::Set(taken) => Some(taken),
+            other => {
+                *value = other;
+                None
+            }
+        }
+    }
+
+    fn settle(&self, value: Value<T>) {
+        *self.state.value.borrow_mut() = value;
+        let waiters = self.state.waiters.take();
+        for waiter in waiters {
+            match waiter {
+                // A waker that was left by a poll outside of any loop is woken here: there is no queue for it.
+                Waiter::Task(_, waker) => match self.state.core.get() {
+                    Some(core) => core.wake(waker),
+                    None => waker.wake(),
+                },
+                Waiter::Callback(entry) => {
+                    if let Some(core) = self.state.core.get() {
+                        core.scheduler.push(entry(self.clone()));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Ready when the future is done; else leaves the waker, behind those that wait already.
+    fn poll_done(&self, cx: &mut Context<'_>) -> Poll<Result<(), Cancelled>> {
+        match &*self.state.value.borrow() {
+            Value::Pending => {}
+            Value::Cancelled => return Poll::Ready(Err(Cancelled)),
+            Value::Set(_) | Value::Taken => return Poll::Ready(Ok(())),
+        }
+        if self.state.core.get().is_none()
+            && let Some(core) = current::try_get()
+        {
+            let _ = self.state.core.set(core); // it was empty
+        }
+        let waker = cx.waker().clone();
+        let former = match self.waits.get() {
+            Some(number) => self.replace_waker(number, waker),
+            None => {
+                let number = self.state.next_number.get();
+                self.state.next_number.set(number + 1);
+                self.waits.set(Some(number));
+                self.state.waiters.borrow_mut().push(Waiter::Task(number, waker));
+                None
+            }
+        };
+        drop(former); // no borrow is held: it may run foreign code
+        Poll::Pending
+    }
+
+    /// Puts a new waker into this clone's place and returns the one that was there.
+    fn replace_waker(&self, number: u64, waker: Waker) -> Option<Waker> {
+        let mut waiters = self.state.waiters.borrow_mut();
+        let place = waiters.iter_mut().find_map(|waiter| match waiter {
+            Waiter::Task(known, place) if *known == number => Some(place),
+            _ => None,
+        });
+        place.map(|place| std::mem::replace(place, waker))
+    }
+}
+
+impl<T, E> Future<Result<T, E>> {
+    /// Sets an error as the result. Tornado: `Future.set_exception`.
+    ///
+    /// # Errors
+    /// The error itself, if the future was done already.
+    pub fn set_exception(&self, error: E) -> Result<(), E> {
+        if self.done() {
+            return Err(error);
+        }
+        self.settle(Value::Set(Err(error)));
+        Ok(())
+    }
+}
+
+/// Awaiting clones the value; [`ready`](Future::ready) and [`take`](Future::take) do without.
+impl<T: Clone> StdFuture for Future<T> {
+    type Output = Result<T, Cancelled>;
+
+    /// # Panics
+    /// If the value was [taken](Future::take).
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        std::task::ready!(self.poll_done(cx))?;
+        let value = self.with_result(T::clone);
+        Poll::Ready(Ok(value.expect("the value of this Future was taken: await ready() instead")))
+    }
+}
+
+impl<T> Clone for Future<T> {
+    /// Another view of the same value, with a place of its own among the waiters.
+    fn clone(&self) -> Future<T> {
+        Future { state: Rc::clone(&self.state), waits: Cell::new(None) }
+    }
+}
+
+impl<T> Default for Future<T> {
+    fn default() -> Future<T> {
+        Future::new()
+    }
+}
+
+impl<T> Drop for Future<T> {
+    /// A clone that waited leaves its place.
+    fn drop(&mut self) {
+        let Some(number) = self.waits.take() else { return };
+        let mut waiters = self.state.waiters.borrow_mut();
+        let place = waiters
+            .iter()
+            .position(|waiter| matches!(waiter, Waiter::Task(known, _) if *known == number));
+        let gone = place.map(|place| waiters.remove(place));
+        drop(waiters);
+        drop(gone);
+    }
+}
+
+impl<T> fmt::Debug for Future<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match *self.state.value.borrow() {
+            Value::Pending => "Future(pending)",
+            Value::Set(_) => "Future(set)",
+            Value::Taken => "Future(taken)",
+            Value::Cancelled => "Future(cancelled)",
+        })
+    }
+}
+
+/// The future of [`Future::ready`].
+#[must_use = "futures do nothing unless awaited"]
+pub struct Ready<T>(Future<T>);
+
+impl<T> StdFuture for Ready<T> {
+    type Output = Result<(), Cancelled>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.poll_done(cx)
+    }
+}
+
+impl<T> fmt::Debug for Ready<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Ready({:?})", self.0)
+    }
+}
+
+/// The [`Future`] was cancelled, so it will never have a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cancelled;
+
+impl fmt::Display for Cancelled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the future was cancelled")
+    }
+}
+
+impl Error for Cancelled {}
+
+impl From<Cancelled> for io::Error {
+    fn from(error: Cancelled) -> io::Error {
+        io::Error::other(error)
+    }
+}

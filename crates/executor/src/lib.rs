@@ -1,0 +1,80 @@
+//! One thread, one queue: an event loop on which callbacks and `async fn` tasks are citizens of the same rank.
+//!
+//! Whatever wants to run, a callback, a timer, a woken task or a ready descriptor, becomes an entry of one FIFO queue.
+//! Nothing needs to be `Send`. Other threads come in through one door, the [`Handle`]. Tornado's `IOLoop` and `Future`,
+//! reborn for Rust and Linux.
+//!
+//! Open `event_loop.rs` first: its first page is the whole runtime.
+//!
+//! ```
+//! use std::time::Duration;
+//! use squall_executor::{block_on, sleep, spawn};
+//!
+//! let total = block_on(async {
+//!     let tasks: Vec<_> = (1..=3)
+//!         .map(|n| spawn(async move {
+//!             sleep(Duration::from_millis(n)).await;
+//!             n
+//!         }))
+//!         .collect();
+//!     let mut total = 0;
+//!     for task in tasks {
+//!         total += task.await.expect("no task panics");
+//!     }
+//!     total
+//! });
+//! assert_eq!(total, 6);
+//! ```
+
+mod async_fd;
+mod builder;
+mod clock;
+mod current;
+mod error;
+mod event_loop;
+mod functions;
+pub mod future;
+mod handle;
+mod handler;
+mod inbox;
+mod join_handle;
+#[cfg(all(test, loom))]
+mod models;
+mod panics;
+mod root;
+mod scheduler;
+mod shared;
+mod sleep;
+mod source;
+mod stats;
+mod sync;
+mod task;
+mod timeout;
+mod timers;
+mod yield_now;
+
+#[doc(hidden)]
+pub use squall_reactor::fault;
+pub use squall_reactor::{Event, Interest, set_nonblocking};
+
+pub use async_fd::AsyncFd;
+pub use builder::Builder;
+pub use clock::Clock;
+pub use error::{JoinError, LoopClosed, RunError};
+pub use event_loop::{Entered, EventLoop};
+pub use functions::{
+    add_callback, add_future, add_handler, block_on, call_at, call_later, remove_handler,
+    remove_timeout, spawn, stats, stop, turn_time, update_handler,
+};
+#[doc(hidden)]
+pub use functions::{at_batch_end, turns};
+pub use handle::{Handle, RemoteJoinHandle};
+pub use handler::HandlerId;
+pub use join_handle::{AbortOnDrop, JoinHandle};
+#[doc(hidden)]
+pub use scheduler::BatchEnd;
+pub use sleep::{Sleep, sleep, sleep_until};
+pub use stats::Stats;
+pub use timeout::{Elapsed, Timeout, timeout, timeout_at};
+pub use timers::TimerId;
+pub use yield_now::{YieldNow, yield_now};

@@ -1,0 +1,26 @@
+//! Panics stay where they happen.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::current;
+use crate::error::panic_text;
+
+/// Runs foreign code; a panic in it is reported and goes no further.
+///
+/// Unwind safety is asserted: what a panic leaves behind is the user's own, and the loop's structures are never
+/// borrowed while foreign code runs.
+pub(crate) fn shield(what: &str, f: impl FnOnce()) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(f)) {
+        report(what, &*payload);
+    }
+}
+
+/// Tells the log and the loop's hook of a panic that nobody else will see.
+pub(crate) fn report(what: &str, payload: &(dyn Any + Send)) {
+    log::error!("panic in {what}: {}", panic_text(payload));
+    let Some(hook) = current::try_get().and_then(|core| core.panic_hook()) else { return };
+    if catch_unwind(AssertUnwindSafe(|| hook(payload))).is_err() {
+        log::error!("panic in the panic hook of the event loop");
+    }
+}

@@ -1,0 +1,193 @@
+//! The ready queue and the task list: what runs, one entry at a time.
+//!
+//! Knows neither time nor descriptors; the [turn](crate::event_loop) decides when a batch runs and when mail is
+//! collected. It runs in `models.rs` under loom as it is here.
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::rc::Rc;
+
+use slab::Slab;
+
+use crate::inbox::{Inbox, Message};
+use crate::join_handle::JoinHandle;
+use crate::panics::shield;
+use crate::shared::{Entry, Home, Shared};
+use crate::sync::Arc;
+use crate::task::TaskPtr;
+
+/// Something to do when the entries that are queued now have run.
+///
+/// The hook of `squall-net`'s streams, which send in one go what a batch wrote.
+#[doc(hidden)]
+pub trait BatchEnd {
+    /// Called once for each [`at_batch_end`](crate::at_batch_end).
+    fn batch_ended(self: Rc<Self>);
+}
+
+pub(crate) struct Scheduler {
+    home: Home,
+    /// Every task that is not finished, or finished but still queued; its place is the task's key.
+    tasks: RefCell<Slab<TaskPtr>>,
+    batch_ends: RefCell<Vec<Rc<dyn BatchEnd>>>,
+    closed: Cell<bool>,
+    pub(crate) polls: Cell<u64>,
+    pub(crate) callbacks: Cell<u64>,
+    pub(crate) messages: Cell<u64>,
+}
+
+impl Scheduler {
+    pub(crate) fn new(inbox: Inbox) -> Scheduler {
+        Scheduler {
+            home: Home::new(inbox),
+            tasks: RefCell::new(Slab::new()),
+            batch_ends: RefCell::new(Vec::new()),
+            closed: Cell::new(false),
+            polls: Cell::new(0),
+            callbacks: Cell::new(0),
+            messages: Cell::new(0),
+        }
+    }
+
+    pub(crate) fn home(&self) -> &Home {
+        &self.home
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        self.home.shared()
+    }
+
+    pub(crate) fn inbox(&self) -> &Inbox {
+        &self.home.shared().inbox
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.get()
+    }
+
+    pub(crate) fn live_tasks(&self) -> usize {
+        self.tasks.borrow().len()
+    }
+
+    /// Queues an entry; a closed loop drops it.
+    pub(crate) fn push(&self, entry: Entry) {
+        if self.closed.get() {
+            shield("the destructor of a callback", || drop(entry));
+        } else {
+            self.home.here().push(entry);
+        }
+    }
+
+    pub(crate) fn at_batch_end(&self, act: Rc<dyn BatchEnd>) {
+        if !self.closed.get() {
+            self.batch_ends.borrow_mut().push(act);
+        }
+    }
+
+    /// Makes a task and queues it for its first poll. A closed loop drops the future; the handle says cancelled.
+    pub(crate) fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
+        let task = TaskPtr::allocate(future, Arc::clone(self.shared()));
+        if self.closed.get() {
+            task.cancel();
+            task.unlist();
+        } else {
+            task.set_key(self.tasks.borrow_mut().insert(task));
+            task.queue(self.home.here());
+        }
+        JoinHandle::new(task)
+    }
+
+    pub(crate) fn ready_len(&self) -> usize {
+        self.home.here().ready_len()
+    }
+
+    /// Runs the entry at the head of the queue. The root future belongs to the caller.
+    pub(crate) fn run_next(&self, poll_root: &mut dyn FnMut(u64)) {
+        let Some(entry) = self.home.here().pop() else { return };
+        match entry {
+            Entry::Task(task) => {
+                add_one(&self.polls);
+                if task.run() {
+                    self.unlist(task);
+                }
+            }
+            Entry::Root(number) => {
+                add_one(&self.polls);
+                poll_root(number);
+            }
+            Entry::Callback(callback) => {
+                add_one(&self.callbacks);
+                shield("a callback", callback);
+            }
+            Entry::Handler(handler) => {
+                add_one(&self.callbacks);
+                handler.run();
+            }
+            Entry::Wake(waker) => shield("a waker", || waker.wake()),
+        }
+    }
+
+    /// Runs what waited for the end of the batch.
+    pub(crate) fn end_batch(&self) {
+        if self.batch_ends.borrow().is_empty() {
+            return;
+        }
+        let mut acts = self.batch_ends.take();
+        for act in acts.drain(..) {
+            shield("a stream's flush", || act.batch_ended());
+        }
+        // The vector is kept for the next batch, unless the acts above have begun a new one.
+        let mut ends = self.batch_ends.borrow_mut();
+        if ends.is_empty() {
+            *ends = acts;
+        }
+    }
+
+    /// Queues what other threads sent, at most `limit` messages.
+    pub(crate) fn collect_mail(&self, limit: usize) -> usize {
+        let inbox = self.inbox();
+        if !inbox.has_mail() {
+            return 0;
+        }
+        let home = self.home.here();
+        let count = inbox.collect(limit, |message| match message {
+            Message::Wake(wake) => wake.deliver(home),
+            Message::WakeRoot(number) => home.push(Entry::Root(number)),
+            Message::Callback(callback) => home.push(Entry::Callback(callback)),
+        });
+        self.messages.set(self.messages.get() + count as u64);
+        count
+    }
+
+    fn unlist(&self, task: TaskPtr) {
+        self.tasks.borrow_mut().remove(task.key());
+        task.unlist();
+    }
+
+    /// Drops every entry and every task, each once, here. What their destructors queue or spawn is dropped too.
+    pub(crate) fn close_tasks(&self) {
+        self.closed.set(true);
+        self.batch_ends.take();
+        loop {
+            while let Some(entry) = self.home.here().pop() {
+                match entry {
+                    Entry::Task(task) => task.unqueue(),
+                    other => shield("the destructor of a callback", || drop(other)),
+                }
+            }
+            // No task is queued now, so the one that is taken off the list leaves no entry behind.
+            let Some(task) = self.tasks.borrow().iter().next().map(|(_, task)| *task) else {
+                return;
+            };
+            if !task.is_done() {
+                task.cancel();
+                task.tell_joiner();
+            }
+            self.unlist(task);
+        }
+    }
+}
+
+fn add_one(counter: &Cell<u64>) {
+    counter.set(counter.get() + 1);
+}

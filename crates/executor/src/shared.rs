@@ -1,0 +1,143 @@
+//! What a task can reach of its loop: the ready queue at home, the inbox from elsewhere.
+//!
+//! A `Waker` may be used by any thread and may outlive its loop, so it holds an `Arc` of this page. *At home* means on
+//! the loop's thread, while the loop is entered; only there may the ready queue be touched, without a lock.
+
+#![allow(unsafe_code, reason = "the ready queue lives in an Arc but belongs to one thread")]
+
+use std::collections::VecDeque;
+use std::marker::PhantomData;
+use std::ptr;
+use std::rc::Rc;
+use std::task::Waker;
+
+use crate::handler::Handler;
+use crate::inbox::Inbox;
+use crate::sync::{Arc, Cell, UnsafeCell};
+use crate::task::TaskPtr;
+
+/// One thing that wants to run.
+pub(crate) enum Entry {
+    /// Uncounted: a queued task stays in the task list.
+    Task(TaskPtr),
+    /// The root future of the `block_on` with this number.
+    Root(u64),
+    Callback(Box<dyn FnOnce()>),
+    Handler(Rc<Handler>),
+    /// A waker that may run foreign code when it is used.
+    Wake(Waker),
+}
+
+pub(crate) struct Shared {
+    /// The one ready queue. Touched only through [`AtHome`].
+    ready: UnsafeCell<VecDeque<Entry>>,
+    pub(crate) inbox: Inbox,
+}
+
+// SAFETY: `inbox` is Sync by itself. `ready` holds what must not leave the home thread, and is reached only through
+// `AtHome`, which exists only on that thread. When the last Arc falls elsewhere, the queue is empty: `Home` empties it
+// before it gives up its Arc, and nothing is queued once the loop is closed.
+unsafe impl Send for Shared {}
+// SAFETY: as above.
+unsafe impl Sync for Shared {}
+
+#[cfg(not(loom))]
+thread_local! {
+    /// The loop that is entered on this thread, by address. An address is never mistaken for an earlier loop's: whoever
+    /// compares holds an Arc of the Shared that he compares with, and the entered loop holds one of its own. Without a
+    /// destructor, so a wake from a destructor of another thread-local finds it.
+    static ENTERED: Cell<*const Shared> = const { Cell::new(ptr::null()) };
+}
+#[cfg(loom)]
+loom::thread_local! {
+    static ENTERED: Cell<*const Shared> = Cell::new(ptr::null());
+}
+
+impl Shared {
+    /// Proof that the caller is at home, if he is.
+    #[inline]
+    pub(crate) fn at_home(&self) -> Option<AtHome<'_>> {
+        let entered = ENTERED.with(Cell::get);
+        ptr::eq(entered, self).then_some(AtHome { shared: self, not_send: PhantomData })
+    }
+}
+
+/// Proof of being on the thread of a loop; it cannot leave it.
+#[derive(Clone, Copy)]
+pub(crate) struct AtHome<'a> {
+    shared: &'a Shared,
+    not_send: PhantomData<*const ()>,
+}
+
+impl AtHome<'_> {
+    #[inline]
+    pub(crate) fn push(self, entry: Entry) {
+        self.with_ready(|ready| ready.push_back(entry));
+    }
+
+    #[inline]
+    pub(crate) fn pop(self) -> Option<Entry> {
+        self.with_ready(VecDeque::pop_front)
+    }
+
+    pub(crate) fn ready_len(self) -> usize {
+        self.with_ready(|ready| ready.len())
+    }
+
+    #[inline]
+    fn with_ready<R>(self, f: impl FnOnce(&mut VecDeque<Entry>) -> R) -> R {
+        self.shared.ready.with_mut(|ready| {
+            // SAFETY: an `AtHome` exists on one thread only, and the three closures above call nothing that could come
+            // back here, so this is the only reference.
+            f(unsafe { &mut *ready })
+        })
+    }
+}
+
+/// The loop's own hold on its [`Shared`]: one per loop, on its thread.
+pub(crate) struct Home {
+    shared: Arc<Shared>,
+    not_send: PhantomData<*const ()>,
+}
+
+impl Home {
+    pub(crate) fn new(inbox: Inbox) -> Home {
+        let shared = Arc::new(Shared { ready: UnsafeCell::new(VecDeque::new()), inbox });
+        Home { shared, not_send: PhantomData }
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// `Home` never leaves the thread that made it, so holding one is the proof, entered or not.
+    #[inline]
+    pub(crate) fn here(&self) -> AtHome<'_> {
+        AtHome { shared: &self.shared, not_send: PhantomData }
+    }
+
+    /// Makes this the loop that is entered on this thread.
+    pub(crate) fn enter(&self) {
+        ENTERED.with(|entered| entered.set(Arc::as_ptr(&self.shared)));
+    }
+
+    /// Leaves the thread without an entered loop.
+    pub(crate) fn leave() {
+        ENTERED.with(|entered| entered.set(ptr::null()));
+    }
+}
+
+impl Drop for Home {
+    /// Keeps the two promises of this page: the queue is empty when the Arc is given up, and an address in `ENTERED`
+    /// is that of a living loop.
+    fn drop(&mut self) {
+        while let Some(entry) = self.here().pop() {
+            drop(entry);
+        }
+        ENTERED.with(|entered| {
+            if ptr::eq(entered.get(), Arc::as_ptr(&self.shared)) {
+                entered.set(ptr::null());
+            }
+        });
+    }
+}

@@ -1,0 +1,108 @@
+//! Waiting for a time.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use crate::current;
+use crate::event_loop::{Alarm, Core};
+use crate::timers::TimerId;
+
+/// Waits for `duration`, counted from this call and not from the first poll. Tornado: `gen.sleep`.
+///
+/// It ends never early, in the first turn of the loop at or after its time, and never in the turn in which it was first
+/// polled: `sleep(Duration::ZERO)` lets timers and descriptors have their turn. [`Duration::MAX`] never ends.
+///
+/// ```
+/// use std::time::{Duration, Instant};
+/// use squall_executor::{block_on, sleep};
+///
+/// let begin = Instant::now();
+/// block_on(sleep(Duration::from_millis(2)));
+/// assert!(begin.elapsed() >= Duration::from_millis(2));
+/// ```
+pub fn sleep(duration: Duration) -> Sleep {
+    let now = current::try_get().map_or_else(Instant::now, |core| core.clock_now());
+    Sleep::until(now.checked_add(duration))
+}
+
+/// Waits until `deadline`. Else as [`sleep`].
+pub fn sleep_until(deadline: Instant) -> Sleep {
+    Sleep::until(Some(deadline))
+}
+
+/// The future of [`sleep`] and [`sleep_until`].
+///
+/// # Cancel safety
+/// Cancel safe; dropping it removes its timer at once.
+#[must_use = "futures do nothing unless awaited"]
+pub struct Sleep {
+    /// `None`: a time that never comes.
+    deadline: Option<Instant>,
+    armed: Option<(Rc<Core>, TimerId)>,
+    done: bool,
+}
+
+impl Sleep {
+    fn until(deadline: Option<Instant>) -> Sleep {
+        Sleep { deadline, armed: None, done: false }
+    }
+
+    /// Waits until another time instead, also if the first has passed.
+    ///
+    /// Pushing the deadline back is cheap, a store: a timer that is moved at every request need not be armed anew.
+    pub fn reset(&mut self, deadline: Instant) {
+        self.deadline = Some(deadline);
+        self.done = false;
+        let postponed =
+            self.armed.as_ref().is_none_or(|(core, timer)| core.postpone(*timer, self.deadline));
+        if !postponed {
+            self.armed = None;
+        }
+    }
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    /// # Panics
+    /// If there is no loop on this thread.
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.done {
+            return Poll::Ready(());
+        }
+        match &self.armed {
+            Some((core, timer)) if !core.scheduler.is_closed() => {
+                if core.alarm_wakes(*timer, cx.waker()) {
+                    return Poll::Pending;
+                }
+                self.armed = None;
+                self.done = true;
+                Poll::Ready(())
+            }
+            _ => {
+                let core = current::get();
+                let timer = core.arm(self.deadline, Alarm::Wake(cx.waker().clone()));
+                self.armed = Some((core, timer));
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        if let Some((core, timer)) = self.armed.take() {
+            drop(core.disarm(timer));
+        }
+    }
+}
+
+impl fmt::Debug for Sleep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sleep").field("deadline", &self.deadline).field("done", &self.done).finish()
+    }
+}

@@ -1,0 +1,39 @@
+//! What a loop counts.
+
+/// Counters of one [`EventLoop`](crate::EventLoop): since it was made, or as of now for the `live_` ones.
+///
+/// They are always on; tests assert on them instead of on durations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Spans between two asks of the kernel.
+    pub turns: u64,
+    /// Asks of the kernel, those inside a large batch included.
+    pub waits: u64,
+    /// Sleeps that ended with neither an event nor mail nor a due timer.
+    pub empty_wakeups: u64,
+    /// Events that reached nobody, because their descriptor was removed in the same batch.
+    pub stale_events: u64,
+    /// Callbacks and handlers that were run.
+    pub callbacks: u64,
+    /// Polls of tasks and root futures.
+    pub polls: u64,
+    /// Timers that came up: callbacks run and sleepers woken.
+    pub timers_fired: u64,
+    /// Messages from other threads.
+    pub messages: u64,
+    /// Messages that had to write the eventfd, because the loop slept or did not run.
+    pub wakeups_written: u64,
+    /// Messages that found the loop awake, or woken already.
+    pub wakeups_saved: u64,
+    /// Descriptors added to epoll.
+    pub registrations: u64,
+    /// Descriptors removed from epoll.
+    pub deregistrations: u64,
+    /// Tasks that are not finished.
+    pub live_tasks: usize,
+    /// Timers that are armed.
+    pub live_timers: usize,
+    /// Descriptors that are registered, handlers included.
+    pub live_sources: usize,
+}

@@ -1,0 +1,326 @@
+//! Timers in (deadline, sequence) order: an indexed four-ary heap over a slab.
+//!
+//! Pure: every method takes the time it needs, in nanoseconds since the loop was made. A cancelled timer leaves the heap
+//! at once, so a million armed and cancelled ones leave nothing behind.
+//!
+//! Source: Daniel H. Larkin, Siddhartha Sen, Robert E. Tarjan, "A Back-to-Basics Empirical Study of Priority Queues"
+//! (2014), for the choice of four children a node.
+
+use std::collections::VecDeque;
+use std::marker::PhantomData;
+
+use slab::Slab;
+
+/// Names one timer of one loop, and never any later one. It stays on its thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TimerId {
+    index: usize,
+    sequence: u64,
+    not_send: PhantomData<*const ()>,
+}
+
+pub(crate) struct Timers<T> {
+    /// Each node is at most as late as its four children.
+    heap: Vec<Node>,
+    slots: Slab<Slot<T>>,
+    /// Taken off the heap by [`take_due`](Timers::take_due) and not run yet; a cancelled one is skipped.
+    due: VecDeque<(usize, u64)>,
+    next_sequence: u64,
+}
+
+#[derive(Clone, Copy)]
+struct Node {
+    deadline: u64,
+    sequence: u64,
+    slot: usize,
+}
+
+struct Slot<T> {
+    sequence: u64,
+    /// Where the slot's node is, or [`DUE`].
+    position: usize,
+    /// The true deadline. A postponed timer's node still has an earlier one, until that comes up.
+    deadline: u64,
+    value: T,
+}
+
+/// The position of a timer that has left the heap and waits for its turn to run.
+const DUE: usize = usize::MAX;
+const CHILDREN: usize = 4;
+
+impl Node {
+    fn key(&self) -> (u64, u64) {
+        (self.deadline, self.sequence)
+    }
+}
+
+impl<T> Timers<T> {
+    /// Sequence numbers begin at `first_sequence`: loops that begin far apart never mistake each other's ids.
+    pub(crate) fn new(first_sequence: u64) -> Timers<T> {
+        Timers {
+            heap: Vec::new(),
+            slots: Slab::new(),
+            due: VecDeque::new(),
+            next_sequence: first_sequence,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    pub(crate) fn insert(&mut self, deadline: u64, value: T) -> TimerId {
+        let sequence = self.next_sequence;
+        self.next_sequence += 1;
+        let position = self.heap.len();
+        let index = self.slots.insert(Slot { sequence, position, deadline, value });
+        self.heap.push(Node { deadline, sequence, slot: index });
+        self.sift_up(position);
+        TimerId { index, sequence, not_send: PhantomData }
+    }
+
+    /// Takes a timer out; `None` if it ran or was removed before.
+    pub(crate) fn remove(&mut self, id: TimerId) -> Option<T> {
+        let position = self.slot(id)?.position;
+        let slot = self.slots.remove(id.index);
+        if position != DUE {
+            self.remove_node(position);
+        }
+        Some(slot.value)
+    }
+
+    /// What was armed; `None` if it ran or was removed.
+    pub(crate) fn get_mut(&mut self, id: TimerId) -> Option<&mut T> {
+        let slot = self.slots.get_mut(id.index)?;
+        (slot.sequence == id.sequence).then_some(&mut slot.value)
+    }
+
+    /// Moves the deadline of a timer that has not come up yet; `false` if it has, or was removed.
+    ///
+    /// A later one is only noted: the node comes up at its old time and is put back then. So a deadline that is pushed
+    /// back at every request costs a store, and one extra wake-up of the loop in each of its spans.
+    pub(crate) fn postpone(&mut self, id: TimerId, deadline: u64) -> bool {
+        let Some(slot) = self.slot(id) else { return false };
+        let position = slot.position;
+        if position == DUE {
+            return false;
+        }
+        self.slots[id.index].deadline = deadline;
+        if deadline < self.heap[position].deadline {
+            self.heap[position].deadline = deadline;
+            self.sift_up(position);
+        }
+        true
+    }
+
+    /// When the loop has to look again; a postponed timer may make this too early, never too late.
+    pub(crate) fn next_deadline(&self) -> Option<u64> {
+        self.heap.first().map(|node| node.deadline)
+    }
+
+    /// Takes every timer that is due off the heap, before any of them runs: one that is armed meanwhile, even in the past,
+    /// waits for the next turn.
+    pub(crate) fn take_due(&mut self, now: u64) {
+        while let Some(&Node { deadline, sequence, slot: index }) = self.heap.first() {
+            if deadline > now {
+                return;
+            }
+            let true_deadline = self.slots[index].deadline;
+            if true_deadline > now {
+                self.heap[0].deadline = true_deadline;
+                self.sift_down(0);
+            } else {
+                self.remove_node(0);
+                self.slots[index].position = DUE;
+                self.due.push_back((index, sequence));
+            }
+        }
+    }
+
+    /// The next due timer that was not cancelled meanwhile.
+    pub(crate) fn next_due(&mut self) -> Option<T> {
+        loop {
+            let (index, sequence) = self.due.pop_front()?;
+            if self.slots.get(index).is_some_and(|slot| slot.sequence == sequence) {
+                return Some(self.slots.remove(index).value);
+            }
+        }
+    }
+
+    /// Takes everything out, in no order.
+    pub(crate) fn drain(&mut self) -> Vec<T> {
+        self.heap.clear();
+        self.due.clear();
+        self.slots.drain().map(|slot| slot.value).collect()
+    }
+
+    fn slot(&self, id: TimerId) -> Option<&Slot<T>> {
+        self.slots.get(id.index).filter(|slot| slot.sequence == id.sequence)
+    }
+
+    fn remove_node(&mut self, position: usize) {
+        self.heap.swap_remove(position);
+        if position < self.heap.len() {
+            // What came from the end may belong above or below.
+            self.sift_down(position);
+            self.sift_up(position);
+        }
+    }
+
+    /// Moves the node at `position` towards the root until its parent is not later.
+    fn sift_up(&mut self, mut position: usize) {
+        let node = self.heap[position];
+        while position > 0 {
+            let parent = (position - 1) / CHILDREN;
+            if self.heap[parent].key() <= node.key() {
+                break;
+            }
+            self.place(position, self.heap[parent]);
+            position = parent;
+        }
+        self.place(position, node);
+    }
+
+    /// Moves the node at `position` away from the root until no child is earlier.
+    fn sift_down(&mut self, mut position: usize) {
+        let node = self.heap[position];
+        loop {
+            let first = position * CHILDREN + 1;
+            let children = first..(first + CHILDREN).min(self.heap.len());
+            let Some(earliest) = children.min_by_key(|&child| self.heap[child].key()) else {
+                break;
+            };
+            if node.key() <= self.heap[earliest].key() {
+                break;
+            }
+            self.place(position, self.heap[earliest]);
+            position = earliest;
+        }
+        self.place(position, node);
+    }
+
+    fn place(&mut self, position: usize, node: Node) {
+        self.heap[position] = node;
+        self.slots[node.slot].position = position;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    fn fired(timers: &mut Timers<u32>, now: u64) -> Vec<u32> {
+        timers.take_due(now);
+        std::iter::from_fn(|| timers.next_due()).collect()
+    }
+
+    #[test]
+    fn equal_deadlines_fire_in_the_order_in_which_they_were_armed() {
+        let mut timers = Timers::new(0);
+        for value in 0..50 {
+            timers.insert(7, value);
+        }
+        assert_eq!(fired(&mut timers, 6), []);
+        assert_eq!(fired(&mut timers, 7), (0..50).collect::<Vec<_>>());
+    }
+
+    // IOL-11, IOL-15, T4
+    #[test]
+    fn a_timer_that_is_cancelled_by_one_of_the_same_batch_does_not_fire() {
+        let mut timers = Timers::new(0);
+        let first = timers.insert(1, 1);
+        let second = timers.insert(1, 2);
+        timers.insert(1, 3);
+        timers.take_due(1);
+        assert_eq!(timers.next_due(), Some(1));
+        assert_eq!(timers.remove(first), None);
+        assert_eq!(timers.remove(second), Some(2));
+        let reused = timers.insert(1, 4);
+        assert_eq!(timers.remove(second), None, "the slot has a new owner");
+        assert_eq!(timers.next_due(), Some(3));
+        assert_eq!(timers.next_due(), None, "armed after the snapshot");
+        assert_eq!(fired(&mut timers, 1), [4]);
+        assert_eq!(timers.remove(reused), None);
+        assert_eq!(timers.len(), 0);
+    }
+
+    #[test]
+    fn a_postponed_timer_fires_at_its_last_deadline() {
+        let mut timers = Timers::new(0);
+        let id = timers.insert(10, 1);
+        assert!(timers.postpone(id, 30));
+        assert_eq!(timers.next_deadline(), Some(10), "later is only noted");
+        assert_eq!(fired(&mut timers, 10), []);
+        assert_eq!(timers.next_deadline(), Some(30));
+        assert!(timers.postpone(id, 20));
+        assert_eq!(timers.next_deadline(), Some(20), "earlier moves at once");
+        assert!(timers.postpone(id, 25));
+        assert_eq!(fired(&mut timers, 24), []);
+        assert_eq!(fired(&mut timers, 25), [1]);
+        assert!(!timers.postpone(id, 40));
+    }
+
+    #[test]
+    fn a_million_cancelled_timers_leave_an_empty_heap() {
+        let mut timers = Timers::new(0);
+        let ids: Vec<_> = (0..1_000_000).map(|n| timers.insert(n * 7919 % 1_000_003, 0)).collect();
+        for id in ids {
+            timers.remove(id).unwrap();
+        }
+        assert_eq!((timers.heap.len(), timers.slots.len(), timers.next_deadline()), (0, 0, None));
+    }
+
+    // T5: the same script on a sorted map
+    #[test]
+    fn random_scripts_fire_as_a_sorted_map_does() {
+        let mut random = 0x9E37_79B9_7F4A_7C15_u64;
+        let mut next = |bound: u64| {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            random % bound
+        };
+        let mut timers = Timers::new(0);
+        let mut model: BTreeMap<(u64, u64), u32> = BTreeMap::new();
+        let mut live: Vec<(TimerId, (u64, u64))> = Vec::new();
+        let (mut now, mut value, mut sequence) = (0, 0, 0);
+        for _ in 0..200_000 {
+            match next(10) {
+                0..5 => {
+                    let deadline = now + next(1000);
+                    let id = timers.insert(deadline, value);
+                    model.insert((deadline, sequence), value);
+                    live.push((id, (deadline, sequence)));
+                    value += 1;
+                    sequence += 1;
+                }
+                5..7 if !live.is_empty() => {
+                    let at = usize::try_from(next(live.len() as u64)).unwrap();
+                    let (id, key) = live.swap_remove(at);
+                    assert_eq!(timers.remove(id), model.remove(&key));
+                }
+                7 if !live.is_empty() => {
+                    let at = usize::try_from(next(live.len() as u64)).unwrap();
+                    let (id, key) = live[at];
+                    if let Some(value) = model.remove(&key) {
+                        let deadline = now + next(1000);
+                        assert!(timers.postpone(id, deadline));
+                        model.insert((deadline, key.1), value);
+                        live[at].1 = (deadline, key.1);
+                    }
+                }
+                _ => {
+                    now += next(50);
+                    let later = model.split_off(&(now + 1, 0));
+                    let mut expected: Vec<_> = model.into_iter().collect();
+                    model = later;
+                    expected.sort_unstable();
+                    let expected: Vec<_> = expected.into_iter().map(|(_, value)| value).collect();
+                    assert_eq!(fired(&mut timers, now), expected);
+                }
+            }
+            assert_eq!(timers.len(), model.len());
+        }
+    }
+}
