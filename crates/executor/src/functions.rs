@@ -173,18 +173,18 @@ pub fn turn_time() -> Instant {
     current::get().turn_time()
 }
 
-/// How many turns the loop of this thread has begun; a stream uses it to take no more than its share of each.
+/// How many turns the loop of this thread has begun, if there is one; a stream uses it to take no more than its share of
+/// each.
 #[doc(hidden)]
-#[track_caller]
-pub fn turns() -> u64 {
-    current::get().turns()
+pub fn turns() -> Option<u64> {
+    current::try_get().map(|core| core.turns())
 }
 
-/// Calls `act` when the entries that are queued now have run.
+/// Calls `act` when the entries that are queued now have run; `false`: there is no loop on this thread.
 #[doc(hidden)]
-#[track_caller]
-pub fn at_batch_end(act: Rc<dyn BatchEnd>) {
-    current::get().scheduler.at_batch_end(act);
+pub fn at_batch_end(act: Rc<dyn BatchEnd>) -> bool {
+    let core = current::try_get();
+    core.inspect(|core| core.scheduler.at_batch_end(act)).is_some()
 }
 
 /// The free functions of this crate as methods, for a loop that is at hand, entered or not.

@@ -1,0 +1,58 @@
+//! Sockets with memory on the squall event loop.
+//!
+//! [`TcpListener`] and [`TcpStream`] are the sockets; [`IoStream`] gives any transport a read buffer and a write queue, so
+//! that protocols are written as `read_until` and `write`; [`TcpServer`] runs a handler per connection and survives what
+//! the network does to it. What an application needs of the executor is here too, so this crate is enough.
+//!
+//! Open `io_stream.rs` first.
+//!
+//! ```
+//! use squall_net::{IoStream, TcpServer, TcpStream, block_on};
+//!
+//! fn main() -> std::io::Result<()> {
+//!     block_on(async {
+//!         let server = TcpServer::new(async |mut stream: IoStream, peer| {
+//!             let name = stream.read_until(b"\n").await?;
+//!             stream.write(format!("hello from {peer} to "))?;
+//!             stream.write(name)?;
+//!             Ok(stream.shutdown().await?)
+//!         });
+//!         let address = server.listen("127.0.0.1:0")?;
+//!
+//!         let mut client = IoStream::new(TcpStream::connect(address).await?);
+//!         client.write("squall\n")?;
+//!         let answer = client.read_until_close().await?;
+//!         assert!(answer.ends_with(b"to squall\n"));
+//!         Ok(())
+//!     })
+//! }
+//! ```
+
+mod chunk;
+mod chunk_pool;
+mod io_stream;
+mod read_buffer;
+mod stream_config;
+mod stream_error;
+mod sys;
+mod tcp_listener;
+mod tcp_server;
+mod tcp_stream;
+mod write_queue;
+
+pub use squall_executor as executor;
+#[doc(no_inline)]
+pub use squall_executor::{
+    AsyncFd, Builder, Clock, Elapsed, Entered, Event, EventLoop, Handle, HandlerId, Interest,
+    JoinError, JoinHandle, LoopClosed, RunError, Sleep, Stats, TimerId, add_callback, add_future,
+    add_handler, block_on, call_at, call_later, remove_handler, remove_timeout, sleep, sleep_until,
+    spawn, stats, stop, timeout, timeout_at, turn_time, update_handler, yield_now,
+};
+
+pub use chunk::Chunk;
+pub use io_stream::IoStream;
+pub use stream_config::StreamConfig;
+pub use stream_error::StreamError;
+pub use tcp_listener::TcpListener;
+pub use tcp_server::{DrainReport, TcpServer};
+pub use tcp_stream::TcpStream;

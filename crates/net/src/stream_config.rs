@@ -1,0 +1,44 @@
+//! Limits of a stream.
+
+/// How much an [`IoStream`](crate::IoStream) may hold; set by value.
+///
+/// ```
+/// use squall_net::StreamConfig;
+/// let config = StreamConfig::default().max_buffer_size(1 << 20).max_write_buffer_size(Some(1 << 16));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamConfig {
+    pub(crate) max_buffer_size: usize,
+    pub(crate) read_chunk_size: usize,
+    pub(crate) max_write_buffer_size: Option<usize>,
+}
+
+impl Default for StreamConfig {
+    fn default() -> StreamConfig {
+        StreamConfig {
+            max_buffer_size: 100 << 20,
+            read_chunk_size: 64 << 10,
+            max_write_buffer_size: None,
+        }
+    }
+}
+
+impl StreamConfig {
+    /// The most bytes that are read ahead of the user, hence the longest read (at least 1); 100 MiB by default.
+    pub fn max_buffer_size(mut self, bytes: usize) -> StreamConfig {
+        self.max_buffer_size = bytes.max(1);
+        self
+    }
+
+    /// The most bytes that one read asks the kernel for (at least 1); 64 KiB by default.
+    pub fn read_chunk_size(mut self, bytes: usize) -> StreamConfig {
+        self.read_chunk_size = bytes.max(1);
+        self
+    }
+
+    /// The most bytes that may be queued for writing; no limit by default.
+    pub fn max_write_buffer_size(mut self, bytes: Option<usize>) -> StreamConfig {
+        self.max_write_buffer_size = bytes;
+        self
+    }
+}

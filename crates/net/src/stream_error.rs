@@ -1,0 +1,81 @@
+//! What can happen to a stream.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+
+/// Why a read or write of an [`IoStream`](crate::IoStream) did not do what it was asked for.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StreamError {
+    /// The stream has ended, here or at the peer. Tornado: `StreamClosedError`.
+    Closed {
+        /// What the kernel said; `None` for an orderly end.
+        cause: Option<io::Error>,
+    },
+    /// What was asked for does not end within the limit. The bytes stay in the buffer. Tornado: `UnsatisfiableReadError`.
+    TooLong {
+        /// The limit, in bytes.
+        limit: usize,
+    },
+    /// The write queue has no room for this write, of which nothing was queued. Tornado: `StreamBufferFullError`.
+    BufferFull {
+        /// The limit, in bytes.
+        limit: usize,
+    },
+}
+
+impl StreamError {
+    /// The stream has ended in good order.
+    pub(crate) fn ended() -> StreamError {
+        StreamError::Closed { cause: None }
+    }
+}
+
+impl fmt::Display for StreamError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StreamError::Closed { cause: None } => f.write_str("the stream is closed"),
+            StreamError::Closed { cause: Some(cause) } => {
+                write!(f, "the stream is closed: {cause}")
+            }
+            StreamError::TooLong { limit } => write!(f, "no end of the read within {limit} bytes"),
+            StreamError::BufferFull { limit } => {
+                write!(f, "the write queue would exceed its limit of {limit} bytes")
+            }
+        }
+    }
+}
+
+impl Error for StreamError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            StreamError::Closed { cause: Some(cause) } => Some(cause),
+            _ => None,
+        }
+    }
+}
+
+impl From<io::Error> for StreamError {
+    fn from(error: io::Error) -> StreamError {
+        StreamError::Closed { cause: Some(error) }
+    }
+}
+
+impl From<StreamError> for io::Error {
+    fn from(error: StreamError) -> io::Error {
+        match error {
+            StreamError::Closed { cause: Some(cause) } => cause,
+            StreamError::Closed { cause: None } => {
+                io::Error::new(io::ErrorKind::UnexpectedEof, error)
+            }
+            StreamError::TooLong { .. } => io::Error::new(io::ErrorKind::InvalidData, error),
+            StreamError::BufferFull { .. } => io::Error::other(error),
+        }
+    }
+}
+
+const _: () = {
+    const fn is_error<T: Error + Send + Sync>() {}
+    is_error::<StreamError>();
+};
