@@ -162,9 +162,9 @@ impl TcpServer {
     /// # Cancel safety
     /// Cancel safe: the server has stopped, its connections go on.
     pub async fn drain(&self, deadline: Duration) -> DrainReport {
+        let living = self.connections();
         self.stop();
         yield_now().await; // the listening sockets are closed now
-        let living = self.connections();
         let in_time = timeout(deadline, self.wait_until_idle()).await.is_ok();
         let aborted = if in_time { 0 } else { self.connections() };
         if !in_time {

@@ -1,0 +1,25 @@
+//! An echo server for lines: what comes goes back, for any number of clients.
+//!
+//! ```text
+//! cargo run --release --example echo
+//! nc 127.0.0.1 7777
+//! ```
+
+use std::future::pending;
+use std::io;
+
+use squall_net::{IoStream, TcpServer, block_on};
+
+fn main() -> io::Result<()> {
+    env_logger::init();
+    block_on(async {
+        let server = TcpServer::new(async |mut stream: IoStream, _peer| {
+            loop {
+                let line = stream.read_until(b"\n").await?;
+                stream.write(line)?;
+            }
+        });
+        println!("echoing lines on {}", server.listen("127.0.0.1:7777")?);
+        pending().await
+    })
+}

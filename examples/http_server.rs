@@ -1,0 +1,238 @@
+//! A small HTTP server, to be tried with a browser, curl or wrk.
+//!
+//! ```text
+//! cargo run --release --example http_server
+//! curl -i http://127.0.0.1:8080/
+//! curl -i http://127.0.0.1:8080/hello/squall
+//! curl -i --data-binary @README.md http://127.0.0.1:8080/echo
+//! curl -iN http://127.0.0.1:8080/stream
+//! curl -s http://127.0.0.1:8080/stats
+//! wrk -c 64 http://127.0.0.1:8080/
+//! ```
+
+use std::error::Error;
+use std::io::{self, Read};
+use std::net::TcpListener;
+use std::os::unix::net::UnixStream;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_lite::stream;
+use http::header::{CONTENT_TYPE, HeaderValue};
+use http::{Method, StatusCode};
+use lexopt::prelude::*;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::{flag, low_level};
+use squall_net::{AsyncFd, EventLoop, Handle, sleep, stats, stop};
+use tiny_http::{Config, Rejection, Request, Response, Server};
+
+/// How long requests that are under way may take once the server was told to stop.
+const GRACE: Duration = Duration::from_secs(10);
+
+const HELP: &str = "\
+A small HTTP server on the squall event loop.
+
+Usage: http_server [OPTIONS]
+
+Options:
+  -l, --listen ADDR   Address to listen on [default: 127.0.0.1:8080]; port 0 lets the kernel choose
+  -w, --workers N     Event loops, each on a thread of its own [default: 1]
+  -h, --help          Print this help
+
+Routes: GET /  GET /hello/{name}  POST /echo  GET /stream  GET /stats
+SIGTERM and Ctrl-C stop accepting and finish what is under way; a second one stops at once.";
+
+async fn app(request: &mut Request<'_>) -> Result<Response, Rejection> {
+    let method = request.routed_method().clone();
+    Ok(match (method, request.path()) {
+        (Method::GET, "/") => Response::text(Bytes::from_static(b"Hello, World!")),
+        (Method::GET, "/stream") => Response::stream(countdown()),
+        (Method::GET, "/stats") => Response::json(stats_as_json()),
+        (Method::POST, "/echo") => {
+            let content_type = request.header(CONTENT_TYPE.as_str());
+            let content_type = content_type.and_then(|value| HeaderValue::from_bytes(value).ok());
+            Response::new(content_type, request.body().await?)
+        }
+        (_, "/echo") => Response::method_not_allowed("POST"),
+        (method, path) => match path.strip_prefix("/hello/") {
+            Some(name) if !name.is_empty() && !name.contains('/') => match method {
+                Method::GET => Response::text(format!("Hello, {name}!")),
+                _ => Response::method_not_allowed("GET, HEAD"),
+            },
+            _ if ["/", "/stream", "/stats"].contains(&path) => {
+                Response::method_not_allowed("GET, HEAD")
+            }
+            _ => Response::status(StatusCode::NOT_FOUND),
+        },
+    })
+}
+
+/// Ten lines, a tenth of a second apart.
+fn countdown() -> impl stream::Stream<Item = io::Result<Bytes>> {
+    stream::unfold(10, |left| async move {
+        if left == 0 {
+            return None;
+        }
+        sleep(Duration::from_millis(100)).await;
+        Some((Ok(format!("{left}\n").into()), left - 1))
+    })
+}
+
+fn stats_as_json() -> String {
+    let stats = stats();
+    format!(
+        "{{\"turns\":{},\"waits\":{},\"empty_wakeups\":{},\"stale_events\":{},\"callbacks\":{},\
+         \"polls\":{},\"timers_fired\":{},\"messages\":{},\"wakeups_written\":{},\
+         \"wakeups_saved\":{},\"registrations\":{},\"deregistrations\":{},\"live_tasks\":{},\
+         \"live_timers\":{},\"live_sources\":{}}}\n",
+        stats.turns,
+        stats.waits,
+        stats.empty_wakeups,
+        stats.stale_events,
+        stats.callbacks,
+        stats.polls,
+        stats.timers_fired,
+        stats.messages,
+        stats.wakeups_written,
+        stats.wakeups_saved,
+        stats.registrations,
+        stats.deregistrations,
+        stats.live_tasks,
+        stats.live_timers,
+        stats.live_sources,
+    )
+}
+
+struct Options {
+    listen: String,
+    workers: usize,
+}
+
+/// What the command line asks for; `None` if it asked for help.
+fn options() -> Result<Option<Options>, lexopt::Error> {
+    let mut options = Options { listen: "127.0.0.1:8080".into(), workers: 1 };
+    let mut parser = lexopt::Parser::from_env();
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Short('l') | Long("listen") => options.listen = parser.value()?.string()?,
+            Short('w') | Long("workers") => {
+                options.workers = parser.value()?.parse_with(|value| match value.parse() {
+                    Ok(0) | Err(_) => Err("a number of at least 1 is needed"),
+                    Ok(workers) => Ok(workers),
+                })?;
+            }
+            Short('h') | Long("help") => return Ok(None),
+            _ => return Err(argument.unexpected()),
+        }
+    }
+    Ok(Some(options))
+}
+
+fn main() -> ExitCode {
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
+    let options = match options() {
+        Ok(Some(options)) => options,
+        Ok(None) => {
+            println!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            eprintln!("http_server: {error} (try --help)");
+            return ExitCode::from(2);
+        }
+    };
+    match serve(&options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("http_server: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(options: &Options) -> Result<(), Box<dyn Error>> {
+    let signals = signals()?;
+    let listener = listen(&options.listen)?;
+    let address = listener.local_addr()?;
+    let mut handles = Vec::new();
+    let mut threads = Vec::new();
+    // This thread is the first worker.
+    for number in 1..options.workers {
+        let listener = listener.try_clone()?;
+        let (sender, handle) = mpsc::channel();
+        let work = move || {
+            let worker = Worker::new(listener)?;
+            let _ = sender.send(worker.event_loop.handle()); // it is waited for
+            worker.run()
+        };
+        threads.push(thread::Builder::new().name(format!("worker-{number}")).spawn(work)?);
+        handles.push(handle.recv()?);
+    }
+    let worker = Worker::new(listener)?;
+    worker.event_loop.add_future(
+        async move { signals.read_with(|mut pipe| pipe.read(&mut [0])).await },
+        move |_| {
+            handles.iter().for_each(Handle::stop);
+            stop();
+        },
+    );
+    println!("listening on http://{address}");
+    worker.run()?;
+    for thread in threads {
+        thread.join().map_err(|_| "a worker panicked")??;
+    }
+    Ok(())
+}
+
+/// An event loop with a server on it.
+struct Worker {
+    event_loop: EventLoop,
+    server: Server,
+}
+
+impl Worker {
+    fn new(listener: TcpListener) -> io::Result<Worker> {
+        let event_loop = EventLoop::new()?;
+        let server = {
+            let _entered = event_loop.enter();
+            let server = Server::new(Config::default(), app);
+            server.add_sockets(vec![listener])?;
+            server
+        };
+        Ok(Worker { event_loop, server })
+    }
+
+    /// Serves until the loop is stopped, then lets what is under way finish.
+    fn run(self) -> io::Result<()> {
+        self.event_loop.run()?;
+        let report = self.event_loop.block_on(self.server.shut_down(GRACE));
+        if report.aborted > 0 {
+            log::warn!("{} connections were cut after {GRACE:?}", report.aborted);
+        }
+        Ok(())
+    }
+}
+
+fn listen(address: &str) -> Result<TcpListener, String> {
+    match squall_net::TcpListener::bind(address) {
+        Ok(listener) => Ok(listener.into_std()),
+        Err(error) => Err(format!("cannot listen on {address}: {error}")),
+    }
+}
+
+/// A pipe that becomes readable with the first SIGTERM or SIGINT; the second one ends the process as if it were not caught.
+fn signals() -> io::Result<AsyncFd<UnixStream>> {
+    let (reader, writer) = UnixStream::pair()?;
+    let told = Arc::new(AtomicBool::new(false));
+    for signal in [SIGTERM, SIGINT] {
+        flag::register_conditional_default(signal, Arc::clone(&told))?;
+        flag::register(signal, Arc::clone(&told))?;
+        low_level::pipe::register(signal, writer.try_clone()?)?;
+    }
+    AsyncFd::new(reader)
+}

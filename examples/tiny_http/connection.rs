@@ -1,0 +1,251 @@
+//! One connection: requests in, answers out, in order, until one side ends it.
+//!
+//! ```text
+//!   ┌─▶ next_head ── End, idle too long, shutdown ──────────────▶ flush, close
+//!   │       │ Head                       └─ Rejection ──▶ refuse ─▶ linger, close
+//!   │    handler ── reads the body if it wants to ───────────────▲
+//!   │       │ Response                                           │ unread body too large,
+//!   │    respond ── queued; sent when the batch ends             │ or never asked for
+//!   │       │                                                    │
+//!   └─ discard what is left of the body ─────────────────────────┘
+//! ```
+//!
+//! Requests that were sent together are answered in one system call, because nothing is sent before the connection waits.
+
+use std::cell::Cell;
+use std::io;
+use std::panic::AssertUnwindSafe;
+
+use futures_lite::{FutureExt, StreamExt};
+use http::StatusCode;
+use squall_net::IoStream;
+
+use crate::body::Body;
+use crate::config::Config;
+use crate::head::Head;
+use crate::rejection::Rejection;
+use crate::request::Request;
+use crate::response::{Answer, Connection as Fate, Payload, Pieces, Response};
+use crate::shutdown::Watch;
+use crate::wire::{Filled, Wire};
+
+/// Answers that are queued before the connection waits until the client has read some.
+const HIGH_WATER: usize = 64 << 10;
+/// A body that nobody read is skipped up to here; beyond, the connection is closed.
+const MAX_DISCARD: usize = 64 << 10;
+/// What a refused client may still send while it is told so.
+const MAX_LINGER: usize = 64 << 20;
+/// A whole body up to here is copied behind its head; a larger one is sent from where it is.
+const SMALL_BODY: usize = 1 << 10;
+
+pub(crate) async fn serve(
+    stream: IoStream,
+    config: &Config,
+    shutdown: Watch,
+    app: &impl AsyncFn(&mut Request<'_>) -> Answer,
+) -> io::Result<()> {
+    let mut connection = Connection { wire: Wire::new(stream), config, shutdown };
+    match connection.run(app).await {
+        Ok(()) => Ok(()),
+        Err(Rejection::Status(status, why)) => connection.refuse(status, why).await,
+        Err(Rejection::Broken(error)) => Err(error),
+    }
+}
+
+struct Connection<'a> {
+    wire: Wire,
+    config: &'a Config,
+    shutdown: Watch,
+}
+
+impl Connection<'_> {
+    async fn run(
+        &mut self,
+        app: &impl AsyncFn(&mut Request<'_>) -> Answer,
+    ) -> Result<(), Rejection> {
+        while let Some(head) = self.next_head().await? {
+            let mut body = Body::new(&head);
+            let response = self.ask(app, &head, &mut body).await?;
+            // A client that was never told to continue may send the body or may not: nobody knows what comes next.
+            let keeps = head.keep_alive && !body.owes_continue() && !self.shutdown.begun();
+            let fate = self
+                .respond(&head, response, if keeps { Fate::KeepAlive } else { Fate::Close })
+                .await?;
+            if !body.is_done() {
+                let skipped = fate == Fate::KeepAlive
+                    && body.discard(&mut self.wire, self.config, MAX_DISCARD).await?;
+                if !skipped {
+                    return Ok(self
+                        .wire
+                        .stream
+                        .linger(MAX_LINGER, self.config.linger_timeout)
+                        .await?);
+                }
+            }
+            if fate == Fate::Close {
+                break;
+            }
+        }
+        self.wire.stream.shutdown().await?;
+        Ok(())
+    }
+
+    /// The next request's head; `None` when the client, its silence or the server ends the connection between requests.
+    async fn next_head(&mut self) -> Result<Option<Head>, Rejection> {
+        // Parsed again only when the head may be complete or twice as much is there: linear, however it trickles in.
+        let mut worth_parsing = 1;
+        let mut searched = 0;
+        let mut begun = false;
+        loop {
+            let data = self.wire.stream.buffer();
+            let ends = ends_head(&data[searched..]);
+            searched = data.len().saturating_sub(2);
+            if data.len() >= worth_parsing || (ends && !data.is_empty()) {
+                if let Some((head, length)) = Head::parse(data, self.config)? {
+                    self.wire.stream.consume(length);
+                    return Ok(Some(head));
+                }
+                worth_parsing = 2 * data.len();
+            }
+            let waits_for_head = !data.is_empty();
+            if waits_for_head && !begun {
+                begun = true;
+                self.wire.allow(self.config.head_timeout);
+            } else if !waits_for_head {
+                self.wire.allow(self.config.idle_timeout);
+            }
+            let shutdown = if waits_for_head { None } else { Some(&mut self.shutdown) };
+            match self.wire.fill_unless(shutdown).await? {
+                Filled::Bytes => {}
+                Filled::End if waits_for_head => {
+                    return Err(Rejection::bad_request("the stream ended inside the head"));
+                }
+                Filled::TimedOut if waits_for_head => {
+                    return Err(Rejection::timeout("the head took too long"));
+                }
+                Filled::End | Filled::TimedOut | Filled::Shutdown => return Ok(None),
+            }
+        }
+    }
+
+    /// Runs the handler; one that panics has failed.
+    async fn ask(
+        &mut self,
+        app: &impl AsyncFn(&mut Request<'_>) -> Answer,
+        head: &Head,
+        body: &mut Body,
+    ) -> Answer {
+        let mut request = Request { head, body, wire: &mut self.wire, config: self.config };
+        match AssertUnwindSafe(app(&mut request)).catch_unwind().await {
+            Ok(answer) => answer,
+            Err(_) => {
+                Err(Rejection::Status(StatusCode::INTERNAL_SERVER_ERROR, "the handler failed"))
+            }
+        }
+    }
+
+    /// Queues an answer, and waits only if the client is slow to read.
+    async fn respond(
+        &mut self,
+        head: &Head,
+        response: Response,
+        fate: Fate,
+    ) -> Result<Fate, Rejection> {
+        let sends_body = response.sends_body(head);
+        let endless = head.minor == 0 && matches!(response.body, Payload::Pieces(_));
+        let fate = if endless { Fate::Close } else { fate };
+        let mut text = Scratch::take();
+        response.write_head(&mut text.0, head.minor, fate);
+        let stream = &mut self.wire.stream;
+        match response.body {
+            Payload::Whole(body) if sends_body && body.len() <= SMALL_BODY => {
+                text.0.extend_from_slice(&body);
+                stream.write(&text.0)?;
+            }
+            Payload::Whole(body) => {
+                stream.write(&text.0)?;
+                if sends_body {
+                    stream.write(body)?;
+                }
+            }
+            Payload::Pieces(pieces) => {
+                stream.write(&text.0)?;
+                drop(text); // not held while the pieces are awaited
+                if sends_body {
+                    self.send_pieces(pieces, head.minor > 0).await?;
+                }
+            }
+        }
+        if self.wire.stream.queued() > HIGH_WATER {
+            self.wire.stream.flush().await?;
+        }
+        Ok(fate)
+    }
+
+    async fn send_pieces(&mut self, mut pieces: Pieces, chunked: bool) -> Result<(), Rejection> {
+        let stream = &mut self.wire.stream;
+        while let Some(piece) = pieces.next().await {
+            let piece = piece?;
+            if piece.is_empty() {
+                continue; // a chunk of no bytes would end the body
+            }
+            if chunked {
+                stream.write(format!("{:x}\r\n", piece.len()))?;
+            }
+            stream.write(piece)?;
+            if chunked {
+                stream.write("\r\n")?;
+            }
+            if stream.queued() > HIGH_WATER {
+                stream.flush().await?;
+            }
+        }
+        if chunked {
+            stream.write("0\r\n\r\n")?;
+        }
+        Ok(())
+    }
+
+    /// Tells a client why its request is not served, in a way that reaches it while it is still sending.
+    async fn refuse(&mut self, status: StatusCode, why: &'static str) -> io::Result<()> {
+        log::debug!("refused with {status}: {why}");
+        let response = Response::refusal(status, why);
+        let mut text = Scratch::take();
+        response.write_head(&mut text.0, 1, Fate::Close);
+        if let Payload::Whole(body) = &response.body {
+            text.0.extend_from_slice(body);
+        }
+        self.wire.stream.write(&text.0)?;
+        drop(text);
+        Ok(self.wire.stream.linger(MAX_LINGER, self.config.linger_timeout).await?)
+    }
+}
+
+/// Tells whether an empty line ends in `data`.
+fn ends_head(data: &[u8]) -> bool {
+    memchr::memchr_iter(b'\n', data).any(|at| {
+        let rest = &data[at + 1..];
+        rest.starts_with(b"\n") || rest.starts_with(b"\r\n")
+    })
+}
+
+/// A vector for the head of an answer, which the thread's answers use one after the other.
+struct Scratch(Vec<u8>);
+
+thread_local! {
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+impl Scratch {
+    fn take() -> Scratch {
+        let mut text = SCRATCH.take();
+        text.clear();
+        Scratch(text)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        SCRATCH.set(std::mem::take(&mut self.0));
+    }
+}

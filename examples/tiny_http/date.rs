@@ -1,0 +1,31 @@
+//! The Date field, formatted once a second.
+
+use std::cell::RefCell;
+use std::time::{Duration, Instant, SystemTime};
+
+use squall_net::turn_time;
+
+struct Cached {
+    /// `Date: Sun, 06 Nov 1994 08:49:37 GMT` and the line end.
+    field: Vec<u8>,
+    until: Option<Instant>,
+}
+
+thread_local! {
+    static CACHE: RefCell<Cached> = const { RefCell::new(Cached { field: Vec::new(), until: None }) };
+}
+
+pub(crate) fn write_field(into: &mut Vec<u8>) {
+    CACHE.with_borrow_mut(|cached| {
+        let now = turn_time();
+        if cached.until.is_none_or(|until| now >= until) {
+            let wall = SystemTime::now();
+            cached.field = format!("Date: {}\r\n", httpdate::fmt_http_date(wall)).into_bytes();
+            // Good until the second is over.
+            let since = wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            let left = Duration::from_secs(1) - Duration::from_nanos(since.subsec_nanos().into());
+            cached.until = Some(now + left);
+        }
+        into.extend_from_slice(&cached.field);
+    });
+}

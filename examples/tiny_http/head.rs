@@ -1,0 +1,340 @@
+//! The head of a request: parsed by httparse, then held to what RFC 9112 asks of a server.
+//!
+//! Strict where leniency has let requests be smuggled past other servers: one framing, one Host, no folds, no doubt.
+
+use std::cell::Cell;
+use std::ops::Range;
+
+use http::{Method, StatusCode};
+
+use crate::config::Config;
+use crate::rejection::Rejection;
+
+/// More than any [`Config::max_headers`] that is heeded.
+const MOST_HEADERS: usize = 128;
+
+/// A request's head, in memory of its own.
+#[derive(Debug)]
+pub(crate) struct Head {
+    pub(crate) method: Method,
+    /// Minor version: 0 or 1.
+    pub(crate) minor: u8,
+    pub(crate) framing: Framing,
+    pub(crate) keep_alive: bool,
+    pub(crate) expects_continue: bool,
+    store: Store,
+    /// Where the path is in the store's text.
+    path: Range<usize>,
+    query: Option<Range<usize>>,
+}
+
+/// How the body's end is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Framing {
+    Length(u64),
+    Chunked,
+}
+
+/// Vectors that one request leaves to the next one of its thread.
+#[derive(Debug, Default)]
+struct Store {
+    text: Vec<u8>,
+    fields: Vec<Field>,
+}
+
+#[derive(Clone, Debug)]
+struct Field {
+    name: Range<usize>,
+    value: Range<usize>,
+}
+
+thread_local! {
+    static SPARE: Cell<Option<Store>> = const { Cell::new(None) };
+}
+
+impl Drop for Head {
+    fn drop(&mut self) {
+        let mut store = std::mem::take(&mut self.store);
+        store.text.clear();
+        store.fields.clear();
+        SPARE.set(Some(store));
+    }
+}
+
+impl Head {
+    /// Parses the head at the beginning of `data` and returns it with its length; `None` if more bytes are needed.
+    pub(crate) fn parse(data: &[u8], config: &Config) -> Result<Option<(Head, usize)>, Rejection> {
+        let data = &data[..data.len().min(config.max_head_bytes)];
+        let mut fields = [httparse::EMPTY_HEADER; MOST_HEADERS];
+        let fields = &mut fields[..config.max_headers.min(MOST_HEADERS)];
+        let mut request = httparse::Request::new(fields);
+        let length = match request.parse(data) {
+            Ok(httparse::Status::Complete(length)) => length,
+            Ok(httparse::Status::Partial) if data.len() == config.max_head_bytes => {
+                return Err(Rejection::head_too_large());
+            }
+            Ok(httparse::Status::Partial) => return Ok(None),
+            Err(error) => return Err(refusal(error, data)),
+        };
+        let (Some(method), Some(target), Some(minor)) =
+            (request.method, request.path, request.version)
+        else {
+            return Err(Rejection::bad_request("the request line is incomplete"));
+        };
+        let method = Method::from_bytes(method.as_bytes())
+            .map_err(|_| Rejection::bad_request("the method is malformed"))?;
+        if method == Method::CONNECT {
+            return Err(Rejection::Status(StatusCode::NOT_IMPLEMENTED, "this is not a proxy"));
+        }
+        let rules = Rules::check(request.headers, minor)?;
+        if let Framing::Length(length) = rules.framing
+            && length > config.max_body_bytes
+        {
+            return Err(Rejection::body_too_large());
+        }
+        let store = Store::fill(target, request.headers);
+        let (path, query) = split_target(target)?;
+        let head = Head {
+            method,
+            minor,
+            framing: rules.framing,
+            keep_alive: rules.keep_alive,
+            expects_continue: rules.expects_continue,
+            store,
+            path,
+            query,
+        };
+        Ok(Some((head, length)))
+    }
+
+    pub(crate) fn path(&self) -> &str {
+        self.text(&self.path)
+    }
+
+    pub(crate) fn query(&self) -> Option<&str> {
+        self.query.as_ref().map(|range| self.text(range))
+    }
+
+    /// The first field of that name, in whatever case.
+    pub(crate) fn header(&self, name: &str) -> Option<&[u8]> {
+        let text = &self.store.text;
+        let is_it = |field: &&Field| text[field.name.clone()].eq_ignore_ascii_case(name.as_bytes());
+        let field = self.store.fields.iter().find(is_it)?;
+        Some(&text[field.value.clone()])
+    }
+
+    fn text(&self, range: &Range<usize>) -> &str {
+        // The target came from httparse as a &str, and was split at ASCII.
+        std::str::from_utf8(&self.store.text[range.clone()]).unwrap_or_default()
+    }
+}
+
+impl Store {
+    /// Copies the target and the fields, the target first.
+    fn fill(target: &str, headers: &[httparse::Header<'_>]) -> Store {
+        let mut store = SPARE.take().unwrap_or_default();
+        store.text.extend_from_slice(target.as_bytes());
+        for header in headers {
+            let name = store.append(header.name.as_bytes());
+            let value = store.append(header.value);
+            store.fields.push(Field { name, value });
+        }
+        store
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Range<usize> {
+        let start = self.text.len();
+        self.text.extend_from_slice(bytes);
+        start..self.text.len()
+    }
+}
+
+/// What a syntax error is answered with.
+fn refusal(error: httparse::Error, data: &[u8]) -> Rejection {
+    match error {
+        httparse::Error::TooManyHeaders => Rejection::head_too_large(),
+        httparse::Error::Version if names_another_version(data) => Rejection::Status(
+            StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+            "this server speaks HTTP/1.0 and HTTP/1.1",
+        ),
+        _ => Rejection::bad_request("the head is malformed"),
+    }
+}
+
+/// Tells whether the request line is in order but for the version: `token target HTTP/d.d`.
+fn names_another_version(data: &[u8]) -> bool {
+    let line = data.split(|byte| *byte == b'\n').find(|line| !line.trim_ascii().is_empty());
+    let line = line.unwrap_or_default();
+    let mut words = line.strip_suffix(b"\r").unwrap_or(line).split(|byte| *byte == b' ');
+    let version = match (words.next(), words.next(), words.next(), words.next()) {
+        (Some(_), Some(target), Some(version), None) if !target.is_empty() => version,
+        _ => return false,
+    };
+    matches!(version, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
+        if major.is_ascii_digit() && minor.is_ascii_digit())
+}
+
+/// Splits an origin-form or absolute-form target into path and query.
+fn split_target(target: &str) -> Result<(Range<usize>, Option<Range<usize>>), Rejection> {
+    let start = match target.as_bytes() {
+        [b'/', ..] | b"*" => 0,
+        _ => {
+            let scheme = ["http://", "https://"].iter().find(|scheme| {
+                target.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+            });
+            let Some(scheme) = scheme else {
+                return Err(Rejection::bad_request("the request target is malformed"));
+            };
+            target[scheme.len()..].find(['/', '?']).map_or(target.len(), |at| at + scheme.len())
+        }
+    };
+    let end = target.len();
+    match target[start..].find('?').map(|at| start + at) {
+        Some(mark) => Ok((start..mark, Some(mark + 1..end))),
+        None => Ok((start..end, None)),
+    }
+}
+
+/// What the fields say about the message as a whole.
+struct Rules {
+    framing: Framing,
+    keep_alive: bool,
+    expects_continue: bool,
+}
+
+impl Rules {
+    fn check(headers: &[httparse::Header<'_>], minor: u8) -> Result<Rules, Rejection> {
+        let bad = |why| Err(Rejection::bad_request(why));
+        let mut length = None;
+        let mut chunked = false;
+        let mut hosts = 0;
+        let (mut close, mut keep_alive) = (false, false);
+        let mut expects_continue = false;
+        for header in headers {
+            let value = header.value;
+            // The length of a name is cheaper to look at than the name.
+            match header.name.len() {
+                4 if header.name.eq_ignore_ascii_case("host") => {
+                    hosts += 1;
+                    if !value.iter().all(|byte| is_host_byte(*byte)) {
+                        return bad("the Host is malformed");
+                    }
+                }
+                14 if header.name.eq_ignore_ascii_case("content-length") => {
+                    if length.is_some() {
+                        return bad("Content-Length is repeated");
+                    }
+                    length = Some(decimal(value)?);
+                }
+                17 if header.name.eq_ignore_ascii_case("transfer-encoding") => {
+                    if chunked || !value.eq_ignore_ascii_case(b"chunked") {
+                        return bad("the only transfer coding is chunked");
+                    }
+                    chunked = true;
+                }
+                10 if header.name.eq_ignore_ascii_case("connection") => {
+                    for option in value.split(|byte| *byte == b',') {
+                        let option = option.trim_ascii();
+                        close |= option.eq_ignore_ascii_case(b"close");
+                        keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+                    }
+                }
+                6 if header.name.eq_ignore_ascii_case("expect") => {
+                    if !value.eq_ignore_ascii_case(b"100-continue") {
+                        let why = "the only expectation is 100-continue";
+                        return Err(Rejection::Status(StatusCode::EXPECTATION_FAILED, why));
+                    }
+                    expects_continue = minor > 0;
+                }
+                _ => {}
+            }
+        }
+        if hosts > 1 || (hosts == 0 && minor > 0) {
+            return bad("there must be one Host");
+        }
+        let framing = match (length, chunked) {
+            (Some(_), true) => return bad("Content-Length and Transfer-Encoding contradict"),
+            (None, true) if minor == 0 => return bad("HTTP/1.0 has no transfer codings"),
+            (None, true) => Framing::Chunked,
+            (length, false) => Framing::Length(length.unwrap_or(0)),
+        };
+        let keep_alive = !close && (minor > 0 || keep_alive);
+        Ok(Rules { framing, keep_alive, expects_continue })
+    }
+}
+
+/// The bytes of `uri-host [ ":" port ]` in RFC 3986, but for the comma, which would join two hosts.
+fn is_host_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~:[]%!$&'()*+;=".contains(&byte)
+}
+
+/// A length: digits only, and few enough for 64 bits.
+fn decimal(value: &[u8]) -> Result<u64, Rejection> {
+    let bad = || Rejection::bad_request("the Content-Length is malformed");
+    if value.is_empty() || value.len() > 19 {
+        return Err(bad());
+    }
+    value.iter().try_fold(0, |sum, byte| match byte {
+        b'0'..=b'9' => Ok(sum * 10 + u64::from(byte - b'0')),
+        _ => Err(bad()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Option<(Head, usize)>, Rejection> {
+        Head::parse(text.as_bytes(), &Config::default())
+    }
+
+    #[test]
+    fn a_head_gives_its_parts_and_its_length() {
+        let text = "GET /a/b?c=d HTTP/1.1\r\nHost: x\r\nX-Y:  z \r\n\r\nrest";
+        let (head, length) = parse(text).unwrap().unwrap();
+        assert_eq!(length, text.len() - 4);
+        assert_eq!((head.path(), head.query()), ("/a/b", Some("c=d")));
+        assert_eq!((head.header("x-y"), head.header("z")), (Some(&b"z"[..]), None));
+        assert_eq!((head.minor, head.framing, head.keep_alive), (1, Framing::Length(0), true));
+    }
+
+    #[test]
+    fn the_absolute_form_is_cut_to_its_path() {
+        for (target, path) in [
+            ("http://h/p", "/p"),
+            ("HTTPS://h", ""),
+            ("http://h?q", ""),
+            ("/http://h/p", "/http://h/p"),
+        ] {
+            let text = format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n");
+            assert_eq!(parse(&text).unwrap().unwrap().0.path(), path, "{target}");
+        }
+        assert!(parse("GET h:80 HTTP/1.1\r\nHost: h\r\n\r\n").is_err());
+    }
+
+    // H6: every prefix is incomplete, none is an error
+    #[test]
+    fn every_prefix_of_a_good_head_asks_for_more() {
+        let text = "\r\nPOST /x HTTP/1.1\r\nHost: a.b:80\r\nContent-Length: 12\r\nConnection: close\r\n\r\n";
+        for end in 0..text.len() {
+            assert!(matches!(parse(&text[..end]), Ok(None)), "{:?}", &text[..end]);
+        }
+        let (head, length) = parse(text).unwrap().unwrap();
+        assert_eq!(
+            (head.framing, head.keep_alive, length),
+            (Framing::Length(12), false, text.len())
+        );
+    }
+
+    #[test]
+    fn the_limit_of_bytes_is_exact() {
+        let text = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+        let exact = Config { max_head_bytes: text.len(), ..Config::default() };
+        assert!(Head::parse(text.as_bytes(), &exact).unwrap().is_some());
+        let less = Config { max_head_bytes: text.len() - 1, ..Config::default() };
+        assert!(matches!(
+            Head::parse(text.as_bytes(), &less),
+            Err(Rejection::Status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, _))
+        ));
+    }
+}

@@ -1,0 +1,42 @@
+//! A tiny HTTP/1.1 server on squall: what a client of the runtime looks like.
+//!
+//! Heads are parsed by `httparse`, names and values are those of `http`; this library does what lies between them and the
+//! sockets: framing, keep-alive, pipelining, limits, deadlines and a clean end.
+//!
+//! Open `connection.rs` first: one connection, from its first byte to its last.
+//!
+//! ```
+//! use squall_net::{IoStream, TcpStream, block_on};
+//! use tiny_http::{Config, Request, Response, Server};
+//!
+//! block_on(async {
+//!     let server = Server::new(Config::default(), async |request: &mut Request<'_>| {
+//!         Ok(Response::text(format!("you asked for {}", request.path())))
+//!     });
+//!     let address = server.listen("127.0.0.1:0")?;
+//!     let mut client = IoStream::new(TcpStream::connect(address).await?);
+//!     client.write("GET /tea HTTP/1.0\r\n\r\n")?;
+//!     let answer = client.read_until_close().await?;
+//!     assert!(answer.ends_with(b"you asked for /tea"));
+//!     std::io::Result::Ok(())
+//! })?;
+//! # std::io::Result::Ok(())
+//! ```
+
+mod body;
+mod config;
+mod connection;
+mod date;
+mod head;
+mod rejection;
+mod request;
+mod response;
+mod server;
+mod shutdown;
+mod wire;
+
+pub use config::Config;
+pub use rejection::Rejection;
+pub use request::Request;
+pub use response::Response;
+pub use server::Server;

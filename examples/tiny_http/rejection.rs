@@ -1,0 +1,61 @@
+//! Why a request is not served.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+
+use http::StatusCode;
+use squall_net::StreamError;
+
+/// The end of a request that went wrong, and of its connection.
+#[derive(Debug)]
+pub enum Rejection {
+    /// The client is told, and the connection is closed: where the next request begins cannot be trusted.
+    Status(StatusCode, &'static str),
+    /// The connection is broken; there is nobody to tell.
+    Broken(io::Error),
+}
+
+impl Rejection {
+    pub(crate) fn bad_request(why: &'static str) -> Rejection {
+        Rejection::Status(StatusCode::BAD_REQUEST, why)
+    }
+
+    pub(crate) fn body_too_large() -> Rejection {
+        Rejection::Status(StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than the limit")
+    }
+
+    pub(crate) fn head_too_large() -> Rejection {
+        Rejection::Status(
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "the head is larger than the limit",
+        )
+    }
+
+    pub(crate) fn timeout(what: &'static str) -> Rejection {
+        Rejection::Status(StatusCode::REQUEST_TIMEOUT, what)
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Rejection::Status(status, why) => write!(f, "{}: {why}", status.as_u16()),
+            Rejection::Broken(error) => error.fmt(f),
+        }
+    }
+}
+
+impl Error for Rejection {}
+
+impl From<StreamError> for Rejection {
+    fn from(error: StreamError) -> Rejection {
+        Rejection::Broken(error.into())
+    }
+}
+
+impl From<io::Error> for Rejection {
+    fn from(error: io::Error) -> Rejection {
+        Rejection::Broken(error)
+    }
+}

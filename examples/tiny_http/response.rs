@@ -1,0 +1,160 @@
+//! What a handler answers.
+
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+
+use bytes::Bytes;
+use futures_lite::Stream;
+use http::header::{HeaderName, HeaderValue};
+use http::{Method, StatusCode};
+
+use crate::date;
+use crate::head::Head;
+use crate::rejection::Rejection;
+
+/// A status, fields and a body. The server adds the framing, the date and the fate of the connection.
+pub struct Response {
+    pub(crate) status: StatusCode,
+    content_type: Option<HeaderValue>,
+    /// Further fields; names and values cannot hold a line end, by their types.
+    fields: Vec<(HeaderName, HeaderValue)>,
+    pub(crate) body: Payload,
+}
+
+pub(crate) type Pieces = Pin<Box<dyn Stream<Item = io::Result<Bytes>>>>;
+
+pub(crate) enum Payload {
+    Whole(Bytes),
+    /// Sent chunked, or to the end of the connection for HTTP/1.0.
+    Pieces(Pieces),
+}
+
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+
+impl Response {
+    /// A body of any type with status 200.
+    pub fn new(content_type: Option<HeaderValue>, body: impl Into<Bytes>) -> Response {
+        Response {
+            status: StatusCode::OK,
+            content_type,
+            fields: Vec::new(),
+            body: Payload::Whole(body.into()),
+        }
+    }
+
+    /// Plain text with status 200.
+    pub fn text(body: impl Into<Bytes>) -> Response {
+        Response::new(Some(TEXT), body)
+    }
+
+    /// JSON with status 200.
+    pub fn json(body: impl Into<Bytes>) -> Response {
+        Response::new(Some(HeaderValue::from_static("application/json")), body)
+    }
+
+    /// Plain text that is sent as it comes. An error ends the connection before the end of the body.
+    pub fn stream(pieces: impl Stream<Item = io::Result<Bytes>> + 'static) -> Response {
+        Response { body: Payload::Pieces(Box::pin(pieces)), ..Response::text("") }
+    }
+
+    /// A status with its name as the body.
+    pub fn status(status: StatusCode) -> Response {
+        let name = status.canonical_reason().unwrap_or("Unknown");
+        Response { status, ..Response::text(format!("{} {name}\n", status.as_u16())) }
+    }
+
+    /// 405, with the methods that the path does have.
+    pub fn method_not_allowed(allow: &'static str) -> Response {
+        Response::status(StatusCode::METHOD_NOT_ALLOWED)
+            .with(http::header::ALLOW, HeaderValue::from_static(allow))
+    }
+
+    /// Adds a field.
+    pub fn with(mut self, name: HeaderName, value: HeaderValue) -> Response {
+        self.fields.push((name, value));
+        self
+    }
+
+    /// What a client is told whose request was refused.
+    pub(crate) fn refusal(status: StatusCode, why: &'static str) -> Response {
+        let name = status.canonical_reason().unwrap_or("Unknown");
+        Response { status, ..Response::text(format!("{} {name}: {why}\n", status.as_u16())) }
+    }
+
+    /// Writes the head.
+    pub(crate) fn write_head(&self, into: &mut Vec<u8>, minor: u8, connection: Connection) {
+        into.extend_from_slice(b"HTTP/1.1 ");
+        into.extend_from_slice(self.status.as_str().as_bytes());
+        into.push(b' ');
+        into.extend_from_slice(self.status.canonical_reason().unwrap_or("Unknown").as_bytes());
+        into.extend_from_slice(b"\r\n");
+        date::write_field(into);
+        match connection {
+            Connection::Close => into.extend_from_slice(b"Connection: close\r\n"),
+            Connection::KeepAlive if minor == 0 => {
+                into.extend_from_slice(b"Connection: Keep-Alive\r\n");
+            }
+            Connection::KeepAlive => {}
+        }
+        if let Some(content_type) = &self.content_type {
+            write_field(into, b"Content-Type", content_type.as_bytes());
+        }
+        for (name, value) in &self.fields {
+            write_field(into, name.as_str().as_bytes(), value.as_bytes());
+        }
+        match &self.body {
+            _ if !self.may_have_body() => {}
+            Payload::Whole(body) => {
+                let mut digits = itoa::Buffer::new();
+                write_field(into, b"Content-Length", digits.format(body.len()).as_bytes());
+            }
+            Payload::Pieces(_) if minor > 0 => {
+                into.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+            }
+            Payload::Pieces(_) => {}
+        }
+        into.extend_from_slice(b"\r\n");
+    }
+
+    /// 1xx, 204 and 304 have neither a body nor a length.
+    fn may_have_body(&self) -> bool {
+        !(self.status.is_informational()
+            || self.status == StatusCode::NO_CONTENT
+            || self.status == StatusCode::NOT_MODIFIED)
+    }
+
+    /// Tells whether a body follows the head of this answer to `head`.
+    pub(crate) fn sends_body(&self, head: &Head) -> bool {
+        head.method != Method::HEAD && self.may_have_body()
+    }
+}
+
+/// What becomes of the connection behind an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Connection {
+    KeepAlive,
+    Close,
+}
+
+fn write_field(into: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    into.extend_from_slice(name);
+    into.extend_from_slice(b": ");
+    into.extend_from_slice(value);
+    into.extend_from_slice(b"\r\n");
+}
+
+impl From<StatusCode> for Response {
+    fn from(status: StatusCode) -> Response {
+        Response::status(status)
+    }
+}
+
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Response").field("status", &self.status).finish_non_exhaustive()
+    }
+}
+
+/// The outcome of a handler.
+pub(crate) type Answer = Result<Response, Rejection>;

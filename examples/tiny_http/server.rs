@@ -1,0 +1,69 @@
+//! The server: a TcpServer whose handler speaks HTTP.
+
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::rc::Rc;
+use std::time::Duration;
+
+use squall_net::{DrainReport, IoStream, StreamConfig, TcpServer};
+
+use crate::config::Config;
+use crate::connection::serve;
+use crate::request::Request;
+use crate::response::Answer;
+use crate::shutdown::Shutdown;
+
+/// An HTTP/1.1 server on the loop of this thread. Clones are the same server.
+#[derive(Clone)]
+pub struct Server {
+    tcp: TcpServer,
+    shutdown: Rc<Shutdown>,
+}
+
+impl Server {
+    /// A server that answers with `app` and listens nowhere yet.
+    pub fn new(config: Config, app: impl AsyncFn(&mut Request<'_>) -> Answer + 'static) -> Server {
+        let shutdown = Rc::new(Shutdown::default());
+        let news = Rc::clone(&shutdown);
+        let handler =
+            async move |stream: IoStream, _peer| serve(stream, &config, news.watch(), &app).await;
+        // The buffer must hold a head; bodies are taken out piece by piece.
+        let buffer = StreamConfig::default().max_buffer_size(config.max_head_bytes.max(64 << 10));
+        Server { tcp: TcpServer::new(handler).stream_config(buffer), shutdown }
+    }
+
+    /// Listens, and returns the address with the port that the kernel chose.
+    ///
+    /// # Errors
+    /// As [`TcpServer::listen`].
+    pub fn listen(&self, address: impl ToSocketAddrs) -> io::Result<SocketAddr> {
+        self.tcp.listen(address)
+    }
+
+    /// Accepts from sockets that listen already.
+    ///
+    /// # Errors
+    /// As [`TcpServer::add_sockets`].
+    pub fn add_sockets(&self, sockets: Vec<std::net::TcpListener>) -> io::Result<()> {
+        self.tcp.add_sockets(sockets)
+    }
+
+    /// Stops accepting, ends idle connections, lets requests that are under way finish, and cuts what is left after
+    /// `deadline`.
+    pub async fn shut_down(&self, deadline: Duration) -> DrainReport {
+        self.shutdown.begin();
+        self.tcp.drain(deadline).await
+    }
+
+    /// How many connections live now.
+    pub fn connections(&self) -> usize {
+        self.tcp.connections()
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Server").field(&self.tcp).finish()
+    }
+}
