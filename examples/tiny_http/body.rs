@@ -11,6 +11,8 @@ use crate::wire::{Filled, Wire};
 const MAX_CHUNK_LINE: usize = 256;
 /// All chunk extensions of a body together.
 const MAX_EXTENSIONS: usize = 16 << 10;
+/// Fields behind the last chunk; they are read and forgotten.
+const MAX_TRAILERS: usize = 32;
 
 /// What is left of a body on the wire.
 #[derive(Debug)]
@@ -36,6 +38,16 @@ enum State {
     ChunkEnd,
     /// The fields behind the last chunk.
     Trailers,
+    Done,
+}
+
+/// What looking at the buffer came to.
+enum Step {
+    /// Bytes of the body.
+    Piece(Bytes),
+    /// Framing was taken out of the buffer: look again.
+    Moved,
+    NeedsMore,
     Done,
 }
 
@@ -66,14 +78,11 @@ impl Body {
         config: &Config,
     ) -> Result<Option<Bytes>, Rejection> {
         loop {
-            if self.state == State::Done {
-                return Ok(None);
-            }
-            if let Some(piece) = self.step(wire, config)? {
-                return Ok(Some(piece));
-            }
-            if self.state != State::Done && self.needs_more(wire) {
-                self.wait(wire, config).await?;
+            match self.step(wire, config)? {
+                Step::Piece(piece) => return Ok(Some(piece)),
+                Step::Moved => {}
+                Step::NeedsMore => self.wait(wire, config).await?,
+                Step::Done => return Ok(None),
             }
         }
     }
@@ -129,76 +138,80 @@ impl Body {
         }
     }
 
-    /// Tells whether the buffer holds nothing that the current state could use.
-    fn needs_more(&self, wire: &Wire) -> bool {
+    /// Takes from the buffer what the current state can use.
+    fn step(&mut self, wire: &mut Wire, config: &Config) -> Result<Step, Rejection> {
         let data = wire.stream.buffer();
-        match self.state {
-            State::Plain(_) | State::Chunk(_) => data.is_empty(),
-            State::ChunkLine => memchr::memchr(b'\n', data).is_none(),
-            State::ChunkEnd => data.len() < 2,
-            State::Trailers => true, // they were parsed, and were not complete
-            State::Done => false,
-        }
-    }
-
-    /// Takes what the buffer has for the current state: bytes of the body, or nothing and a new state.
-    fn step(&mut self, wire: &mut Wire, config: &Config) -> Result<Option<Bytes>, Rejection> {
-        let stream = &mut wire.stream;
-        match self.state {
-            State::Plain(left) | State::Chunk(left) if !stream.buffer().is_empty() => {
-                let n = stream.buffer().len().min(usize::try_from(left).unwrap_or(usize::MAX));
-                let piece = Bytes::copy_from_slice(&stream.buffer()[..n]);
-                stream.consume(n);
-                self.received += n as u64;
-                let left = left - n as u64;
-                self.state = match self.state {
-                    State::Plain(_) if left == 0 => State::Done,
-                    State::Plain(_) => State::Plain(left),
-                    _ if left == 0 => State::ChunkEnd,
-                    _ => State::Chunk(left),
-                };
-                self.owes_continue = false;
-                return Ok(Some(piece));
+        let used = match self.state {
+            State::Done => return Ok(Step::Done),
+            State::Plain(left) | State::Chunk(left) => {
+                let n = data.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+                if n == 0 {
+                    return Ok(Step::NeedsMore);
+                }
+                let piece = Bytes::copy_from_slice(&data[..n]);
+                wire.stream.consume(n);
+                self.took(n as u64);
+                return Ok(Step::Piece(piece));
             }
             State::ChunkLine => {
-                let window = &stream.buffer()[..stream.buffer().len().min(MAX_CHUNK_LINE)];
-                if let Some(end) = memchr::memchr(b'\n', window) {
-                    let size = self.announced(&window[..end])?;
-                    if size > config.max_body_bytes.saturating_sub(self.received) {
-                        return Err(Rejection::body_too_large());
-                    }
-                    stream.consume(end + 1);
-                    self.owes_continue = false;
-                    self.state = if size == 0 { State::Trailers } else { State::Chunk(size) };
-                } else if window.len() == MAX_CHUNK_LINE {
-                    return Err(Rejection::bad_request("the line of a chunk is too long"));
+                let window = &data[..data.len().min(MAX_CHUNK_LINE)];
+                let Some(end) = memchr::memchr(b'\n', window) else {
+                    return match window.len() {
+                        MAX_CHUNK_LINE => {
+                            Err(Rejection::bad_request("the line of a chunk is too long"))
+                        }
+                        _ => Ok(Step::NeedsMore),
+                    };
+                };
+                let size = self.announced(&window[..end])?;
+                if size > config.max_body_bytes.saturating_sub(self.received) {
+                    return Err(Rejection::body_too_large());
                 }
+                self.state = if size == 0 { State::Trailers } else { State::Chunk(size) };
+                end + 1
             }
-            State::ChunkEnd if stream.buffer().len() >= 2 => {
-                if !stream.buffer().starts_with(b"\r\n") {
-                    return Err(Rejection::bad_request("a chunk is longer than it says"));
+            State::ChunkEnd => match data {
+                [b'\r', b'\n', ..] => {
+                    self.state = State::ChunkLine;
+                    2
                 }
-                stream.consume(2);
-                self.state = State::ChunkLine;
-            }
+                [] | [b'\r'] => return Ok(Step::NeedsMore),
+                _ => return Err(Rejection::bad_request("a chunk is longer than it says")),
+            },
             State::Trailers => {
-                let window = &stream.buffer()[..stream.buffer().len().min(config.max_head_bytes)];
-                let mut fields = [httparse::EMPTY_HEADER; 32];
+                let window = &data[..data.len().min(config.max_head_bytes)];
+                let mut fields = [httparse::EMPTY_HEADER; MAX_TRAILERS];
                 match httparse::parse_headers(window, &mut fields) {
                     Ok(httparse::Status::Complete((length, _))) => {
-                        stream.consume(length);
                         self.state = State::Done;
+                        length
                     }
-                    Ok(httparse::Status::Partial) if window.len() < config.max_head_bytes => {}
+                    Ok(httparse::Status::Partial) if window.len() < config.max_head_bytes => {
+                        return Ok(Step::NeedsMore);
+                    }
                     Ok(httparse::Status::Partial) | Err(httparse::Error::TooManyHeaders) => {
                         return Err(Rejection::head_too_large());
                     }
                     Err(_) => return Err(Rejection::bad_request("the trailers are malformed")),
                 }
             }
-            _ => {}
-        }
-        Ok(None)
+        };
+        wire.stream.consume(used);
+        self.owes_continue = false; // it sends without being told to
+        Ok(Step::Moved)
+    }
+
+    /// Counts bytes of the body that were taken out of the buffer.
+    fn took(&mut self, n: u64) {
+        self.owes_continue = false;
+        self.received += n;
+        self.state = match self.state {
+            State::Plain(left) if left == n => State::Done,
+            State::Plain(left) => State::Plain(left - n),
+            State::Chunk(left) if left == n => State::ChunkEnd,
+            State::Chunk(left) => State::Chunk(left - n),
+            other => other,
+        };
     }
 
     /// The size on a chunk's line, which is given without its LF: hexadecimal digits, then nothing or extensions.
