@@ -1,0 +1,353 @@
+//! How a connection goes on and ends: keep-alive, pipelining, bodies, deadlines, slow and rude clients.
+
+mod support;
+
+use std::io::{Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_lite::stream;
+use squall_net::executor::fault::{self, Call};
+use squall_net::sleep;
+use support::{Local, WATCHDOG, say};
+use tiny_http::{Config, Rejection, Request, Response};
+
+async fn app(request: &mut Request<'_>) -> Result<Response, Rejection> {
+    Ok(match request.path() {
+        "/echo" => Response::text(request.body().await?),
+        "/stream" => {
+            let pieces =
+                ["one ", "", "two ", "three"].map(|piece| Ok(Bytes::from_static(piece.as_bytes())));
+            Response::stream(stream::iter(pieces))
+        }
+        "/large" => Response::text(vec![b'x'; 8 << 20]),
+        "/slow" => {
+            sleep(Duration::from_millis(200)).await;
+            Response::text("slow")
+        }
+        "/panic" => panic!("on purpose"),
+        path => Response::text(path.to_owned()),
+    })
+}
+
+fn start() -> Local {
+    Local::start(Config::default(), app)
+}
+
+fn get(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n")
+}
+
+// HTS-20
+#[test]
+fn a_connection_serves_many_requests() {
+    let server = start();
+    let mut client = server.connect();
+    for n in 0..100 {
+        let (head, body) = client.send(get(&format!("/{n}"))).answer();
+        assert!(head.starts_with("HTTP/1.1 200 OK\r\n") && !head.contains("Connection"), "{head}");
+        assert!(head.contains("\r\nDate: ") && head.contains(" GMT\r\n"), "{head}");
+        assert_eq!(body, format!("/{n}"));
+    }
+}
+
+// HTS-21, HTS-22, HTS-23, HTS-X9
+#[test]
+fn the_connection_header_is_a_list_that_is_heeded() {
+    let server = start();
+    for (version, option, stays) in [
+        ("1.1", "", true),
+        ("1.1", "Connection: close\r\n", false),
+        ("1.1", "Connection: keep-alive, Close\r\n", false),
+        ("1.1", "Connection: x, keep-alive\r\n", true),
+        ("1.0", "", false),
+        ("1.0", "Connection: keep-alive\r\n", true),
+    ] {
+        let mut client = server.connect();
+        let request = format!("GET / HTTP/{version}\r\nHost: x\r\n{option}\r\n");
+        let (head, _) = client.send(&request).answer();
+        assert_eq!(head.contains("Connection: close"), !stays, "{request}{head}");
+        assert_eq!(head.contains("Connection: Keep-Alive"), version == "1.0" && stays, "{head}");
+        if stays {
+            client.send(&request).answer();
+        } else {
+            assert_eq!(client.rest(), "", "{request}");
+        }
+    }
+}
+
+// HTS-25
+#[test]
+fn pipelined_requests_are_answered_in_order_with_one_send() {
+    let server = start();
+    let mut client = server.connect();
+    client.send(get("/first")).answer();
+    let sends = server.ask(|| fault::calls(Call::Send));
+    let batch: String = (0..16).map(|n| get(&format!("/{n}"))).collect();
+    client.send(batch);
+    for n in 0..16 {
+        assert_eq!(client.answer().1, format!("/{n}"));
+    }
+    if fault::ACTIVE {
+        assert_eq!(server.ask(|| fault::calls(Call::Send)) - sends, 1);
+    } else {
+        say("skipped: system calls are counted in debug builds only");
+    }
+}
+
+#[test]
+fn head_is_get_without_the_body() {
+    let server = start();
+    let mut client = server.connect();
+    client.send("HEAD /tea HTTP/1.1\r\nHost: x\r\n\r\n").send(get("/tea"));
+    let mut text = [0; 4096];
+    let mut length = 0;
+    while !text[..length].ends_with(b"\r\n\r\n/tea") {
+        length += client.0.read(&mut text[length..]).unwrap();
+    }
+    let text = String::from_utf8_lossy(&text[..length]).into_owned();
+    assert_eq!(text.matches("Content-Length: 4\r\n").count(), 2);
+    assert_eq!(text.matches("/tea").count(), 1);
+    // Of a stream, HEAD sends the head.
+    client.send("HEAD /stream HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert!(client.answer().0.contains("Transfer-Encoding: chunked"));
+    assert_eq!(client.send(get("/next")).answer().1, "/next");
+}
+
+#[test]
+fn a_stream_is_chunked_for_new_clients_and_ends_with_the_connection_for_old_ones() {
+    let server = start();
+    let new = server
+        .connect()
+        .send("GET /stream HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        .rest();
+    assert!(new.contains("Transfer-Encoding: chunked\r\n"));
+    assert!(new.ends_with("\r\n\r\n4\r\none \r\n4\r\ntwo \r\n5\r\nthree\r\n0\r\n\r\n"), "{new}");
+    let old =
+        server.connect().send("GET /stream HTTP/1.0\r\nConnection: keep-alive\r\n\r\n").rest();
+    assert!(old.contains("Connection: close\r\n") && !old.contains("chunked"), "{old}");
+    assert!(old.ends_with("\r\n\r\none two three"), "{old}");
+}
+
+// HTS-01, HTS-35
+#[test]
+fn bodies_come_back_as_they_were_sent_up_to_the_exact_limit() {
+    let server = Local::start(Config { max_body_bytes: 70_000, ..Config::default() }, app);
+    for size in [1, 1000, 65_536, 70_000] {
+        let body = "b".repeat(size);
+        let mut client = server.connect();
+        client.send(format!(
+            "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n{body}"
+        ));
+        assert!(client.answer().1 == body);
+        client.send("POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+        for piece in body.as_bytes().chunks(9999) {
+            client.send(format!("{:X}\r\n", piece.len())).send(piece).send("\r\n");
+        }
+        assert!(client.send("0\r\n\r\n").answer().1 == body);
+    }
+}
+
+#[test]
+fn continue_is_sent_when_the_body_is_wanted_and_only_then() {
+    let server = start();
+    let mut client = server.connect();
+    client.send(
+        "POST /echo HTTP/1.1\r\nHost: x\r\nExpect: 100-Continue\r\nContent-Length: 3\r\n\r\n",
+    );
+    assert_eq!(client.answer().0, "HTTP/1.1 100 Continue\r\n\r\n");
+    assert_eq!(client.send("abc").answer().1, "abc");
+    // A client that does not wait is not told to go on.
+    client.send(
+        "POST /echo HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\nabc",
+    );
+    let (head, body) = client.answer();
+    assert!(head.starts_with("HTTP/1.1 200") && body == "abc", "{head}");
+    // Nobody wants the body: the answer comes instead, and the connection ends, whatever the client does next.
+    client
+        .send("POST /no HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n");
+    let rest = client.end().rest();
+    assert!(rest.starts_with("HTTP/1.1 200") && rest.contains("Connection: close"), "{rest}");
+}
+
+// H5, HTS-X7
+#[test]
+fn a_body_that_nobody_read_is_never_taken_for_a_request() {
+    let evil = Arc::new(AtomicUsize::new(0));
+    let seen = evil.clone();
+    let server = Local::start(Config::default(), async move |request: &mut Request<'_>| {
+        if request.path() == "/evil" {
+            seen.fetch_add(1, Ordering::SeqCst);
+        }
+        Ok(Response::text("ignored"))
+    });
+    let hidden = get("/evil");
+    let mut client = server.connect();
+    // Small: skipped, and the next one is served.
+    client.send(format!(
+        "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{hidden}",
+        hidden.len()
+    ));
+    client.send(get("/"));
+    assert_eq!((client.answer().1, client.answer().1), ("ignored".into(), "ignored".into()));
+    // Large: answered, and the connection ends, while the client is still sending.
+    let large = hidden.repeat((1 << 20) / hidden.len());
+    client.send(format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", large.len()));
+    client.send(large);
+    assert!(client.end().rest().ends_with("ignored"));
+    assert_eq!(evil.load(Ordering::SeqCst), 0);
+}
+
+// I3, HTS-X5
+#[test]
+fn a_client_that_closes_its_half_gets_its_whole_answer() {
+    let server = start();
+    for path in ["/x", "/slow", "/large"] {
+        let answer = server.connect().send(get(path)).end().rest();
+        let size = match path {
+            "/large" => 8 << 20,
+            "/slow" => 4,
+            _ => 2,
+        };
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 200") && body.len() == size, "{path}: {}", body.len());
+    }
+}
+
+// I2, HTS-36
+#[test]
+fn a_refusal_reaches_a_client_that_is_still_sending() {
+    let server = start();
+    for _ in 0..20 {
+        let mut client = server.connect();
+        client.send("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 20000000\r\n\r\n");
+        for _ in 0..305 {
+            client.send([0; 1 << 16]); // fails if the server resets
+        }
+        let answer = client.end().rest();
+        assert!(answer.starts_with("HTTP/1.1 413 Payload Too Large\r\n"), "{answer}");
+    }
+}
+
+// H8, HTS-34, HTS-39
+#[test]
+fn deadlines_answer_408_or_close_what_is_idle() {
+    let short = Duration::from_millis(60);
+    let config = Config {
+        head_timeout: short,
+        body_timeout: short,
+        idle_timeout: short,
+        ..Config::default()
+    };
+    let server = Local::start(config, app);
+    let mut silent = server.connect();
+    let mut used = server.connect();
+    used.send(get("/used")).answer();
+    let mut slow_head = server.connect();
+    slow_head.send("GET / HTTP/1.1\r\nHo");
+    let mut slow_body = server.connect();
+    slow_body.send("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 42\r\n\r\nabc");
+    assert_eq!((silent.rest(), used.rest()), (String::new(), String::new()));
+    for late in [&mut slow_head, &mut slow_body] {
+        let (head, _) = late.answer();
+        assert!(head.starts_with("HTTP/1.1 408 Request Timeout\r\n"), "{head}");
+        assert_eq!(late.end().rest(), "");
+    }
+    // One byte at a time does not push the deadline of a head back.
+    let mut dribble = server.connect();
+    let begin = Instant::now();
+    let text = get("/dribbled");
+    let mut bytes = text.bytes().chain(std::iter::repeat(b'x'));
+    while begin.elapsed() < WATCHDOG && dribble.0.write_all(&[bytes.next().unwrap()]).is_ok() {
+        let mut answer = [0; 12];
+        dribble.0.set_read_timeout(Some(Duration::from_millis(5))).unwrap();
+        if matches!(dribble.0.peek(&mut answer), Ok(12)) {
+            assert!(&answer == b"HTTP/1.1 408" || begin.elapsed() < short, "{answer:?}");
+            break;
+        }
+    }
+    assert!(begin.elapsed() < WATCHDOG, "a dribbling client was never cut");
+}
+
+// HTS-09 (WEB)
+#[test]
+fn a_handler_that_panics_is_a_500_and_the_end_of_its_connection_only() {
+    let server = start();
+    let mut other = server.connect();
+    other.send(get("/a")).answer();
+    let answer = server.connect().send(get("/panic")).end().rest();
+    assert!(answer.starts_with("HTTP/1.1 500 Internal Server Error\r\n"), "{answer}");
+    assert_eq!(other.send(get("/b")).answer().1, "/b");
+}
+
+// I4, HTS-26: resets, whatever the server is doing
+#[test]
+fn clients_that_reset_hurt_nobody() {
+    let server = start();
+    let mut other = server.connect();
+    for n in 0..300 {
+        let mut rude = server.connect();
+        let partial = "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nx".to_owned();
+        rude.send([get("/large"), get("/slow"), partial][n % 3].as_bytes());
+        if n % 3 == 0 {
+            rude.0.read_exact(&mut [0]).unwrap(); // the rest of 8 MiB is left unread
+        }
+        // A socket that is closed with unread bytes in it resets its peer.
+        drop(rude);
+    }
+    assert_eq!(other.send(get("/fine")).answer().1, "/fine");
+    drop(other);
+    server.until("connections are left", |stats| stats.live_tasks == 1);
+}
+
+// A slow reader and a slow writer hurt nobody else
+#[test]
+fn slow_clients_do_not_hold_the_others_up() {
+    let server = start();
+    let mut slow_reader = server.connect();
+    slow_reader.send(get("/large"));
+    let mut slow_writer = server.connect();
+    slow_writer.send("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\na");
+    let mut client = server.connect();
+    for n in 0..100 {
+        assert_eq!(client.send(get(&format!("/{n}"))).answer().1, format!("/{n}"));
+    }
+    assert_eq!(slow_writer.send("bc").answer().1, "abc");
+    assert_eq!(slow_reader.answer().1.len(), 8 << 20);
+}
+
+// H9
+#[test]
+fn a_client_that_pipelines_and_never_reads_is_not_read_any_more() {
+    let server = start();
+    let mut greedy = server.connect();
+    greedy.0.set_write_timeout(Some(Duration::from_millis(300))).unwrap();
+    let batch = get("/x").repeat(1000);
+    let mut sent = 0;
+    while greedy.0.write_all(batch.as_bytes()).is_ok() {
+        sent += batch.len();
+        assert!(sent < 1 << 30, "the server swallows requests without end");
+    }
+    assert_eq!(server.connect().send(get("/other")).answer().1, "/other");
+}
+
+#[test]
+fn shutting_down_finishes_what_is_under_way_and_ends_what_is_idle() {
+    let server = start();
+    let mut idle = server.connect();
+    idle.send(get("/before")).answer();
+    let mut busy = server.connect();
+    busy.send(get("/slow"));
+    server.until("the request is under way", |stats| stats.live_timers >= 2);
+    let (stats, report) = server.stop();
+    assert_eq!((report.finished, report.aborted), (2, 0));
+    assert_eq!((stats.live_tasks, stats.live_timers, stats.live_sources), (0, 0, 0));
+    assert_eq!(idle.rest(), "");
+    let answer = busy.rest();
+    assert!(
+        answer.contains("Connection: close\r\n") && answer.ends_with("\r\n\r\nslow"),
+        "{answer}"
+    );
+}

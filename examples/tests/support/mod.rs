@@ -1,0 +1,221 @@
+//! A server to test: on a thread of this process, or as a process of its own.
+
+#![allow(dead_code, reason = "each test program uses its own part")]
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use squall_net::{EventLoop, Handle, Stats};
+use tiny_http::{Config, Rejection, Request, Response, Server};
+
+/// Long enough that only a hang lets it pass.
+pub(crate) const WATCHDOG: Duration = Duration::from_secs(20);
+
+/// A server on a loop and thread of its own. Dropping it drains the server.
+pub(crate) struct Local {
+    pub(crate) address: SocketAddr,
+    pub(crate) handle: Handle,
+    thread: Option<JoinHandle<(Stats, squall_net::DrainReport)>>,
+}
+
+impl Local {
+    pub(crate) fn start<A>(config: Config, app: A) -> Local
+    where
+        A: AsyncFn(&mut Request<'_>) -> Result<Response, Rejection> + Send + 'static,
+    {
+        let (sender, receiver) = mpsc::channel();
+        let thread = thread::spawn(move || {
+            let event_loop = EventLoop::new().unwrap();
+            let server = Server::new(config, app);
+            let entered = event_loop.enter();
+            let address = server.listen("127.0.0.1:0").unwrap();
+            drop(entered);
+            sender.send((address, event_loop.handle())).unwrap();
+            event_loop.run().unwrap();
+            let report = event_loop.block_on(server.shut_down(Duration::from_secs(5)));
+            event_loop.block_on(squall_net::sleep(Duration::ZERO));
+            (event_loop.stats(), report)
+        });
+        let (address, handle) = receiver.recv().unwrap();
+        Local { address, handle, thread: Some(thread) }
+    }
+
+    pub(crate) fn connect(&self) -> Client {
+        Client::connect(self.address)
+    }
+
+    /// What the loop has counted so far.
+    pub(crate) fn stats(&self) -> Stats {
+        self.ask(squall_net::stats)
+    }
+
+    /// Asks something on the server's thread.
+    pub(crate) fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce() -> T + Send + 'static,
+    ) -> T {
+        let (sender, receiver) = mpsc::channel();
+        self.handle.add_callback(move || drop(sender.send(question()))).unwrap();
+        receiver.recv_timeout(WATCHDOG).expect("the loop does not answer")
+    }
+
+    /// Waits until the loop says what is expected, and fails if it never does.
+    pub(crate) fn until(&self, what: &str, expected: impl Fn(Stats) -> bool) -> Stats {
+        let begin = std::time::Instant::now();
+        loop {
+            let stats = self.stats();
+            if expected(stats) {
+                return stats;
+            }
+            assert!(begin.elapsed() < WATCHDOG, "{what}: {stats:?}");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    pub(crate) fn stop(mut self) -> (Stats, squall_net::DrainReport) {
+        self.handle.stop();
+        self.thread.take().unwrap().join().unwrap()
+    }
+}
+
+impl Drop for Local {
+    fn drop(&mut self) {
+        self.handle.stop();
+        if let Some(thread) = self.thread.take() {
+            let ended = thread.join();
+            assert!(ended.is_ok() || thread::panicking(), "the server panicked");
+        }
+    }
+}
+
+/// A blocking client that speaks bytes.
+pub(crate) struct Client(pub(crate) TcpStream);
+
+impl Client {
+    pub(crate) fn connect(address: SocketAddr) -> Client {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream.set_read_timeout(Some(WATCHDOG)).unwrap();
+        stream.set_write_timeout(Some(WATCHDOG)).unwrap();
+        Client(stream)
+    }
+
+    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Client {
+        self.0.write_all(bytes.as_ref()).unwrap();
+        self
+    }
+
+    pub(crate) fn end(&mut self) -> &mut Client {
+        let _ = self.0.shutdown(std::net::Shutdown::Write); // the peer may have reset it
+        self
+    }
+
+    /// Everything to the end of the stream, which must come.
+    pub(crate) fn rest(&mut self) -> String {
+        let mut bytes = Vec::new();
+        self.0.read_to_end(&mut bytes).expect("neither an answer nor an end");
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// One answer with a length: its head and its body.
+    pub(crate) fn answer(&mut self) -> (String, String) {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            self.0.read_exact(&mut byte).expect("an answer");
+            head.push(byte[0]);
+        }
+        let head = String::from_utf8(head).unwrap();
+        let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: "));
+        let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
+        self.0.read_exact(&mut body).unwrap();
+        (head, String::from_utf8(body).unwrap())
+    }
+}
+
+/// The program `http_server`, which cargo builds before it runs tests.
+pub(crate) fn program() -> PathBuf {
+    let mut path = std::env::current_exe().unwrap();
+    path.pop(); // the test's name
+    path.pop(); // deps
+    path.join("examples/http_server")
+}
+
+/// `http_server` as a process on a port of the kernel's choice. Dropping it kills it.
+pub(crate) struct Process {
+    pub(crate) child: Child,
+    pub(crate) address: String,
+}
+
+impl Process {
+    pub(crate) fn start(options: &[&str]) -> Process {
+        let mut child = Command::new(program())
+            .args(["--listen", "127.0.0.1:0"])
+            .args(options)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let address = line.trim().strip_prefix("listening on http://").expect(&line).to_owned();
+        Process { child, address }
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        Client::connect(self.address.parse().unwrap())
+    }
+
+    /// One of the counters of `GET /stats`.
+    pub(crate) fn stat(&self, name: &str) -> u64 {
+        let (_, json) = self
+            .client()
+            .send("GET /stats HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            .answer();
+        let at = json.find(&format!("\"{name}\":")).expect(&json) + name.len() + 3;
+        let digits: String = json[at..].chars().take_while(char::is_ascii_digit).collect();
+        digits.parse().unwrap()
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill(); // it may have ended by itself
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs a program and returns what it printed; `None`, said in one line, if it is not installed.
+pub(crate) fn tool(name: &str, arguments: &[&str]) -> Option<String> {
+    match Command::new(name).args(arguments).output() {
+        Ok(output) => {
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            let errors = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{name} {arguments:?}: {text}{errors}");
+            Some(text)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            say(&format!("skipped: {name} is not installed"));
+            None
+        }
+        Err(error) => panic!("{name}: {error}"),
+    }
+}
+
+/// Prints a line that the test runner does not swallow.
+pub(crate) fn say(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
