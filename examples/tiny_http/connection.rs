@@ -1,16 +1,21 @@
 //! One connection: requests in, answers out, in order, until one side ends it.
 //!
 //! ```text
-//!   ┌─▶ next_head ── End, idle too long, shutdown ──────────────▶ flush, close
-//!   │       │ Head                       └─ Rejection ──▶ refuse ─▶ linger, close
-//!   │    handler ── reads the body if it wants to ───────────────▲
-//!   │       │ Response                                           │ unread body too large,
-//!   │    respond ── queued; sent when the batch ends             │ or never asked for
-//!   │       │                                                    │
-//!   └─ discard what is left of the body ─────────────────────────┘
+//!   ┌─▶ wait ── the client ends, is silent too long, or the server shuts down ──▶ flush, close
+//!   │     │ bytes
+//!   │     ▼                                            Rejection ──▶ refuse ──┐
+//!   │   next_head ── no byte of another request ──┐     │                     │
+//!   │     │ Head                                  │     │                     ▼
+//!   │   handler ── reads the body if it wants to ─┼─────┘               linger, close
+//!   │     │ Response                              │                           ▲
+//!   │   respond ── queued                         │                           │
+//!   │     │                                       │                           │
+//!   │   skip what is left of the body ────────────┼── too much of it ─────────┘
+//!   └─────────────────────────────────────────────┘
 //! ```
 //!
 //! Requests that were sent together are answered in one system call, because nothing is sent before the connection waits.
+//! While it waits it is small: all that a request needs is in a box of its own, from its first byte to its answer.
 
 use std::cell::Cell;
 use std::io;
@@ -18,7 +23,7 @@ use std::panic::AssertUnwindSafe;
 
 use futures_lite::{FutureExt, StreamExt};
 use http::StatusCode;
-use squall_net::IoStream;
+use squall_net::{IoStream, StreamError};
 
 use crate::body::Body;
 use crate::config::Config;
@@ -45,11 +50,12 @@ pub(crate) async fn serve(
     app: &impl AsyncFn(&mut Request<'_>) -> Answer,
 ) -> io::Result<()> {
     let mut connection = Connection { wire: Wire::new(stream), config, shutdown };
-    match connection.run(app).await {
-        Ok(()) => Ok(()),
-        Err(Rejection::Status(status, why)) => connection.refuse(status, why).await,
-        Err(Rejection::Broken(error)) => Err(error),
+    while connection.wait().await? {
+        if Box::pin(connection.converse(app)).await? == Fate::Close {
+            return Ok(());
+        }
     }
+    Ok(connection.wire.stream.shutdown().await?)
 }
 
 struct Connection<'a> {
@@ -59,71 +65,90 @@ struct Connection<'a> {
 }
 
 impl Connection<'_> {
-    async fn run(
+    /// Waits for a request; `false` when the client, its silence or the server ends the connection instead.
+    async fn wait(&mut self) -> Result<bool, StreamError> {
+        self.wire.allow(self.config.idle_timeout);
+        let filled = self.wire.fill_unless(Some(&mut self.shutdown)).await?;
+        Ok(matches!(filled, Filled::Bytes))
+    }
+
+    /// Answers what has come, and what comes meanwhile, until no byte of another request is there.
+    async fn converse(
         &mut self,
         app: &impl AsyncFn(&mut Request<'_>) -> Answer,
-    ) -> Result<(), Rejection> {
+    ) -> io::Result<Fate> {
+        match self.answer_all(app).await {
+            Ok(fate) => Ok(fate),
+            Err(Rejection::Status(status, why)) => {
+                self.refuse(status, why).await?;
+                Ok(Fate::Close)
+            }
+            Err(Rejection::Broken(error)) => Err(error),
+        }
+    }
+
+    async fn answer_all(
+        &mut self,
+        app: &impl AsyncFn(&mut Request<'_>) -> Answer,
+    ) -> Result<Fate, Rejection> {
         while let Some(head) = self.next_head().await? {
             let mut body = Body::new(&head);
             let response = self.ask(app, &head, &mut body).await?;
             // A client that was never told to continue may send the body or may not: nobody knows what comes next.
             let keeps = head.keep_alive && !body.owes_continue() && !self.shutdown.begun();
-            let fate = self
-                .respond(&head, response, if keeps { Fate::KeepAlive } else { Fate::Close })
-                .await?;
+            let fate = if keeps { Fate::KeepAlive } else { Fate::Close };
+            let fate = self.respond(&head, response, fate).await?;
             if !body.is_done() {
                 let skipped = fate == Fate::KeepAlive
                     && body.discard(&mut self.wire, self.config, MAX_DISCARD).await?;
                 if !skipped {
-                    return Ok(self
-                        .wire
-                        .stream
-                        .linger(MAX_LINGER, self.config.linger_timeout)
-                        .await?);
+                    self.linger().await?;
+                    return Ok(Fate::Close);
                 }
             }
             if fate == Fate::Close {
-                break;
+                // Unread bytes would turn the close into a reset, which can destroy the answer.
+                match self.wire.stream.buffer() {
+                    [] => self.wire.stream.shutdown().await?,
+                    _ => self.linger().await?,
+                }
+                return Ok(Fate::Close);
             }
         }
-        self.wire.stream.shutdown().await?;
-        Ok(())
+        Ok(Fate::KeepAlive)
     }
 
-    /// The next request's head; `None` when the client, its silence or the server ends the connection between requests.
+    /// The next request's head; `None` if no byte of it is there.
     async fn next_head(&mut self) -> Result<Option<Head>, Rejection> {
         // Parsed again only when the head may be complete or twice as much is there: linear, however it trickles in.
         let mut worth_parsing = 1;
         let mut searched = 0;
-        let mut begun = false;
         loop {
             let data = self.wire.stream.buffer();
-            let ends = ends_head(&data[searched..]);
-            searched = data.len().saturating_sub(2);
-            if data.len() >= worth_parsing || (ends && !data.is_empty()) {
+            if data.is_empty() {
+                return Ok(None);
+            }
+            let may_be_whole = ends_head(&data[searched..]);
+            if data.len() >= worth_parsing || may_be_whole {
                 if let Some((head, length)) = Head::parse(data, self.config)? {
                     self.wire.stream.consume(length);
                     return Ok(Some(head));
                 }
+                let first = worth_parsing == 1;
                 worth_parsing = 2 * data.len();
+                searched = data.len().saturating_sub(2);
+                if first {
+                    self.wire.allow(self.config.head_timeout);
+                }
+            } else {
+                searched = data.len().saturating_sub(2);
             }
-            let waits_for_head = !data.is_empty();
-            if waits_for_head && !begun {
-                begun = true;
-                self.wire.allow(self.config.head_timeout);
-            } else if !waits_for_head {
-                self.wire.allow(self.config.idle_timeout);
-            }
-            let shutdown = if waits_for_head { None } else { Some(&mut self.shutdown) };
-            match self.wire.fill_unless(shutdown).await? {
+            match self.wire.fill().await? {
                 Filled::Bytes => {}
-                Filled::End if waits_for_head => {
+                Filled::TimedOut => return Err(Rejection::timeout("the head took too long")),
+                Filled::End | Filled::Shutdown => {
                     return Err(Rejection::bad_request("the stream ended inside the head"));
                 }
-                Filled::TimedOut if waits_for_head => {
-                    return Err(Rejection::timeout("the head took too long"));
-                }
-                Filled::End | Filled::TimedOut | Filled::Shutdown => return Ok(None),
             }
         }
     }
@@ -217,7 +242,11 @@ impl Connection<'_> {
         }
         self.wire.stream.write(&text.0)?;
         drop(text);
-        Ok(self.wire.stream.linger(MAX_LINGER, self.config.linger_timeout).await?)
+        Ok(self.linger().await?)
+    }
+
+    async fn linger(&mut self) -> Result<(), StreamError> {
+        self.wire.stream.linger(MAX_LINGER, self.config.linger_timeout).await
     }
 }
 

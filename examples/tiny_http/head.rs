@@ -74,6 +74,12 @@ impl Head {
                 return Err(Rejection::head_too_large());
             }
             Ok(httparse::Status::Partial) => return Ok(None),
+            // Which answer a version deserves shows only when its line is whole.
+            Err(httparse::Error::Version)
+                if request_line(data).is_none() && data.len() < config.max_head_bytes =>
+            {
+                return Ok(None);
+            }
             Err(error) => return Err(refusal(error, data)),
         };
         let (Some(method), Some(target), Some(minor)) =
@@ -161,11 +167,17 @@ fn refusal(error: httparse::Error, data: &[u8]) -> Rejection {
     }
 }
 
+/// The first line that is not empty, without its end; `None` if its end is not there.
+fn request_line(data: &[u8]) -> Option<&[u8]> {
+    let start = data.iter().position(|byte| !matches!(byte, b'\r' | b'\n'))?;
+    let end = memchr::memchr(b'\n', &data[start..])?;
+    let line = &data[start..start + end];
+    Some(line.strip_suffix(b"\r").unwrap_or(line))
+}
+
 /// Tells whether the request line is in order but for the version: `token target HTTP/d.d`.
 fn names_another_version(data: &[u8]) -> bool {
-    let line = data.split(|byte| *byte == b'\n').find(|line| !line.trim_ascii().is_empty());
-    let line = line.unwrap_or_default();
-    let mut words = line.strip_suffix(b"\r").unwrap_or(line).split(|byte| *byte == b' ');
+    let mut words = request_line(data).unwrap_or_default().split(|byte| *byte == b' ');
     let version = match (words.next(), words.next(), words.next(), words.next()) {
         (Some(_), Some(target), Some(version), None) if !target.is_empty() => version,
         _ => return false,
@@ -310,6 +322,34 @@ mod tests {
             assert_eq!(parse(&text).unwrap().unwrap().0.path(), path, "{target}");
         }
         assert!(parse("GET h:80 HTTP/1.1\r\nHost: h\r\n\r\n").is_err());
+    }
+
+    // H6: wherever the bytes are split, the answer is the same
+    #[test]
+    fn no_prefix_of_a_bad_head_is_answered_differently() {
+        let status = |outcome| match outcome {
+            Ok(None) => None,
+            Ok(Some(_)) => Some(200),
+            Err(Rejection::Status(status, _)) => Some(status.as_u16()),
+            Err(Rejection::Broken(error)) => panic!("{error}"),
+        };
+        for (text, wanted) in [
+            ("GET / HTTP/2.0\r\nHost: x\r\n\r\n", 505),
+            ("GET /  HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+            ("GET / HTTP/1.1 \r\nHost: x\r\n\r\n", 400),
+            ("GET / HTTP/1.11\r\nHost: x\r\n\r\n", 400),
+            ("\r\nGET / HTTP/0.9\r\n\r\n", 505),
+            ("GET / HTTP/1.1\r\nHost: x\r\nA b: c\r\n\r\n", 400),
+            ("GET / HTTP/1.1\r\nHost: x\r\n y\r\n\r\n", 400),
+            ("CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n", 501),
+            ("POST / HTTP/1.1\r\nHost: x\r\nExpect: y\r\nHost: x\r\n\r\n", 417),
+        ] {
+            assert_eq!(status(parse(text)), Some(wanted), "{text:?}");
+            for end in 0..text.len() {
+                let early = status(parse(&text[..end]));
+                assert!(early.is_none() || early == Some(wanted), "{:?}: {early:?}", &text[..end]);
+            }
+        }
     }
 
     // H6: every prefix is incomplete, none is an error

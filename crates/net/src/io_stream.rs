@@ -33,7 +33,7 @@ use crate::tcp_stream::TcpStream;
 use crate::write_queue::WriteQueue;
 
 /// What one stream reads in one turn of the loop, so that a fast peer cannot hold it.
-const BYTES_PER_TURN: usize = 256 << 10;
+const BYTES_PER_TURN: u32 = 256 << 10;
 
 /// A transport with a read buffer and a write queue. Tornado: `IOStream`.
 ///
@@ -65,17 +65,17 @@ const BYTES_PER_TURN: usize = 256 << 10;
 pub struct IoStream<S = TcpStream> {
     shared: Rc<Shared<S>>,
     read: ReadBuffer,
-    config: StreamConfig,
-    /// The peer's stream has ended.
-    ended: bool,
     /// The turn of the last read, and what was read in it.
     turn: u64,
-    read_in_turn: usize,
+    read_in_turn: u32,
+    /// The peer's stream has ended.
+    ended: bool,
 }
 
 /// What the stream shares with the pump and with the end of a batch. All of it is taken out to be used and put back, so no
 /// borrow is held while the transport runs.
 struct Shared<S> {
+    config: StreamConfig,
     /// Away while it is polled; gone once the stream is closed.
     transport: Cell<Option<S>>,
     is_closed: Cell<bool>,
@@ -105,6 +105,7 @@ impl<S> IoStream<S> {
     /// Gives a transport a memory, with limits.
     pub fn with_config(transport: S, config: StreamConfig) -> IoStream<S> {
         let shared = Rc::new(Shared {
+            config,
             transport: Cell::new(Some(transport)),
             is_closed: Cell::new(false),
             queue: RefCell::default(),
@@ -115,8 +116,7 @@ impl<S> IoStream<S> {
             failure: Cell::new(None),
             try_send: Cell::new(None),
         });
-        let read = ReadBuffer::default();
-        IoStream { shared, read, config, ended: false, turn: 0, read_in_turn: 0 }
+        IoStream { shared, read: ReadBuffer::default(), turn: 0, read_in_turn: 0, ended: false }
     }
 
     /// Bytes that came and were not read yet.
@@ -150,7 +150,7 @@ impl<S> IoStream<S> {
     }
 
     fn limit(&self) -> StreamError {
-        StreamError::TooLong { limit: self.config.max_buffer_size }
+        StreamError::TooLong { limit: self.shared.config.max_buffer_size }
     }
 }
 
@@ -174,7 +174,7 @@ impl<S: AsyncRead + Unpin> IoStream<S> {
     /// # Cost
     /// At most one `recv` per wake-up; each byte is searched once, plus `delimiter.len() - 1` per `recv`.
     pub async fn read_until(&mut self, delimiter: &[u8]) -> Result<Bytes, StreamError> {
-        self.read_until_max(delimiter, self.config.max_buffer_size).await
+        self.read_until_max(delimiter, self.shared.config.max_buffer_size).await
     }
 
     /// As [`read_until`](Self::read_until), with `max_bytes` as the limit, delimiter included.
@@ -219,7 +219,7 @@ impl<S: AsyncRead + Unpin> IoStream<S> {
         max_bytes: usize,
         mut find: impl FnMut(&[u8]) -> Option<usize>,
     ) -> Result<Bytes, StreamError> {
-        let limit = max_bytes.min(self.config.max_buffer_size);
+        let limit = max_bytes.min(self.shared.config.max_buffer_size);
         loop {
             let data = self.buffer();
             if let Some(end) = find(&data[..data.len().min(limit)]) {
@@ -312,7 +312,7 @@ impl<S: AsyncRead + Unpin> IoStream<S> {
     /// # Errors
     /// As [`fill`](Self::fill).
     pub fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, StreamError>> {
-        let room = self.config.max_buffer_size.saturating_sub(self.read.len());
+        let room = self.shared.config.max_buffer_size.saturating_sub(self.read.len());
         if self.ended {
             return Poll::Ready(Ok(0));
         }
@@ -323,12 +323,13 @@ impl<S: AsyncRead + Unpin> IoStream<S> {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        let spare = self.read.spare(room.min(self.config.read_chunk_size));
+        let spare = self.read.spare(room.min(self.shared.config.read_chunk_size));
         let polled = self.shared.with_transport(|transport| transport.poll_read(cx, spare));
         match polled {
             Some(Poll::Ready(Ok(n))) if n > 0 => {
                 self.read.commit(n);
-                self.read_in_turn += n;
+                self.read_in_turn =
+                    self.read_in_turn.saturating_add(u32::try_from(n).unwrap_or(u32::MAX));
                 return Poll::Ready(Ok(n));
             }
             _ => self.read.rest(),
@@ -361,7 +362,7 @@ impl<S: AsyncRead + Unpin> IoStream<S> {
     }
 
     async fn fill_to(&mut self, n: usize) -> Result<(), StreamError> {
-        if n > self.config.max_buffer_size {
+        if n > self.shared.config.max_buffer_size {
             return Err(self.limit());
         }
         while self.read.len() < n {
@@ -383,7 +384,7 @@ impl<S: AsyncWrite + Unpin + 'static> IoStream<S> {
     pub fn write<'a>(&mut self, data: impl Into<Chunk<'a>>) -> Result<(), StreamError> {
         let data = data.into();
         self.check_writable()?;
-        if let Some(limit) = self.config.max_write_buffer_size
+        if let Some(limit) = self.shared.config.max_write_buffer_size
             && self.queued() + data.len() > limit
         {
             return Err(StreamError::BufferFull { limit });

@@ -83,9 +83,12 @@ impl<H: AsyncFn(IoStream, SocketAddr) -> io::Result<()> + 'static> Handle for H 
 
 /// A peer that left is no news; anything else is the handler's.
 fn log_failure(peer: SocketAddr, error: &io::Error) {
-    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    use io::ErrorKind::{
+        BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, TimedOut, UnexpectedEof,
+    };
     match error.kind() {
-        BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof => {
+        BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected | TimedOut
+        | UnexpectedEof => {
             log::debug!("connection of {peer} ended: {error}");
         }
         _ => log::error!("handler of {peer} failed: {error}"),

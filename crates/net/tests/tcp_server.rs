@@ -235,5 +235,5 @@ fn a_connection_costs_at_most_one_registration_and_none_if_it_never_waits() {
 #[test]
 fn an_idle_stream_is_small() {
     assert!(size_of::<TcpStream>() <= 48, "TcpStream: {}", size_of::<TcpStream>());
-    assert!(size_of::<IoStream>() <= 96, "IoStream: {}", size_of::<IoStream>());
+    assert!(size_of::<IoStream>() <= 64, "IoStream: {}", size_of::<IoStream>());
 }

@@ -159,7 +159,7 @@ impl Process {
             .args(options)
             .stdout(Stdio::piped())
             .spawn()
-            .unwrap();
+            .expect("the program is built by a plain `cargo test` or `cargo build --examples`");
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let address = line.trim().strip_prefix("listening on http://").expect(&line).to_owned();
@@ -186,8 +186,7 @@ impl Process {
     }
 
     pub(crate) fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+        kill(&self.child, name);
     }
 }
 
@@ -196,6 +195,12 @@ impl Drop for Process {
         let _ = self.child.kill(); // it may have ended by itself
         let _ = self.child.wait();
     }
+}
+
+/// Sends a signal to a process that this test has started.
+pub(crate) fn kill(child: &Child, name: &str) {
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
 }
 
 /// Runs a program and returns what it printed; `None`, said in one line, if it is not installed.

@@ -1,0 +1,130 @@
+//! Eight thousand idle connections: no turn, no system call, little memory.
+
+mod support;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use support::{Client, Local, Process, say};
+use tiny_http::{Config, Request, Response};
+
+const CONNECTIONS: usize = 8000;
+const WINDOW: Duration = Duration::from_secs(2);
+/// What a connection may cost in the server's heap: a task, a stream, its registration and its timer.
+const BYTES_EACH: usize = 1280;
+
+/// One at a time: the tests count descriptors and bytes of the process.
+static ALONE: Mutex<()> = Mutex::new(());
+
+struct Counting;
+
+static LIVE: AtomicUsize = AtomicUsize::new(0);
+
+#[allow(unsafe_code, reason = "an allocator that counts")]
+// SAFETY: every call is passed on to the system's allocator as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        LIVE.fetch_add(layout.size(), Ordering::Relaxed);
+        // SAFETY: the caller keeps the promises of `alloc`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        LIVE.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: the caller keeps the promises of `dealloc`.
+        unsafe { System.dealloc(memory, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Raises the limit of descriptors; `false`, said in one line, if the machine does not allow enough.
+fn descriptors(needed: u64) -> bool {
+    let reached = rlimit::increase_nofile_limit(needed).unwrap_or(0);
+    if reached < needed {
+        say(&format!("skipped: {needed} descriptors are needed, the limit is {reached}"));
+    }
+    reached >= needed
+}
+
+/// Half of the connections have been served once, half have never said a word.
+fn connect_all(connect: impl Fn() -> Client) -> Vec<Client> {
+    let serve_once = |(n, mut client): (usize, Client)| {
+        if n % 2 == 0 {
+            client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n").answer();
+        }
+        client
+    };
+    (0..CONNECTIONS).map(|_| connect()).enumerate().map(serve_once).collect()
+}
+
+#[test]
+fn idle_connections_cost_no_turn_and_little_memory_and_leave_nothing() {
+    let _alone = ALONE.lock();
+    if !descriptors(2 * CONNECTIONS as u64 + 100) {
+        return;
+    }
+    let server = Local::start(Config::default(), async |_: &mut Request<'_>| {
+        Ok(Response::text("Hello, World!"))
+    });
+    server.connect().send("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").rest();
+    let begin = server.until("the first connection is gone", |stats| stats.live_tasks == 1);
+    let heap = LIVE.load(Ordering::Relaxed);
+    let mut clients = Vec::with_capacity(CONNECTIONS);
+    let own = LIVE.load(Ordering::Relaxed) - heap;
+    clients.extend(connect_all(|| server.connect()));
+    server.until("all are accepted", |stats| stats.live_tasks == CONNECTIONS + 1);
+    let each = (LIVE.load(Ordering::Relaxed) - heap - own) / CONNECTIONS;
+    say(&format!("{CONNECTIONS} idle HTTP connections: {each} bytes of live heap each"));
+    assert!(each <= BYTES_EACH, "{each} bytes each");
+
+    thread::sleep(Duration::from_millis(50));
+    let before = server.stats();
+    thread::sleep(WINDOW);
+    let waits = server.stats().waits - before.waits;
+    say(&format!(
+        "{CONNECTIONS} idle HTTP connections: {waits} waits in {WINDOW:?}, asking included"
+    ));
+    assert!(waits <= 2, "{waits} waits in {WINDOW:?}");
+
+    drop(clients);
+    let end = server.until("connections are left", |stats| stats.live_tasks == 1);
+    assert_eq!((end.live_sources, end.live_timers), (begin.live_sources, begin.live_timers));
+}
+
+#[test]
+fn strace_sees_no_system_call_of_an_idle_server() {
+    let _alone = ALONE.lock();
+    if !descriptors(CONNECTIONS as u64 + 100) {
+        return;
+    }
+    let server = Process::start(&[]);
+    let clients = connect_all(|| server.client());
+    assert!(server.stat("live_tasks") > CONNECTIONS as u64);
+    thread::sleep(Duration::from_millis(100)); // the connection that asked is gone
+    let strace = Command::new("strace")
+        .args(["-f", "-qq", "-p", &server.child.id().to_string()])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn();
+    let Ok(mut strace) = strace else { return say("skipped: strace is not installed") };
+    thread::sleep(WINDOW);
+    support::kill(&strace, "INT");
+    let mut log = String::new();
+    std::io::Read::read_to_string(&mut strace.stderr.take().unwrap(), &mut log).unwrap();
+    strace.wait().unwrap();
+    if log.contains("ptrace") {
+        return say(&format!("skipped: strace may not attach here: {}", log.trim()));
+    }
+    // strace shows the call in which the loop sleeps when it attaches, and that it goes on when it detaches.
+    let calls: Vec<_> = log.lines().filter(|line| !line.contains("epoll_pwait2")).collect();
+    assert!(log.contains("epoll_pwait2") && calls.is_empty(), "{log}");
+    assert_eq!(log.matches("epoll_pwait2").count(), 1, "{log}");
+    say(&format!("{CONNECTIONS} idle HTTP connections: strace saw 0 system calls in {WINDOW:?}"));
+    drop(clients);
+}

@@ -1,0 +1,77 @@
+//! Two thousand connections, and then nothing: no descriptor, task, timer or byte is left. Alone in its process.
+
+mod support;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicIsize, Ordering};
+
+use squall_net::Stats;
+use support::{Local, say};
+use tiny_http::{Config, Request, Response};
+
+struct Counting;
+
+static LIVE: AtomicIsize = AtomicIsize::new(0);
+
+#[allow(unsafe_code, reason = "an allocator that counts")]
+// SAFETY: every call is passed on to the system's allocator as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        LIVE.fetch_add(layout.size().cast_signed(), Ordering::Relaxed);
+        // SAFETY: the caller keeps the promises of `alloc`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        LIVE.fetch_sub(layout.size().cast_signed(), Ordering::Relaxed);
+        // SAFETY: the caller keeps the promises of `dealloc`.
+        unsafe { System.dealloc(memory, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+/// What 2,000 connections of every fate do to the server.
+fn churn(server: &Local) {
+    for n in 0..2000 {
+        let mut client = server.connect();
+        match n % 5 {
+            0 => drop(client.send("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").rest()),
+            1 => drop(client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n").answer()),
+            2 => drop(client.send("nonsense\r\n\r\n").end().rest()),
+            3 => drop(client.send("GET / HTTP/1.1\r\nHo")), // leaves inside the head
+            _ => drop(client),
+        }
+    }
+}
+
+fn settled(server: &Local) -> (Stats, isize, usize) {
+    let stats = server.until("connections are left", |stats| stats.live_tasks == 1);
+    (stats, LIVE.load(Ordering::SeqCst), descriptors())
+}
+
+#[test]
+fn nothing_is_left_of_two_thousand_connections() {
+    let server =
+        Local::start(Config::default(), async |_: &mut Request<'_>| Ok(Response::text("x")));
+    churn(&server); // pools and tables reach their size
+    let (before, bytes_before, descriptors_before) = settled(&server);
+    churn(&server);
+    let (after, bytes_after, descriptors_after) = settled(&server);
+    let live = |stats: Stats| (stats.live_tasks, stats.live_timers, stats.live_sources);
+    assert_eq!(live(after), live(before));
+    assert_eq!(descriptors_after, descriptors_before);
+    assert_eq!(bytes_after - bytes_before, 0, "bytes left by 2,000 connections");
+    // At most one ADD and one DEL in a connection's life.
+    let added = after.registrations - before.registrations;
+    assert!(added <= 2000, "{added} registrations for 2,000 connections");
+    assert_eq!(after.deregistrations - before.deregistrations, added);
+    say(&format!(
+        "2,000 connections: {added} ADD, {added} DEL; 0 descriptors, tasks, timers, bytes left"
+    ));
+}
