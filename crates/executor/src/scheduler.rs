@@ -86,7 +86,7 @@ impl Scheduler {
 
     /// Makes a task and queues it for its first poll. A closed loop drops the future; the handle says cancelled.
     pub(crate) fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
-        let task = TaskPtr::allocate(future, Arc::clone(self.shared()));
+        let task = TaskPtr::allocate(future, self.home.lend());
         if self.closed.get() {
             task.cancel();
             task.unlist();

@@ -35,8 +35,8 @@ use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 use crate::error::JoinError;
 use crate::inbox::Message;
 use crate::panics::{report, shield};
-use crate::shared::{AtHome, Entry, Shared};
-use crate::sync::{Arc, AtomicBool, AtomicUsize, Cell, Life, Ordering, UnsafeCell, fence};
+use crate::shared::{AtHome, Entry, Loan};
+use crate::sync::{AtomicBool, AtomicUsize, Cell, Life, Ordering, UnsafeCell, fence};
 
 /// In the ready queue.
 const QUEUED: u8 = 1;
@@ -55,7 +55,7 @@ const LISTED: u8 = 64;
 
 struct Header {
     vtable: &'static TaskVTable,
-    shared: Arc<Shared>,
+    shared: Loan,
     /// Wakers, plus one for the home (rule 3).
     refs: AtomicUsize,
     /// Set by foreign wakes, cleared by the loop (rule 4).
@@ -97,7 +97,7 @@ pub(crate) struct TaskPtr(NonNull<Header>);
 
 impl TaskPtr {
     /// Makes a task that is LISTED, has a HANDLE and is not queued yet.
-    pub(crate) fn allocate<F: Future + 'static>(future: F, shared: Arc<Shared>) -> TaskPtr {
+    pub(crate) fn allocate<F: Future + 'static>(future: F, shared: Loan) -> TaskPtr {
         let task = Box::new(Task {
             header: Header {
                 vtable: const {

@@ -28,6 +28,11 @@
 //! }
 //! ```
 
+/// The programs of the README are compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
+
 mod chunk;
 mod chunk_pool;
 mod io_stream;
@@ -53,6 +58,6 @@ pub use chunk::Chunk;
 pub use io_stream::IoStream;
 pub use stream_config::StreamConfig;
 pub use stream_error::StreamError;
-pub use tcp_listener::TcpListener;
+pub use tcp_listener::{Incoming, TcpListener};
 pub use tcp_server::{DrainReport, TcpServer};
 pub use tcp_stream::TcpStream;

@@ -3,7 +3,10 @@
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
+use futures_core::Stream;
 use squall_executor::AsyncFd;
 
 use crate::sys;
@@ -74,6 +77,20 @@ impl TcpListener {
         Ok((TcpStream::from_nonblocking(stream), peer))
     }
 
+    /// As [`accept`](Self::accept), for futures that are written by hand. It remembers one waiter, the last who polled.
+    ///
+    /// # Errors
+    /// As [`accept`](Self::accept).
+    pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
+        let (stream, peer) = ready!(self.fd.poll_read_with(cx, sys::accept))?;
+        Poll::Ready(Ok((TcpStream::from_nonblocking(stream), peer)))
+    }
+
+    /// The connections as a stream that never ends.
+    pub fn incoming(&self) -> Incoming<'_> {
+        Incoming { listener: self }
+    }
+
     /// The address that it listens on, with the port that the kernel chose.
     ///
     /// # Errors
@@ -91,5 +108,19 @@ impl TcpListener {
 impl AsFd for TcpListener {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
+    }
+}
+
+/// The stream of [`TcpListener::incoming`].
+#[derive(Debug)]
+pub struct Incoming<'a> {
+    listener: &'a TcpListener,
+}
+
+impl Stream for Incoming<'_> {
+    type Item = io::Result<(TcpStream, SocketAddr)>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.listener.poll_accept(cx).map(Some)
     }
 }

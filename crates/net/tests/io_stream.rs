@@ -479,3 +479,17 @@ fn stream_errors_become_io_errors_of_their_kind() {
     let long = std::io::Error::from(StreamError::TooLong { limit: 5 });
     assert_eq!(long.to_string(), "no end of the read within 5 bytes");
 }
+
+#[test]
+fn a_listener_is_a_stream_of_connections() {
+    run(async {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let clients: Vec<_> = (0..3).map(|_| StdStream::connect(address).unwrap()).collect();
+        let accepted = futures_lite::StreamExt::take(listener.incoming(), 3);
+        let peers: Vec<_> = futures_lite::StreamExt::collect(accepted).await;
+        let peers: Vec<_> = peers.into_iter().map(|outcome| outcome.unwrap().1).collect();
+        let own: Vec<_> = clients.iter().map(|client| client.local_addr().unwrap()).collect();
+        assert_eq!(peers, own);
+    });
+}
