@@ -103,7 +103,7 @@ pub(crate) struct Core {
     now: Cell<Instant>,
     stopping: Cell<bool>,
     /// How many root futures there were; the number of the current one.
-    roots: Cell<u64>,
+    roots: Cell<usize>,
     panic_hook: Option<PanicHook>,
     turns: Cell<u64>,
     empty_wakeups: Cell<u64>,
@@ -274,7 +274,7 @@ impl Core {
         if is_task_waker(&waker) {
             waker.wake();
         } else {
-            self.scheduler.push(Entry::Wake(waker));
+            self.scheduler.push(Entry::Wake(Box::new(waker)));
         }
     }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use squall_reactor::{Event, Interest, Mode};
 
+use crate::callback::Callback;
 use crate::current;
 use crate::event_loop::{Alarm, Core, EventLoop};
 use crate::handler::{Handler, HandlerId};
@@ -258,7 +259,7 @@ impl EventLoop {
 
 impl Core {
     fn add_callback(&self, f: impl FnOnce() + 'static) {
-        self.scheduler.push(Entry::Callback(Box::new(f)));
+        self.scheduler.push(Entry::Callback(Callback::new(f)));
     }
 
     fn call_later(&self, delay: Duration, f: impl FnOnce() + 'static) -> TimerId {

@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
+use crate::callback::Callback;
 use crate::current;
 use crate::event_loop::Core;
 use crate::shared::Entry;
@@ -113,7 +114,7 @@ impl<T> Future<T> {
         T: 'static,
     {
         let core = self.state.core.get_or_init(current::get);
-        let entry = |future: Future<T>| Entry::Callback(Box::new(move || f(&future)));
+        let entry = |future: Future<T>| Entry::Callback(Callback::new(move || f(&future)));
         if self.done() {
             core.scheduler.push(entry(self.clone()));
         } else {

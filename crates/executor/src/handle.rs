@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use crate::callback::RemoteCallback;
 use crate::current;
 use crate::error::{JoinError, LoopClosed};
 use crate::functions;
@@ -61,7 +62,7 @@ impl Handle {
     /// # Cost
     /// One allocation; one `write` if the loop sleeps.
     pub fn add_callback(&self, f: impl FnOnce() + Send + 'static) -> Result<(), LoopClosed> {
-        self.shared.inbox.send(Message::Callback(Box::new(f)))
+        self.shared.inbox.send(Message::Callback(RemoteCallback::new(f)))
     }
 
     /// Makes a future on the loop's thread, where it may be `!Send`, and runs it there as a task.

@@ -17,6 +17,7 @@
 //!
 //! Called by [`Handle`](crate::Handle) and by foreign wakes; emptied by the loop's turn. It never runs a message.
 
+use crate::callback::RemoteCallback;
 use crate::error::LoopClosed;
 use crate::sync::{AtomicU64, AtomicUsize, Notifier, Ordering, Queue};
 use crate::task::ForeignWake;
@@ -25,8 +26,8 @@ use crate::task::ForeignWake;
 pub(crate) enum Message {
     Wake(ForeignWake),
     /// The root future of the `block_on` with this number was woken.
-    WakeRoot(u64),
-    Callback(Box<dyn FnOnce() + Send>),
+    WakeRoot(usize),
+    Callback(RemoteCallback),
 }
 
 pub(crate) struct Inbox {

@@ -28,6 +28,7 @@
 
 mod async_fd;
 mod builder;
+mod callback;
 mod clock;
 mod current;
 mod error;

@@ -10,6 +10,7 @@ use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::sync::{Arc, Mutex};
 use loom::thread;
 
+use crate::callback::RemoteCallback;
 use crate::inbox::{Inbox, Message};
 use crate::scheduler::Scheduler;
 use crate::sync::Notifier;
@@ -96,7 +97,7 @@ fn no_message_is_left_behind_by_a_sleeping_loop() {
             .map(|_| {
                 let (shared, count) = (own.scheduler.shared().clone(), count.clone());
                 thread::spawn(move || {
-                    let callback = Box::new(move || {
+                    let callback = RemoteCallback::new(move || {
                         count.fetch_add(1, Ordering::Relaxed);
                     });
                     shared.inbox.send(Message::Callback(callback)).unwrap();
@@ -259,7 +260,9 @@ fn a_message_against_the_end_of_the_loop_is_dropped_once() {
             .map(|_| {
                 let (shared, guard) = (own.scheduler.shared().clone(), CountsDrops(drops.clone()));
                 thread::spawn(move || {
-                    let _ = shared.inbox.send(Message::Callback(Box::new(move || drop(guard))));
+                    let _ = shared
+                        .inbox
+                        .send(Message::Callback(RemoteCallback::new(move || drop(guard))));
                 })
             })
             .collect();

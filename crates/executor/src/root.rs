@@ -11,7 +11,7 @@ use crate::sync::{AtomicBool, Ordering};
 /// The root future of one `block_on`, as the turn sees it.
 pub(crate) struct Root<'a> {
     /// Which `block_on` of this loop it is. An entry with another number is a stale wake, and is dropped.
-    number: u64,
+    number: usize,
     poll: &'a mut dyn FnMut(&mut Context<'_>) -> Poll<()>,
     signal: Arc<RootSignal>,
     waker: Waker,
@@ -21,7 +21,7 @@ pub(crate) struct Root<'a> {
 impl<'a> Root<'a> {
     /// A root that is queued for its first poll.
     pub(crate) fn new(
-        number: u64,
+        number: usize,
         shared: sync::Arc<Shared>,
         poll: &'a mut dyn FnMut(&mut Context<'_>) -> Poll<()>,
     ) -> Root<'a> {
@@ -35,7 +35,7 @@ impl<'a> Root<'a> {
     }
 
     /// Answers an entry of the ready queue. Panics of the future go through to the caller of `block_on`.
-    pub(crate) fn poll(&mut self, number: u64) {
+    pub(crate) fn poll(&mut self, number: usize) {
         if number != self.number || self.done {
             return;
         }
@@ -48,7 +48,7 @@ impl<'a> Root<'a> {
 /// What the root's wakers share. One per `block_on`, so a waker that outlives its call reaches no later one.
 struct RootSignal {
     shared: sync::Arc<Shared>,
-    number: u64,
+    number: usize,
     queued: AtomicBool,
 }
 

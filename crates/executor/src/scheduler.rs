@@ -102,7 +102,7 @@ impl Scheduler {
     }
 
     /// Runs the entry at the head of the queue. The root future belongs to the caller.
-    pub(crate) fn run_next(&self, poll_root: &mut dyn FnMut(u64)) {
+    pub(crate) fn run_next(&self, poll_root: &mut dyn FnMut(usize)) {
         let Some(entry) = self.home.here().pop() else { return };
         match entry {
             Entry::Task(task) => {
@@ -117,7 +117,7 @@ impl Scheduler {
             }
             Entry::Callback(callback) => {
                 add_one(&self.callbacks);
-                shield("a callback", callback);
+                shield("a callback", || callback.call());
             }
             Entry::Handler(handler) => {
                 add_one(&self.callbacks);
@@ -153,7 +153,7 @@ impl Scheduler {
         let count = inbox.collect(limit, |message| match message {
             Message::Wake(wake) => wake.deliver(home),
             Message::WakeRoot(number) => home.push(Entry::Root(number)),
-            Message::Callback(callback) => home.push(Entry::Callback(callback)),
+            Message::Callback(callback) => home.push(Entry::Callback(callback.into_local())),
         });
         self.messages.set(self.messages.get() + count as u64);
         count

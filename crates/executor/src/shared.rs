@@ -16,22 +16,25 @@ use std::ptr::{self, NonNull};
 use std::rc::Rc;
 use std::task::Waker;
 
+use crate::callback::Callback;
 use crate::handler::Handler;
 use crate::inbox::Inbox;
 use crate::sync::{Arc, AtomicUsize, Cell, Ordering, UnsafeCell, fence};
 use crate::task::TaskPtr;
 
-/// One thing that wants to run.
+/// One thing that wants to run: a tag and one word, which travel in two registers.
 pub(crate) enum Entry {
     /// Uncounted: a queued task stays in the task list.
     Task(TaskPtr),
     /// The root future of the `block_on` with this number.
-    Root(u64),
-    Callback(Box<dyn FnOnce()>),
+    Root(usize),
+    Callback(Callback),
     Handler(Rc<Handler>),
     /// A waker that may run foreign code when it is used.
-    Wake(Waker),
+    Wake(Box<Waker>),
 }
+
+const _: () = assert!(size_of::<Option<Entry>>() == 2 * size_of::<usize>());
 
 pub(crate) struct Shared {
     /// The one ready queue. Touched only through [`AtHome`].
