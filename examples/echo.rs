@@ -17,6 +17,7 @@ fn main() -> io::Result<()> {
             loop {
                 let line = stream.read_until(b"\n").await?;
                 stream.write(line)?;
+                stream.flush().await?; // a client that does not read waits alone, and fills no memory
             }
         });
         println!("echoing lines on {}", server.listen("127.0.0.1:7777")?);

@@ -32,7 +32,7 @@ use squall_net::{AsyncFd, EventLoop, Handle, sleep, stats, stop};
 use tiny_http::{Config, Rejection, Request, Response, Server};
 
 /// How long requests that are under way may take once the server was told to stop.
-const GRACE: Duration = Duration::from_secs(10);
+const GRACE: Duration = Duration::from_secs(15);
 
 const HELP: &str = "\
 A small HTTP server on the squall event loop.

@@ -351,3 +351,132 @@ fn shutting_down_finishes_what_is_under_way_and_ends_what_is_idle() {
         "{answer}"
     );
 }
+
+// I6: a client that never reads is cut, whatever the server is doing for it
+#[test]
+fn a_client_that_never_reads_is_cut_at_the_write_deadline() {
+    let short = Duration::from_millis(150);
+    let config = Config { write_timeout: short, linger_timeout: short, ..Config::default() };
+    let server = Local::start(config, app);
+    let mut deaf: Vec<_> = (0..4).map(|_| server.connect()).collect();
+    deaf[0].send(get("/large"));
+    deaf[1].send("GET /large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    deaf[2].send(get("/large")).end();
+    deaf[3].send(get("/large") + "nonsense\r\n\r\n");
+    server.until("requests are under way", |stats| stats.live_tasks >= 5);
+    server.until("deaf clients are kept", |stats| stats.live_tasks == 1 && stats.live_timers == 0);
+    // One that reads slowly, but reads, is not cut.
+    let mut slow = server.connect();
+    slow.send(get("/large"));
+    let mut bytes = vec![0; 1 << 20];
+    for _ in 0..8 {
+        std::thread::sleep(Duration::from_millis(40));
+        slow.0.read_exact(&mut bytes).unwrap();
+    }
+}
+
+// I2: what comes after the last request of a connection must not turn its end into a reset
+#[test]
+fn a_last_answer_is_whole_although_the_client_has_sent_more() {
+    let server = start();
+    for extra in ["\r\n", "GET /more HTTP/1.1\r\nHost: x\r\n\r\n"] {
+        let mut client = server.connect();
+        client.send("GET /large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        std::thread::sleep(Duration::from_millis(30)); // the request was read alone
+        client.send(extra);
+        std::thread::sleep(Duration::from_millis(30));
+        let answer = client.rest();
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert_eq!(body.len(), 8 << 20, "behind {extra:?}");
+        assert_eq!(answer.matches("HTTP/1.1 ").count(), 1);
+    }
+}
+
+// H5: one answer for one request, also when what nobody read turns out to be malformed, late or too large
+#[test]
+fn an_answered_request_gets_no_second_answer() {
+    let config = Config { body_timeout: Duration::from_millis(50), ..Config::default() };
+    let server = Local::start(config, app);
+    for rest in [
+        "Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+        "Transfer-Encoding: chunked\r\n\r\nfffffff\r\n",
+        "Content-Length: 10\r\n\r\nabc",
+    ] {
+        let mut client = server.connect();
+        client.send("POST /ignored HTTP/1.1\r\nHost: x\r\n".to_owned() + rest);
+        let (head, body) = client.answer();
+        assert!(head.starts_with("HTTP/1.1 200 ") && body == "/ignored", "{head}");
+        assert_eq!(client.rest(), "", "a second answer behind {rest:?}");
+    }
+    // A body that is too large to be skipped is announced to be the end.
+    let mut client = server.connect();
+    client.send("POST /ignored HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n");
+    assert!(client.answer().0.contains("Connection: close\r\n"));
+}
+
+// HTS-23
+#[test]
+fn empty_lines_between_requests_begin_no_request() {
+    let config = Config { head_timeout: Duration::from_millis(50), ..Config::default() };
+    let server = Local::start(config, app);
+    let mut client = server.connect();
+    client.send("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc\r\n").answer();
+    std::thread::sleep(Duration::from_millis(120)); // longer than a head may take
+    assert_eq!(client.send(get("/next")).answer().1, "/next");
+}
+
+// S4 for requests
+#[test]
+fn a_client_that_pipelines_without_end_lets_the_others_in_between() {
+    let server = Local::start(Config::default(), async |request: &mut Request<'_>| {
+        std::thread::sleep(Duration::from_millis(if request.path() == "/slow" { 1 } else { 0 }));
+        Ok(Response::text("x"))
+    });
+    let mut greedy = server.connect();
+    greedy.send(get("/slow").repeat(1500));
+    server.until("the first are answered", |stats| stats.turns > 3);
+    let turns = server.stats().turns;
+    let mut other = server.connect();
+    other.send(get("/quick")).answer();
+    // Each turn of the greedy one is at most 64 answers, so the whole of it would be more than 20 turns.
+    let waited = server.stats().turns - turns;
+    assert!(waited <= 15, "{waited} turns for one request beside 1500");
+}
+
+#[test]
+fn a_handler_that_fails_is_a_500_and_a_refused_head_has_no_body() {
+    let server =
+        Local::start(Config::default(), async |request: &mut Request<'_>| match request.path() {
+            "/file" => Ok(Response::text(std::fs::read("/nowhere")?)),
+            _ => panic!("on purpose"),
+        });
+    let failed = server.connect().send(get("/file")).end().rest();
+    assert!(
+        failed.starts_with("HTTP/1.1 500 ") && failed.contains("the handler failed"),
+        "{failed}"
+    );
+    let head = server.connect().send("HEAD /panic HTTP/1.1\r\nHost: x\r\n\r\n").end().rest();
+    assert!(head.starts_with("HTTP/1.1 500 ") && head.ends_with("\r\n\r\n"), "{head}");
+}
+
+// T1, and a limit of heads beyond a chunk
+#[test]
+fn endless_deadlines_and_large_limits_are_legal() {
+    let config = Config {
+        max_head_bytes: 48 << 10,
+        idle_timeout: Duration::MAX,
+        head_timeout: Duration::MAX,
+        body_timeout: Duration::MAX,
+        write_timeout: Duration::MAX,
+        ..Config::default()
+    };
+    let server = Local::start(config, app);
+    let mut client = server.connect();
+    client.send("GET /fine HTTP/1.1\r\n").send("Host: x\r\n\r\n");
+    assert_eq!(client.answer().1, "/fine");
+    let field = format!("X: {}\r\n", "y".repeat(40 << 10));
+    client.send("GET / HTTP/1.1\r\nHost: x\r\n").send(&field);
+    std::thread::sleep(Duration::from_millis(20));
+    client.send(&field);
+    assert!(client.end().rest().starts_with("HTTP/1.1 431 "));
+}

@@ -62,13 +62,14 @@ impl Body {
         Body { state, owes_continue, received: 0, extensions: 0, timed: false }
     }
 
-    pub(crate) fn is_done(&self) -> bool {
-        self.state == State::Done
-    }
-
     /// Tells whether the client may send no body at all, because it was never told to.
     pub(crate) fn owes_continue(&self) -> bool {
         self.owes_continue
+    }
+
+    /// Tells whether what is left is known to be more than `most`.
+    pub(crate) fn exceeds(&self, most: usize) -> bool {
+        matches!(self.state, State::Plain(left) if left > most as u64)
     }
 
     /// The next bytes; `None` at the end.

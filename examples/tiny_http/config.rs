@@ -17,6 +17,8 @@ pub struct Config {
     pub body_timeout: Duration,
     /// Without a byte between two requests; then the connection is closed.
     pub idle_timeout: Duration,
+    /// Without a byte taken of an answer that waits; then the connection is cut.
+    pub write_timeout: Duration,
     /// How long a connection that ends still takes what the client is sending, so that the client reads its answer.
     pub linger_timeout: Duration,
 }
@@ -30,6 +32,7 @@ impl Default for Config {
             head_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(60),
+            write_timeout: Duration::from_secs(30),
             linger_timeout: Duration::from_secs(5),
         }
     }

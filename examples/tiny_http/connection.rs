@@ -20,10 +20,11 @@
 use std::cell::Cell;
 use std::io;
 use std::panic::AssertUnwindSafe;
+use std::time::Duration;
 
 use futures_lite::{FutureExt, StreamExt};
-use http::StatusCode;
-use squall_net::{IoStream, StreamError};
+use http::{Method, StatusCode};
+use squall_net::{IoStream, StreamError, yield_now};
 
 use crate::body::Body;
 use crate::config::Config;
@@ -40,6 +41,10 @@ const HIGH_WATER: usize = 64 << 10;
 const MAX_DISCARD: usize = 64 << 10;
 /// What a refused client may still send while it is told so.
 const MAX_LINGER: usize = 64 << 20;
+/// How long a connection that ends between two requests, or with its server, waits for the client to end it too.
+const IDLE_LINGER: Duration = Duration::from_secs(1);
+/// Answers to pipelined requests before the others on the loop get their turn.
+const ANSWERS_AT_ONCE: usize = 64;
 /// A whole body up to here is copied behind its head; a larger one is sent from where it is.
 const SMALL_BODY: usize = 1 << 10;
 
@@ -55,7 +60,7 @@ pub(crate) async fn serve(
             return Ok(());
         }
     }
-    Ok(connection.wire.stream.shutdown().await?)
+    Ok(Box::pin(connection.linger(config.linger_timeout.min(IDLE_LINGER))).await?)
 }
 
 struct Connection<'a> {
@@ -80,7 +85,7 @@ impl Connection<'_> {
         match self.answer_all(app).await {
             Ok(fate) => Ok(fate),
             Err(Rejection::Status(status, why)) => {
-                self.refuse(status, why).await?;
+                self.refuse(status, why, true).await?;
                 Ok(Fate::Close)
             }
             Err(Rejection::Broken(error)) => Err(error),
@@ -91,31 +96,42 @@ impl Connection<'_> {
         &mut self,
         app: &impl AsyncFn(&mut Request<'_>) -> Answer,
     ) -> Result<Fate, Rejection> {
+        let mut answered = 0;
         while let Some(head) = self.next_head().await? {
             let mut body = Body::new(&head);
-            let response = self.ask(app, &head, &mut body).await?;
-            // A client that was never told to continue may send the body or may not: nobody knows what comes next.
-            let keeps = head.keep_alive && !body.owes_continue() && !self.shutdown.begun();
-            let fate = if keeps { Fate::KeepAlive } else { Fate::Close };
-            let fate = self.respond(&head, response, fate).await?;
-            if !body.is_done() {
-                let skipped = fate == Fate::KeepAlive
-                    && body.discard(&mut self.wire, self.config, MAX_DISCARD).await?;
-                if !skipped {
-                    self.linger().await?;
+            let response = match self.ask(app, &head, &mut body).await {
+                Err(Rejection::Status(status, why)) => {
+                    self.refuse(status, why, head.method != Method::HEAD).await?;
                     return Ok(Fate::Close);
                 }
-            }
-            if fate == Fate::Close {
-                // Unread bytes would turn the close into a reset, which can destroy the answer.
-                match self.wire.stream.buffer() {
-                    [] => self.wire.stream.shutdown().await?,
-                    _ => self.linger().await?,
-                }
+                answer => answer?,
+            };
+            // A client that was never told to continue may send the body or may not: nobody knows what comes next.
+            let keeps = head.keep_alive
+                && !body.owes_continue()
+                && !body.exceeds(MAX_DISCARD)
+                && !self.shutdown.begun();
+            let fate = if keeps { Fate::KeepAlive } else { Fate::Close };
+            let fate = self.respond(&head, response, fate).await?;
+            if fate == Fate::Close || !self.skip(&mut body).await? {
+                self.linger(self.config.linger_timeout).await?;
                 return Ok(Fate::Close);
+            }
+            answered += 1;
+            if answered % ANSWERS_AT_ONCE == 0 {
+                yield_now().await;
             }
         }
         Ok(Fate::KeepAlive)
+    }
+
+    /// Reads what the handler left of a body, so that it is not taken for the next request; `false` if that cannot be done.
+    /// The request has its answer already, so the client is not told why.
+    async fn skip(&mut self, body: &mut Body) -> Result<bool, Rejection> {
+        match body.discard(&mut self.wire, self.config, MAX_DISCARD).await {
+            Err(Rejection::Status(..)) => Ok(false),
+            outcome => outcome,
+        }
     }
 
     /// The next request's head; `None` if no byte of it is there.
@@ -124,6 +140,7 @@ impl Connection<'_> {
         let mut worth_parsing = 1;
         let mut searched = 0;
         loop {
+            self.skip_empty_lines();
             let data = self.wire.stream.buffer();
             if data.is_empty() {
                 return Ok(None);
@@ -135,7 +152,7 @@ impl Connection<'_> {
                     return Ok(Some(head));
                 }
                 let first = worth_parsing == 1;
-                worth_parsing = 2 * data.len();
+                worth_parsing = (2 * data.len()).min(self.config.max_head_bytes);
                 searched = data.len().saturating_sub(2);
                 if first {
                     self.wire.allow(self.config.head_timeout);
@@ -151,6 +168,13 @@ impl Connection<'_> {
                 }
             }
         }
+    }
+
+    /// Clients of old end a body with a line end that is not part of it (RFC 9112, 2.2).
+    fn skip_empty_lines(&mut self) {
+        let data = self.wire.stream.buffer();
+        let lines = data.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        self.wire.stream.consume(lines);
     }
 
     /// Runs the handler; one that panics has failed.
@@ -201,19 +225,17 @@ impl Connection<'_> {
                 }
             }
         }
-        if self.wire.stream.queued() > HIGH_WATER {
-            self.wire.stream.flush().await?;
-        }
+        self.hold_back().await?;
         Ok(fate)
     }
 
     async fn send_pieces(&mut self, mut pieces: Pieces, chunked: bool) -> Result<(), Rejection> {
-        let stream = &mut self.wire.stream;
         while let Some(piece) = pieces.next().await {
-            let piece = piece?;
+            let piece = piece.map_err(Rejection::Broken)?; // the head is out: only the end can tell
             if piece.is_empty() {
                 continue; // a chunk of no bytes would end the body
             }
+            let stream = &mut self.wire.stream;
             if chunked {
                 stream.write(format!("{:x}\r\n", piece.len()))?;
             }
@@ -221,32 +243,47 @@ impl Connection<'_> {
             if chunked {
                 stream.write("\r\n")?;
             }
-            if stream.queued() > HIGH_WATER {
-                stream.flush().await?;
-            }
+            self.hold_back().await?;
         }
         if chunked {
-            stream.write("0\r\n\r\n")?;
+            self.wire.stream.write("0\r\n\r\n")?;
+        }
+        Ok(())
+    }
+
+    /// Lets a client that is slow to read take what is queued before more is made.
+    async fn hold_back(&mut self) -> Result<(), StreamError> {
+        if self.wire.stream.queued() > HIGH_WATER {
+            self.wire.flush(self.config.write_timeout).await?;
         }
         Ok(())
     }
 
     /// Tells a client why its request is not served, in a way that reaches it while it is still sending.
-    async fn refuse(&mut self, status: StatusCode, why: &'static str) -> io::Result<()> {
+    async fn refuse(
+        &mut self,
+        status: StatusCode,
+        why: &'static str,
+        with_body: bool,
+    ) -> Result<(), StreamError> {
         log::debug!("refused with {status}: {why}");
         let response = Response::refusal(status, why);
         let mut text = Scratch::take();
         response.write_head(&mut text.0, 1, Fate::Close);
-        if let Payload::Whole(body) = &response.body {
+        if let (Payload::Whole(body), true) = (&response.body, with_body) {
             text.0.extend_from_slice(body);
         }
         self.wire.stream.write(&text.0)?;
         drop(text);
-        Ok(self.linger().await?)
+        self.linger(self.config.linger_timeout).await
     }
 
-    async fn linger(&mut self) -> Result<(), StreamError> {
-        self.wire.stream.linger(MAX_LINGER, self.config.linger_timeout).await
+    /// Ends the connection. Always so: bytes that are unread at a close, or come after it, would turn it into a reset, which
+    /// destroys what the client has not read yet of its answer.
+    async fn linger(&mut self, limit: Duration) -> Result<(), StreamError> {
+        let limit = if self.shutdown.begun() { limit.min(IDLE_LINGER) } else { limit };
+        self.wire.flush(self.config.write_timeout).await?;
+        self.wire.stream.linger(MAX_LINGER, limit).await
     }
 }
 

@@ -71,7 +71,10 @@ impl Head {
         let length = match request.parse(data) {
             Ok(httparse::Status::Complete(length)) => length,
             Ok(httparse::Status::Partial) if data.len() == config.max_head_bytes => {
-                return Err(Rejection::head_too_large());
+                return Err(match request_line(data) {
+                    Some(_) => Rejection::head_too_large(),
+                    None => Rejection::target_too_long(),
+                });
             }
             Ok(httparse::Status::Partial) => return Ok(None),
             // Which answer a version deserves shows only when its line is whole.
@@ -114,7 +117,11 @@ impl Head {
     }
 
     pub(crate) fn path(&self) -> &str {
-        self.text(&self.path)
+        // `GET http://host` asks for the root (RFC 9110, 4.2.3).
+        match self.text(&self.path) {
+            "" => "/",
+            path => path,
+        }
     }
 
     pub(crate) fn query(&self) -> Option<&str> {
@@ -314,8 +321,8 @@ mod tests {
     fn the_absolute_form_is_cut_to_its_path() {
         for (target, path) in [
             ("http://h/p", "/p"),
-            ("HTTPS://h", ""),
-            ("http://h?q", ""),
+            ("HTTPS://h", "/"),
+            ("http://h?q", "/"),
             ("/http://h/p", "/http://h/p"),
         ] {
             let text = format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n");

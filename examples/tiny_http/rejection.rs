@@ -32,6 +32,10 @@ impl Rejection {
         )
     }
 
+    pub(crate) fn target_too_long() -> Rejection {
+        Rejection::Status(StatusCode::URI_TOO_LONG, "the request line is longer than the limit")
+    }
+
     pub(crate) fn timeout(what: &'static str) -> Rejection {
         Rejection::Status(StatusCode::REQUEST_TIMEOUT, what)
     }
@@ -54,8 +58,10 @@ impl From<StreamError> for Rejection {
     }
 }
 
+/// A handler's own trouble, with a file for instance, is a 500.
 impl From<io::Error> for Rejection {
     fn from(error: io::Error) -> Rejection {
-        Rejection::Broken(error)
+        log::error!("a handler failed: {error}");
+        Rejection::Status(StatusCode::INTERNAL_SERVER_ERROR, "the handler failed")
     }
 }

@@ -1,6 +1,7 @@
 //! A stream with a deadline: the connection's one way to wait for its client.
 
 use std::future::{Future, poll_fn};
+use std::io;
 use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
@@ -34,7 +35,33 @@ impl Wire {
     /// Gives the client this much time from now.
     pub(crate) fn allow(&mut self, time: Duration) {
         // The clock of the turn: at most a turn old, and free.
-        self.deadline.reset(turn_time() + time);
+        match turn_time().checked_add(time) {
+            Some(deadline) => self.deadline.reset(deadline),
+            None => self.deadline = sleep(Duration::MAX),
+        }
+    }
+
+    /// Waits until the kernel has every byte of the answers; cuts a client that takes none for `patience`.
+    pub(crate) async fn flush(&mut self, patience: Duration) -> Result<(), StreamError> {
+        let mut queued = usize::MAX;
+        poll_fn(|cx| {
+            if let Poll::Ready(outcome) = self.stream.poll_flush(cx) {
+                return Poll::Ready(outcome);
+            }
+            loop {
+                if self.stream.queued() < queued {
+                    queued = self.stream.queued();
+                    self.allow(patience);
+                }
+                std::task::ready!(Pin::new(&mut self.deadline).poll(cx));
+                // The pump sends without waking us: time is up only if nothing moved since.
+                if self.stream.queued() == queued {
+                    let late = io::Error::new(io::ErrorKind::TimedOut, "the client does not read");
+                    return Poll::Ready(Err(late.into()));
+                }
+            }
+        })
+        .await
     }
 
     /// Reads once, within the time that is left.

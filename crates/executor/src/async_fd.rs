@@ -168,7 +168,7 @@ impl<T: AsFd> AsyncFd<T> {
         direction: Direction,
         mut f: impl FnMut(&T) -> io::Result<R>,
     ) -> io::Result<R> {
-        let mut place = Place::new(&self.registration, direction);
+        let mut place = Place::new(direction);
         poll_fn(|cx| self.poll_call(direction, &mut f, &mut Waiter::Listed(&mut place, cx.waker())))
             .await
     }
@@ -186,7 +186,7 @@ impl<T: AsFd> AsyncFd<T> {
         &self,
         direction: Direction,
         mut f: impl FnMut(&T) -> io::Result<R>,
-        waiter: &mut Waiter<'_, '_>,
+        waiter: &mut Waiter<'_>,
     ) -> Poll<io::Result<R>> {
         loop {
             ready!(self.registration.poll_ready(direction, waiter));
@@ -227,9 +227,9 @@ struct Bound {
 }
 
 /// Who is to be woken: the owner who polls, or one of several async calls.
-enum Waiter<'a, 'b> {
+enum Waiter<'a> {
     Owner(&'a Waker),
-    Listed(&'a mut Place<'b>, &'a Waker),
+    Listed(&'a mut Place, &'a Waker),
 }
 
 impl Registration {
@@ -241,7 +241,7 @@ impl Registration {
     }
 
     /// Ready while nothing says otherwise; else leaves the waker.
-    fn poll_ready(&self, direction: Direction, waiter: &mut Waiter<'_, '_>) -> Poll<()> {
+    fn poll_ready(&self, direction: Direction, waiter: &mut Waiter<'_>) -> Poll<()> {
         let Some(source) = self.source() else { return Poll::Ready(()) };
         if source.is_ready(direction) {
             return Poll::Ready(());
@@ -249,7 +249,7 @@ impl Registration {
         match waiter {
             Waiter::Owner(waker) => source.waiters(direction).set_slot(waker),
             Waiter::Listed(place, waker) => {
-                let number = *place.number.get_or_insert_with(|| source.new_waiter());
+                let number = place.number_in(&source);
                 source.waiters(direction).set_listed(number, waker);
             }
         }
@@ -275,7 +275,9 @@ impl Registration {
             Some(reactor) => reactor.register(fd, interest, Mode::Edge, watched)?,
             None => return Err(io::Error::other("the event loop is closed")),
         };
-        *self.bound.borrow_mut() = Some(Bound { core, token, source });
+        // A former loop's last hold may be in there: it is dropped when no borrow is left.
+        let former = self.bound.replace(Some(Bound { core, token, source }));
+        drop(former);
         Ok(())
     }
 
@@ -298,22 +300,39 @@ impl Drop for Registration {
 }
 
 /// The place of an async call in the list of waiters, which it leaves when it is dropped.
-struct Place<'a> {
-    registration: &'a Registration,
+struct Place {
     direction: Direction,
-    number: Option<u64>,
+    /// The source that was waited for, and the number there.
+    place: Option<(Rc<Source>, u64)>,
 }
 
-impl<'a> Place<'a> {
-    fn new(registration: &'a Registration, direction: Direction) -> Place<'a> {
-        Place { registration, direction, number: None }
+impl Place {
+    fn new(direction: Direction) -> Place {
+        Place { direction, place: None }
+    }
+
+    /// The number in this source: a new one if the descriptor has moved to another loop since.
+    fn number_in(&mut self, source: &Rc<Source>) -> u64 {
+        match &self.place {
+            Some((known, number)) if Rc::ptr_eq(known, source) => *number,
+            _ => {
+                self.leave();
+                let number = source.new_waiter();
+                self.place = Some((Rc::clone(source), number));
+                number
+            }
+        }
+    }
+
+    fn leave(&mut self) {
+        if let Some((source, number)) = self.place.take() {
+            source.waiters(self.direction).remove_listed(number);
+        }
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Place {
     fn drop(&mut self) {
-        if let (Some(number), Some(source)) = (self.number, self.registration.source()) {
-            source.waiters(self.direction).remove_listed(number);
-        }
+        self.leave();
     }
 }

@@ -29,10 +29,13 @@ pub(crate) fn try_get() -> Option<Rc<Core>> {
 }
 
 /// Makes `core` the loop of this thread and returns the one before.
+///
+/// At the end of the thread, when `CURRENT` may be gone before a loop that another thread-local owns, only the address is
+/// set: the caller keeps that loop alive.
 pub(crate) fn replace(core: Option<Rc<Core>>) -> Option<Rc<Core>> {
     match &core {
         Some(core) => core.scheduler.home().enter(),
         None => Home::leave(),
     }
-    CURRENT.with(|current| current.replace(core))
+    CURRENT.try_with(|current| current.replace(core)).ok().flatten()
 }

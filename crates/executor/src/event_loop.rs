@@ -12,8 +12,8 @@
 //! ```
 //!
 //! Hence the promises. A callback that adds itself again, and a task that wakes itself, cost no system call and no clock
-//! read, and keep neither timers nor descriptors waiting: a descriptor that is ready is queued within 61 entries whatever
-//! runs, because a batch that is larger asks the kernel inside itself. A timer that is armed by a callback or a timer,
+//! read, and keep neither timers nor descriptors waiting: a descriptor that is ready is queued within 61 entries, because a
+//! batch that is larger asks the kernel inside itself. A timer that is armed by a callback or a timer,
 //! even in the past, waits for the next turn.
 //!
 //! Tornado: this is `PollIOLoop.start` of version 4.5.
@@ -26,7 +26,7 @@ use std::io;
 use std::marker::PhantomData;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::pin;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Waker};
@@ -40,7 +40,7 @@ use crate::current;
 use crate::error::RunError;
 use crate::handle::Handle;
 use crate::panics::shield;
-use crate::root::Root;
+use crate::root::{Root, is_root_waker};
 use crate::scheduler::Scheduler;
 use crate::shared::Entry;
 use crate::source::Registered;
@@ -54,6 +54,8 @@ use crate::timers::{TimerId, Timers};
 const ENTRIES_PER_TURN: usize = 61;
 /// Messages from other threads that are taken at once.
 const MAIL_PER_TURN: usize = 1024;
+/// A deadline that is not reached in 584 years, in nanoseconds since the loop was made.
+const NEVER: u64 = u64::MAX;
 /// Events that the kernel may report at once.
 const EVENTS_PER_WAIT: usize = 1024;
 
@@ -92,6 +94,9 @@ pub(crate) struct Core {
     /// The ready queue, the tasks and the inbox.
     pub(crate) scheduler: Scheduler,
     timers: RefCell<Timers<Alarm>>,
+    own: Weak<Core>,
+    /// Which loop of this process it is.
+    pub(crate) number: u64,
     /// What epoll watches; `None` once the loop is closed.
     pub(crate) reactor: RefCell<Option<Reactor<Registered>>>,
     /// The kernel's answers; away while they are delivered.
@@ -148,11 +153,12 @@ impl Core {
         longest: impl FnOnce(usize) -> Option<Duration>,
     ) -> io::Result<usize> {
         self.turns.set(self.turns.get() + 1);
+        let armed_before = self.timers.borrow().next_sequence();
         let mut ran = self.run_batches(run)?;
         if run.is_over(self) {
             return Ok(ran);
         }
-        ran += self.run_timers();
+        ran += self.run_timers(armed_before);
         if run.is_over(self) {
             return Ok(ran);
         }
@@ -166,31 +172,35 @@ impl Core {
     /// Runs whole batches until enough entries ran, nothing is ready or the run is over. `stop` lets a batch finish.
     fn run_batches(&self, run: &mut Run<'_>) -> io::Result<usize> {
         let mut ran = 0;
+        let mut since_asked = 0;
         while ran < ENTRIES_PER_TURN && !run.is_over(self) {
             let batch = self.scheduler.ready_len();
-            if batch == 0 {
-                break;
-            }
-            for nth in 1..=batch {
+            for left in (0..batch).rev() {
                 self.scheduler.run_next(&mut |number| {
                     if let Some(root) = &mut run.root {
                         root.poll(number);
                     }
                 });
-                if nth % ENTRIES_PER_TURN == 0 && nth < batch {
+                self.stay_entered();
+                since_asked += 1;
+                if since_asked == ENTRIES_PER_TURN && left > 0 {
                     self.ask_kernel(Some(Duration::ZERO))?; // only appends: the batch keeps its end
+                    since_asked = 0;
                 }
             }
             self.scheduler.end_batch();
+            if batch == 0 {
+                break;
+            }
             ran += batch;
         }
         Ok(ran)
     }
 
-    /// Runs the timers that are due and alive, in (deadline, sequence) order.
-    fn run_timers(&self) -> usize {
+    /// Runs the timers that are due, alive and not armed in this turn, in (deadline, sequence) order.
+    fn run_timers(&self, armed_before: u64) -> usize {
         self.now.set(self.clock.now());
-        self.timers.borrow_mut().take_due(self.nanos(self.now.get()));
+        self.timers.borrow_mut().take_due(self.nanos(self.now.get()), armed_before);
         let mut fired = 0;
         loop {
             let alarm = self.timers.borrow_mut().next_due(); // ends the borrow before foreign code runs
@@ -199,6 +209,7 @@ impl Core {
                 Some(Alarm::Call(callback)) => shield("a timer's callback", callback),
                 None => break,
             }
+            self.stay_entered();
             fired += 1;
         }
         if fired > 0 {
@@ -209,12 +220,19 @@ impl Core {
         fired
     }
 
+    /// Makes this the thread's loop again if an entry has entered another one and kept the guard.
+    fn stay_entered(&self) {
+        if !self.scheduler.home().is_entered() {
+            drop(current::replace(self.own.upgrade()));
+        }
+    }
+
     /// How long the kernel may let us sleep: not at all if something is ready, for ever if nothing is awaited.
     fn until_next(&self) -> Option<Duration> {
-        if self.scheduler.ready_len() > 0 || self.scheduler.inbox().has_mail() {
+        if self.scheduler.is_ready() {
             return Some(Duration::ZERO);
         }
-        let deadline = self.timers.borrow().next_deadline()?;
+        let deadline = self.timers.borrow().next_deadline().filter(|deadline| *deadline < NEVER)?;
         let left = deadline.saturating_sub(self.nanos(self.now.get()));
         if self.clock.is_manual() && left > 0 {
             return None; // sleeping would not move that clock
@@ -271,7 +289,7 @@ impl Core {
 impl Core {
     /// Wakes now if that only queues a task; a waker that may run foreign code becomes an entry.
     pub(crate) fn wake(&self, waker: Waker) {
-        if is_task_waker(&waker) {
+        if is_task_waker(&waker) || is_root_waker(&waker) {
             waker.wake();
         } else {
             self.scheduler.push(Entry::Wake(Box::new(waker)));
@@ -280,7 +298,11 @@ impl Core {
 
     /// Arms a timer; `None` is a time that never comes.
     pub(crate) fn arm(&self, deadline: Option<Instant>, alarm: Alarm) -> TimerId {
-        let deadline = deadline.map_or(u64::MAX, |deadline| self.nanos(deadline));
+        if self.scheduler.is_closed() {
+            shield("the destructor of a timer's callback", || drop(alarm));
+            return TimerId::nobody();
+        }
+        let deadline = deadline.map_or(NEVER, |deadline| self.nanos(deadline));
         self.timers.borrow_mut().insert(deadline, alarm)
     }
 
@@ -307,7 +329,7 @@ impl Core {
 
     /// Moves a timer that has not come up yet; `false` if it has.
     pub(crate) fn postpone(&self, timer: TimerId, deadline: Option<Instant>) -> bool {
-        let deadline = deadline.map_or(u64::MAX, |deadline| self.nanos(deadline));
+        let deadline = deadline.map_or(NEVER, |deadline| self.nanos(deadline));
         self.timers.borrow_mut().postpone(timer, deadline)
     }
 
@@ -335,19 +357,31 @@ impl Core {
     fn nanos(&self, time: Instant) -> u64 {
         let since = time.saturating_duration_since(self.origin);
         let nanos = since.as_secs().checked_mul(1_000_000_000);
-        nanos.and_then(|nanos| nanos.checked_add(since.subsec_nanos().into())).unwrap_or(u64::MAX)
+        nanos.and_then(|nanos| nanos.checked_add(since.subsec_nanos().into())).unwrap_or(NEVER)
     }
 
-    /// Drops what is left: tasks, then timers, then the mail, then what epoll watched.
+    /// Drops what is left: tasks, then timers, then the mail, then what epoll watched. Who waits elsewhere on this thread for
+    /// a timer or a descriptor of this loop is woken, and finds it gone.
     fn close(&self) {
         self.scheduler.close_tasks();
         let alarms = self.timers.borrow_mut().drain();
         for alarm in alarms {
-            shield("the destructor of a timer's callback", || drop(alarm));
+            match alarm {
+                Alarm::Wake(waker) => shield("a waker", || waker.wake()),
+                call => shield("the destructor of a timer's callback", || drop(call)),
+            }
         }
-        shield("the destructor of a message", || self.scheduler.inbox().close());
+        self.scheduler.inbox().close();
         let reactor = self.reactor.borrow_mut().take();
-        shield("the destructor of a handler", || drop(reactor));
+        for watched in reactor.map(Reactor::into_states).unwrap_or_default() {
+            match &watched {
+                Registered::Source(source) => {
+                    source.close(|waker| shield("a waker", || waker.wake()))
+                }
+                Registered::Handler(_) => {}
+            }
+            shield("the destructor of a handler", || drop(watched));
+        }
     }
 }
 
@@ -372,9 +406,12 @@ impl EventLoop {
         let reactor = Reactor::new()?;
         let epoll = reactor.epoll();
         let origin = clock.now();
-        let core = Core {
+        let number = LOOPS.fetch_add(1, Ordering::Relaxed);
+        let core = |own: &Weak<Core>| Core {
+            own: own.clone(),
             scheduler: Scheduler::new(inbox_of(&reactor)),
-            timers: RefCell::new(Timers::new(LOOPS.fetch_add(1, Ordering::Relaxed) << 40)),
+            timers: RefCell::new(Timers::new(number << 40)),
+            number,
             reactor: RefCell::new(Some(reactor)),
             events: Cell::new(None),
             clock,
@@ -388,7 +425,7 @@ impl EventLoop {
             stale_events: Cell::new(0),
             timers_fired: Cell::new(0),
         };
-        Ok(EventLoop { core: Rc::new(core), epoll })
+        Ok(EventLoop { core: Rc::new_cyclic(core), epoll })
     }
 
     /// Runs the loop until `future` is done and returns its output. It need be neither `Send` nor `'static`.
@@ -462,6 +499,9 @@ impl EventLoop {
     }
 
     /// Makes this the thread's loop while the guard lives, so that the free functions find it.
+    ///
+    /// A guard that is held across an `.await` covers only the poll that made it: a loop that runs takes its place back after
+    /// every entry of its queue.
     pub fn enter(&self) -> Entered<'_> {
         Entered::new(&self.core)
     }
@@ -470,10 +510,10 @@ impl EventLoop {
     /// if only a descriptor or another thread can cause more.
     pub fn next_deadline(&self) -> Option<Instant> {
         let core = &*self.core;
-        if core.scheduler.ready_len() > 0 || core.scheduler.inbox().has_mail() {
+        if core.scheduler.is_ready() {
             return Some(core.origin);
         }
-        let deadline = core.timers.borrow().next_deadline()?;
+        let deadline = core.timers.borrow().next_deadline().filter(|deadline| *deadline < NEVER)?;
         core.origin.checked_add(Duration::from_nanos(deadline))
     }
 

@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use squall_reactor::{Event, Interest, Mode};
+use squall_reactor::{Event, Interest, Mode, Token};
 
 use crate::callback::Callback;
 use crate::current;
@@ -278,32 +278,39 @@ impl Core {
     ) -> io::Result<HandlerId> {
         let handler = Rc::new(Handler::new());
         let watched = Registered::Handler(Rc::clone(&handler));
+        let fd = io.as_fd(); // the user's code, so before the borrow
         let token = match &mut *self.reactor.borrow_mut() {
-            Some(reactor) => reactor.register(io.as_fd(), interest, Mode::Level, watched)?,
+            Some(reactor) => reactor.register(fd, interest, Mode::Level, watched)?,
             None => return Err(io::Error::other("the event loop is closed")),
         };
         handler.set_call(Box::new(move |event| f(&io, event)));
-        Ok(HandlerId(token))
+        Ok(HandlerId { token, event_loop: self.number })
+    }
+
+    /// The token of a handler that is registered with this loop.
+    fn token_of(&self, handler: HandlerId) -> Option<Token> {
+        let reactor = self.reactor.borrow();
+        let watched = reactor.as_ref()?.get(handler.token)?;
+        let is_its = matches!(watched, Registered::Handler(_)) && handler.event_loop == self.number;
+        is_its.then_some(handler.token)
     }
 
     fn update_handler(&self, handler: HandlerId, interest: Interest) -> io::Result<()> {
-        match &mut *self.reactor.borrow_mut() {
-            Some(reactor) => reactor.modify(handler.0, interest, Mode::Level),
-            None => Err(io::ErrorKind::NotFound.into()),
+        let token = self.token_of(handler);
+        match (&mut *self.reactor.borrow_mut(), token) {
+            (Some(reactor), Some(token)) => reactor.modify(token, interest, Mode::Level),
+            _ => Err(io::ErrorKind::NotFound.into()),
         }
     }
 
     fn remove_handler(&self, handler: HandlerId) -> bool {
-        let watched = match &mut *self.reactor.borrow_mut() {
-            Some(reactor) => reactor.deregister(handler.0),
-            None => None,
+        let token = self.token_of(handler);
+        let watched = match (&mut *self.reactor.borrow_mut(), token) {
+            (Some(reactor), Some(token)) => reactor.deregister(token),
+            _ => None,
         };
-        match watched {
-            Some(Registered::Handler(handler)) => {
-                drop(handler.remove()); // foreign destructors run with no borrow held
-                true
-            }
-            _ => false,
-        }
+        let Some(Registered::Handler(handler)) = watched else { return false };
+        drop(handler.remove()); // foreign destructors run with no borrow held
+        true
     }
 }

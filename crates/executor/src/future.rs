@@ -1,17 +1,18 @@
 //! Tornado's Future: a value that is set once and that any number of tasks and callbacks wait for.
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, RefCell};
 use std::error::Error;
 use std::fmt;
 use std::future::Future as StdFuture;
 use std::io;
 use std::pin::Pin;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 
 use crate::callback::Callback;
 use crate::current;
 use crate::event_loop::Core;
+use crate::panics::shield;
 use crate::shared::Entry;
 
 /// A value that is set once, shared by all clones, on one thread.
@@ -42,8 +43,6 @@ struct State<T> {
     value: RefCell<Value<T>>,
     waiters: RefCell<Vec<Waiter<T>>>,
     next_number: Cell<u64>,
-    /// The loop of the first waiter, on which all are scheduled.
-    core: OnceCell<Rc<Core>>,
 }
 
 enum Value<T> {
@@ -55,8 +54,9 @@ enum Value<T> {
 
 enum Waiter<T> {
     Task(u64, Waker),
-    /// Makes the entry when the time has come; an entry made before would own the future that owns it.
-    Callback(Box<dyn FnOnce(Future<T>) -> Entry>),
+    /// The loop that it was added on, and what makes the entry when the time has come; an entry made before would own the
+    /// future that owns it.
+    Callback(Weak<Core>, Box<dyn FnOnce(Future<T>) -> Entry>),
 }
 
 impl<T> Future<T> {
@@ -67,7 +67,6 @@ impl<T> Future<T> {
                 value: RefCell::new(Value::Pending),
                 waiters: RefCell::new(Vec::new()),
                 next_number: Cell::new(0),
-                core: OnceCell::new(),
             }),
             waits: Cell::new(None),
         }
@@ -104,7 +103,8 @@ impl<T> Future<T> {
         matches!(*self.state.value.borrow(), Value::Cancelled)
     }
 
-    /// Calls `f` on a later turn once the future is done, also if it is done already.
+    /// Calls `f` in a later batch once the future is done, also if it is done already; on this thread's loop of now, or, if
+    /// that is gone by then, on the loop of then.
     ///
     /// # Panics
     /// If there is no loop on this thread.
@@ -113,12 +113,13 @@ impl<T> Future<T> {
     where
         T: 'static,
     {
-        let core = self.state.core.get_or_init(current::get);
+        let core = current::get();
         let entry = |future: Future<T>| Entry::Callback(Callback::new(move || f(&future)));
         if self.done() {
             core.scheduler.push(entry(self.clone()));
         } else {
-            self.state.waiters.borrow_mut().push(Waiter::Callback(Box::new(entry)));
+            let waiter = Waiter::Callback(Rc::downgrade(&core), Box::new(entry));
+            self.state.waiters.borrow_mut().push(waiter);
         }
     }
 
@@ -150,16 +151,17 @@ impl<T> Future<T> {
     fn settle(&self, value: Value<T>) {
         *self.state.value.borrow_mut() = value;
         let waiters = self.state.waiters.take();
+        let here = current::try_get().filter(|core| !core.scheduler.is_closed());
         for waiter in waiters {
-            match waiter {
-                // A waker that was left by a poll outside of any loop is woken here: there is no queue for it.
-                Waiter::Task(_, waker) => match self.state.core.get() {
-                    Some(core) => core.wake(waker),
-                    None => waker.wake(),
-                },
-                Waiter::Callback(entry) => {
-                    if let Some(core) = self.state.core.get() {
-                        core.scheduler.push(entry(self.clone()));
+            match (waiter, &here) {
+                (Waiter::Task(_, waker), Some(here)) => here.wake(waker),
+                // Without a loop there is no queue for what a waker may do.
+                (Waiter::Task(_, waker), None) => shield("a waker", || waker.wake()),
+                (Waiter::Callback(core, entry), here) => {
+                    let core = core.upgrade().filter(|core| !core.scheduler.is_closed());
+                    match core.as_ref().or(here.as_ref()) {
+                        Some(core) => core.scheduler.push(entry(self.clone())),
+                        None => shield("the destructor of a callback", || drop(entry)),
                     }
                 }
             }
@@ -168,39 +170,43 @@ impl<T> Future<T> {
 
     /// Ready when the future is done; else leaves the waker, behind those that wait already.
     fn poll_done(&self, cx: &mut Context<'_>) -> Poll<Result<(), Cancelled>> {
-        match &*self.state.value.borrow() {
-            Value::Pending => {}
-            Value::Cancelled => return Poll::Ready(Err(Cancelled)),
-            Value::Set(_) | Value::Taken => return Poll::Ready(Ok(())),
+        if let Some(outcome) = self.outcome() {
+            return Poll::Ready(outcome);
         }
-        if self.state.core.get().is_none()
-            && let Some(core) = current::try_get()
-        {
-            let _ = self.state.core.set(core); // it was empty
-        }
+        // Cloning and dropping a waker may run foreign code, which may set this very future: no borrow is held, and the
+        // outcome is looked at once more.
         let waker = cx.waker().clone();
-        let former = match self.waits.get() {
-            Some(number) => self.replace_waker(number, waker),
-            None => {
-                let number = self.state.next_number.get();
-                self.state.next_number.set(number + 1);
-                self.waits.set(Some(number));
-                self.state.waiters.borrow_mut().push(Waiter::Task(number, waker));
-                None
-            }
-        };
-        drop(former); // no borrow is held: it may run foreign code
+        if let Some(outcome) = self.outcome() {
+            return Poll::Ready(outcome);
+        }
+        drop(self.leave_waker(waker));
         Poll::Pending
     }
 
-    /// Puts a new waker into this clone's place and returns the one that was there.
-    fn replace_waker(&self, number: u64, waker: Waker) -> Option<Waker> {
+    fn outcome(&self) -> Option<Result<(), Cancelled>> {
+        match &*self.state.value.borrow() {
+            Value::Pending => None,
+            Value::Cancelled => Some(Err(Cancelled)),
+            Value::Set(_) | Value::Taken => Some(Ok(())),
+        }
+    }
+
+    /// Puts a waker into this clone's place, behind those that wait already, and returns the one that was there.
+    fn leave_waker(&self, waker: Waker) -> Option<Waker> {
         let mut waiters = self.state.waiters.borrow_mut();
+        let number = self.waits.get();
         let place = waiters.iter_mut().find_map(|waiter| match waiter {
-            Waiter::Task(known, place) if *known == number => Some(place),
+            Waiter::Task(known, place) if Some(*known) == number => Some(place),
             _ => None,
         });
-        place.map(|place| std::mem::replace(place, waker))
+        if let Some(place) = place {
+            return Some(std::mem::replace(place, waker));
+        }
+        let number = self.state.next_number.get();
+        self.state.next_number.set(number + 1);
+        self.waits.set(Some(number));
+        waiters.push(Waiter::Task(number, waker));
+        None
     }
 }
 

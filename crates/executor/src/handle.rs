@@ -74,7 +74,9 @@ impl Handle {
         M: AsyncFnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let slot = Arc::new(Slot { state: Mutex::new(SlotState { outcome: None, waiter: None }) });
+        let slot = Arc::new(Slot {
+            state: Mutex::new(SlotState { outcome: None, is_finished: false, waiter: None }),
+        });
         let sender = Sender(Arc::clone(&slot));
         self.add_callback(move || {
             let task = functions::spawn(async move { make().await });
@@ -116,6 +118,7 @@ struct Slot<T> {
 
 struct SlotState<T> {
     outcome: Option<Result<T, JoinError>>,
+    is_finished: bool,
     waiter: Option<Waker>,
 }
 
@@ -128,11 +131,16 @@ impl<T> Slot<T> {
 impl<T> Future for RemoteJoinHandle<T> {
     type Output = Result<T, JoinError>;
 
+    /// # Panics
+    /// If polled after it has completed.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let waker = cx.waker().clone(); // before the lock: it may run foreign code
         let mut state = self.slot.lock();
         match state.outcome.take() {
             Some(outcome) => Poll::Ready(outcome),
+            None if state.is_finished => {
+                panic!("a RemoteJoinHandle was polled after it had completed")
+            }
             None => {
                 let former = state.waiter.replace(waker);
                 drop(state);
@@ -145,7 +153,7 @@ impl<T> Future for RemoteJoinHandle<T> {
 
 impl<T> fmt::Debug for RemoteJoinHandle<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let is_finished = self.slot.lock().outcome.is_some();
+        let is_finished = self.slot.lock().is_finished;
         f.debug_struct("RemoteJoinHandle").field("is_finished", &is_finished).finish()
     }
 }
@@ -155,21 +163,27 @@ struct Sender<T>(Arc<Slot<T>>);
 
 impl<T> Sender<T> {
     fn send(self, outcome: Result<T, JoinError>) {
-        self.0.lock().outcome = Some(outcome);
-        // Drop wakes.
+        self.finish(outcome);
     }
-}
 
-impl<T> Drop for Sender<T> {
-    fn drop(&mut self) {
+    /// Keeps the first outcome and wakes the waiter.
+    fn finish(&self, outcome: Result<T, JoinError>) {
         let mut state = self.0.lock();
-        if state.outcome.is_none() {
-            state.outcome = Some(Err(JoinError::cancelled()));
+        if state.is_finished {
+            return;
         }
+        state.outcome = Some(outcome);
+        state.is_finished = true;
         let waiter = state.waiter.take();
         drop(state);
         if let Some(waiter) = waiter {
             waiter.wake();
         }
+    }
+}
+
+impl<T> Drop for Sender<T> {
+    fn drop(&mut self) {
+        self.finish(Err(JoinError::cancelled()));
     }
 }

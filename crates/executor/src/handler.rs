@@ -8,7 +8,11 @@ use crate::panics::shield;
 
 /// Names a handler of [`add_handler`](crate::add_handler), and never any later one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct HandlerId(pub(crate) Token);
+pub struct HandlerId {
+    pub(crate) token: Token,
+    /// Which loop it belongs to: tokens of different loops look alike.
+    pub(crate) event_loop: u64,
+}
 
 type Call = Box<dyn FnMut(Event)>;
 

@@ -19,6 +19,7 @@
 
 use crate::callback::RemoteCallback;
 use crate::error::LoopClosed;
+use crate::panics::shield;
 use crate::sync::{AtomicU64, AtomicUsize, Notifier, Ordering, Queue};
 use crate::task::ForeignWake;
 
@@ -131,7 +132,7 @@ impl Inbox {
 
     fn discard(&self) {
         while let Some(message) = self.queue.pop() {
-            drop(message);
+            shield("the destructor of a message", || drop(message));
         }
     }
 }

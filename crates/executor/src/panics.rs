@@ -1,6 +1,7 @@
 //! Panics stay where they happen.
 
 use std::any::Any;
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::current;
@@ -12,15 +13,25 @@ use crate::error::panic_text;
 /// borrowed while foreign code runs.
 pub(crate) fn shield(what: &str, f: impl FnOnce()) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(f)) {
-        report(what, &*payload);
+        report(what, payload);
     }
 }
 
 /// Tells the log and the loop's hook of a panic that nobody else will see.
-pub(crate) fn report(what: &str, payload: &(dyn Any + Send)) {
-    log::error!("panic in {what}: {}", panic_text(payload));
-    let Some(hook) = current::try_get().and_then(|core| core.panic_hook()) else { return };
-    if catch_unwind(AssertUnwindSafe(|| hook(payload))).is_err() {
-        log::error!("panic in the panic hook of the event loop");
+pub(crate) fn report(what: &str, payload: Box<dyn Any + Send>) {
+    log::error!("panic in {what}: {}", panic_text(&*payload));
+    if let Some(hook) = current::try_get().and_then(|core| core.panic_hook())
+        && let Err(second) = catch_unwind(AssertUnwindSafe(|| hook(&*payload)))
+    {
+        log::error!("panic in the panic hook of the event loop: {}", panic_text(&*second));
+        dispose(second);
+    }
+    dispose(payload);
+}
+
+/// Drops a payload, which may panic in its turn; what that leaves is forgotten, or it would never end.
+fn dispose(payload: Box<dyn Any + Send>) {
+    if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        mem::forget(another);
     }
 }

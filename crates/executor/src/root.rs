@@ -1,7 +1,11 @@
 //! The future of `block_on`: it lives on the caller's stack, its waker on the heap.
 
+#![allow(unsafe_code, reason = "a waker whose kind can be told by its table")]
+
+use std::mem::ManuallyDrop;
+use std::ptr;
 use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 
 use crate::inbox::Message;
 use crate::shared::{Entry, Shared};
@@ -27,7 +31,7 @@ impl<'a> Root<'a> {
     ) -> Root<'a> {
         let signal = Arc::new(RootSignal { shared, number, queued: AtomicBool::new(false) });
         signal.queue();
-        Root { number, poll, waker: Waker::from(Arc::clone(&signal)), signal, done: false }
+        Root { number, poll, waker: signal.waker(), signal, done: false }
     }
 
     pub(crate) fn is_done(&self) -> bool {
@@ -44,6 +48,11 @@ impl<'a> Root<'a> {
         self.done = (self.poll)(&mut Context::from_waker(&self.waker)).is_ready();
     }
 }
+
+const _: () = {
+    const fn is_send_and_sync<T: Send + Sync>() {}
+    is_send_and_sync::<RootSignal>();
+};
 
 /// What the root's wakers share. One per `block_on`, so a waker that outlives its call reaches no later one.
 struct RootSignal {
@@ -65,12 +74,50 @@ impl RootSignal {
     }
 }
 
-impl Wake for RootSignal {
-    fn wake(self: Arc<Self>) {
-        self.queue();
+impl RootSignal {
+    fn waker(self: &Arc<RootSignal>) -> Waker {
+        // SAFETY: `raw` gives the table functions the Arc that they expect.
+        unsafe { Waker::from_raw(raw(Arc::clone(self))) }
     }
+}
 
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.queue();
-    }
+/// A static, as for tasks: its address tells a root's waker from others.
+static WAKER_VTABLE: RawWakerVTable =
+    RawWakerVTable::new(waker_clone, waker_wake, waker_wake_by_ref, waker_drop);
+
+/// Tells whether it is a root's: then waking it only queues that root, and runs nothing foreign.
+pub(crate) fn is_root_waker(waker: &Waker) -> bool {
+    ptr::eq(waker.vtable(), &raw const WAKER_VTABLE)
+}
+
+fn raw(signal: Arc<RootSignal>) -> RawWaker {
+    RawWaker::new(Arc::into_raw(signal).cast(), &WAKER_VTABLE)
+}
+
+/// # Safety
+/// `data` is from [`raw`], and its count is taken over, or borrowed and forgotten, by the caller.
+unsafe fn signal_of(data: *const ()) -> Arc<RootSignal> {
+    // SAFETY: passed on to the caller.
+    unsafe { Arc::from_raw(data.cast()) }
+}
+
+unsafe fn waker_clone(data: *const ()) -> RawWaker {
+    // SAFETY: borrowed: the waker keeps its count.
+    let signal = ManuallyDrop::new(unsafe { signal_of(data) });
+    raw(Arc::clone(&signal))
+}
+
+unsafe fn waker_wake(data: *const ()) {
+    // SAFETY: the waker's count is taken over.
+    unsafe { signal_of(data) }.queue();
+}
+
+unsafe fn waker_wake_by_ref(data: *const ()) {
+    // SAFETY: borrowed: the waker keeps its count.
+    ManuallyDrop::new(unsafe { signal_of(data) }).queue();
+}
+
+unsafe fn waker_drop(data: *const ()) {
+    // SAFETY: the waker's count is taken over.
+    drop(unsafe { signal_of(data) });
 }

@@ -97,6 +97,11 @@ impl Scheduler {
         JoinHandle::new(task)
     }
 
+    /// Tells whether there is something to do without asking the kernel.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.ready_len() > 0 || self.inbox().has_mail() || !self.batch_ends.borrow().is_empty()
+    }
+
     pub(crate) fn ready_len(&self) -> usize {
         self.home.here().ready_len()
     }
@@ -167,7 +172,10 @@ impl Scheduler {
     /// Drops every entry and every task, each once, here. What their destructors queue or spawn is dropped too.
     pub(crate) fn close_tasks(&self) {
         self.closed.set(true);
-        self.batch_ends.take();
+        for act in self.batch_ends.take() {
+            shield("the destructor of a stream", || drop(act));
+        }
+        let mut key = 0;
         loop {
             while let Some(entry) = self.home.here().pop() {
                 match entry {
@@ -175,9 +183,17 @@ impl Scheduler {
                     other => shield("the destructor of a callback", || drop(other)),
                 }
             }
-            // No task is queued now, so the one that is taken off the list leaves no entry behind.
-            let Some(task) = self.tasks.borrow().iter().next().map(|(_, task)| *task) else {
-                return;
+            // No task is queued now, so the one that is taken off the list leaves no entry behind. A closed loop lists no
+            // new ones: one walk over the keys meets them all.
+            let task = {
+                let tasks = self.tasks.borrow();
+                while key < tasks.capacity() && !tasks.contains(key) {
+                    key += 1;
+                }
+                match tasks.get(key) {
+                    Some(task) => *task,
+                    None => return,
+                }
             };
             if !task.is_done() {
                 task.cancel();

@@ -152,6 +152,12 @@ impl Home {
         ENTERED.with(|entered| entered.set(Arc::as_ptr(&self.shared)));
     }
 
+    /// Tells whether this is the loop that is entered on this thread.
+    #[inline]
+    pub(crate) fn is_entered(&self) -> bool {
+        self.shared.at_home().is_some()
+    }
+
     /// Leaves the thread without an entered loop.
     pub(crate) fn leave() {
         ENTERED.with(|entered| entered.set(ptr::null()));

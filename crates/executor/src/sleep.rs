@@ -60,7 +60,13 @@ impl Sleep {
         let postponed =
             self.armed.as_ref().is_none_or(|(core, timer)| core.postpone(*timer, self.deadline));
         if !postponed {
-            self.armed = None;
+            self.disarm();
+        }
+    }
+
+    fn disarm(&mut self) {
+        if let Some((core, timer)) = self.armed.take() {
+            drop(core.disarm(timer));
         }
     }
 }
@@ -74,8 +80,9 @@ impl Future for Sleep {
         if self.done {
             return Poll::Ready(());
         }
+        let here = current::get();
         match &self.armed {
-            Some((core, timer)) if !core.scheduler.is_closed() => {
+            Some((core, timer)) if Rc::ptr_eq(core, &here) => {
                 if core.alarm_wakes(*timer, cx.waker()) {
                     return Poll::Pending;
                 }
@@ -83,10 +90,11 @@ impl Future for Sleep {
                 self.done = true;
                 Poll::Ready(())
             }
+            // Not armed yet, or by another loop, which may not run when the time has come.
             _ => {
-                let core = current::get();
-                let timer = core.arm(self.deadline, Alarm::Wake(cx.waker().clone()));
-                self.armed = Some((core, timer));
+                self.disarm();
+                let timer = here.arm(self.deadline, Alarm::Wake(cx.waker().clone()));
+                self.armed = Some((here, timer));
                 Poll::Pending
             }
         }
@@ -95,9 +103,7 @@ impl Future for Sleep {
 
 impl Drop for Sleep {
     fn drop(&mut self) {
-        if let Some((core, timer)) = self.armed.take() {
-            drop(core.disarm(timer));
-        }
+        self.disarm();
     }
 }
 

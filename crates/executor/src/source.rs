@@ -3,7 +3,7 @@
 //! The turn delivers events here, an [`AsyncFd`](crate::AsyncFd) looks at the bits and leaves its waker. Readiness is
 //! sticky, since epoll tells of each change once: a bit stays until a call on the descriptor says that it does not hold.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::task::Waker;
 
@@ -78,6 +78,12 @@ impl Source {
         }
     }
 
+    /// Wakes everybody: the loop is gone, and who asks again will hear of it.
+    pub(crate) fn close(&self, mut wake: impl FnMut(Waker)) {
+        self.readers.wake_all(&mut wake);
+        self.writers.wake_all(&mut wake);
+    }
+
     pub(crate) fn is_ready(&self, direction: Direction) -> bool {
         let ready = match direction {
             Direction::Read => READABLE | READ_CLOSED,
@@ -123,38 +129,46 @@ impl Source {
 
 /// Who waits for one direction: one owner who polls, and any number of async calls.
 ///
-/// Every access takes the content out and puts it back, so no borrow is held while a waker is cloned, dropped or woken.
+/// Cloning and dropping a waker may run foreign code, which may come back here: both happen outside of every borrow.
 #[derive(Default)]
 pub(crate) struct Waiters {
     slot: Cell<Option<Waker>>,
-    list: Cell<Vec<(u64, Waker)>>,
+    list: RefCell<Vec<(u64, Waker)>>,
 }
 
 impl Waiters {
     /// Leaves the waker of the one who polls.
     pub(crate) fn set_slot(&self, waker: &Waker) {
-        let slot = match self.slot.take() {
-            Some(known) if known.will_wake(waker) => known,
-            _ => waker.clone(),
-        };
-        self.slot.set(Some(slot));
+        let known = self.slot.take();
+        if known.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            self.slot.set(known);
+            return;
+        }
+        let waker = waker.clone();
+        drop((self.slot.replace(Some(waker)), known));
     }
 
     /// Leaves, or renews, the waker of an async call.
     pub(crate) fn set_listed(&self, waiter: u64, waker: &Waker) {
-        let mut list = self.list.take();
-        match list.iter_mut().find(|(number, _)| *number == waiter) {
-            Some((_, known)) => known.clone_from(waker),
-            None => list.push((waiter, waker.clone())),
+        let is_known = |(number, known): &(u64, Waker)| *number == waiter && known.will_wake(waker);
+        if self.list.borrow().iter().any(is_known) {
+            return;
         }
-        self.list.set(list);
+        let waker = waker.clone();
+        let former = self.take_listed(waiter);
+        self.list.borrow_mut().push((waiter, waker));
+        drop(former);
     }
 
     /// Forgets an async call that was dropped.
     pub(crate) fn remove_listed(&self, waiter: u64) {
-        let mut list = self.list.take();
-        list.retain(|(number, _)| *number != waiter);
-        self.list.set(list);
+        drop(self.take_listed(waiter));
+    }
+
+    fn take_listed(&self, waiter: u64) -> Option<(u64, Waker)> {
+        let mut list = self.list.borrow_mut();
+        let place = list.iter().position(|(number, _)| *number == waiter)?;
+        Some(list.remove(place))
     }
 
     fn wake_all(&self, wake: &mut impl FnMut(Waker)) {

@@ -87,7 +87,7 @@ struct TaskVTable {
     poll: unsafe fn(TaskPtr, &mut Context<'_>) -> Poll<()>,
     cancel: unsafe fn(TaskPtr),
     take_outcome: unsafe fn(TaskPtr, *mut ()),
-    discard_outcome: unsafe fn(TaskPtr),
+    drop_handle: unsafe fn(TaskPtr),
     free: unsafe fn(TaskPtr),
 }
 
@@ -105,7 +105,7 @@ impl TaskPtr {
                         poll: poll::<F>,
                         cancel: cancel::<F>,
                         take_outcome: take_outcome::<F>,
-                        discard_outcome: discard_outcome::<F>,
+                        drop_handle: drop_handle::<F>,
                         free: free::<F>,
                     }
                 },
@@ -253,13 +253,10 @@ impl TaskPtr {
 
     /// Gives up the handle's hold, and an outcome that nobody took.
     pub(crate) fn drop_handle(self) {
-        self.clear(HANDLE);
-        drop(self.joiner(Option::take));
-        if self.is_done() {
-            // SAFETY: the handle kept the task alive until here, on the home thread.
-            unsafe { (self.header().vtable.discard_outcome)(self) }
-        }
-        self.release_home();
+        let joiner = self.joiner(Option::take);
+        // SAFETY: the handle keeps the task alive until here, on the home thread.
+        unsafe { (self.header().vtable.drop_handle)(self) }
+        shield("the destructor of a waker", || drop(joiner));
     }
 
     /// Asks the loop to drop the future; it does so when it pops the task.
@@ -288,6 +285,10 @@ impl TaskPtr {
         if !known {
             // Cloned and dropped outside of the slot's borrow: a foreign waker's code runs there.
             let waker = cx.waker().clone();
+            if self.is_done() {
+                // SAFETY: as for this call. The clone itself has ended the task.
+                return unsafe { self.poll_outcome(cx) };
+            }
             drop(self.joiner(|joiner| joiner.replace(waker)));
         }
         Poll::Pending
@@ -340,14 +341,7 @@ fn settle<F: Future>(task: TaskPtr, outcome: Result<F::Output, JoinError>) {
             unsafe { *stage = Stage::Finished(outcome) }
         });
     } else {
-        match outcome {
-            Ok(output) => shield("the destructor of a task's output", || drop(output)),
-            Err(error) => {
-                if let Ok(payload) = error.into_panic() {
-                    report("a task", &*payload);
-                }
-            }
-        }
+        discard::<F>(Stage::Finished(outcome));
     }
     task.set(DONE);
 }
@@ -377,15 +371,27 @@ unsafe fn take_outcome<F: Future>(task: TaskPtr, into: *mut ()) {
     });
 }
 
-unsafe fn discard_outcome<F: Future>(task: TaskPtr) {
-    let unseen = stage_of::<F, _>(task, |stage| {
-        // SAFETY: on the home thread; the task is DONE and its handle is the caller.
-        std::mem::replace(unsafe { &mut *stage }, Stage::Empty)
-    });
+unsafe fn drop_handle<F: Future>(task: TaskPtr) {
+    let unseen = if task.is_done() {
+        stage_of::<F, _>(task, |stage| {
+            // SAFETY: on the home thread; the task is DONE and its handle is the caller.
+            std::mem::replace(unsafe { &mut *stage }, Stage::Empty)
+        })
+    } else {
+        Stage::Empty
+    };
+    task.clear(HANDLE);
+    task.release_home();
+    // The task may be gone, and is not touched any more: what runs now may even end the loop.
+    discard(unseen);
+}
+
+/// Drops an outcome that nobody will see; a panic in it is reported.
+fn discard<F: Future>(unseen: Stage<F>) {
     match unseen {
         Stage::Finished(Err(error)) => {
             if let Ok(payload) = error.into_panic() {
-                report("a task", &*payload);
+                report("a task", payload);
             }
         }
         other => shield("the destructor of a task's output", || drop(other)),
@@ -405,7 +411,7 @@ unsafe fn free<F: Future>(task: TaskPtr) {
 static WAKER_VTABLE: RawWakerVTable =
     RawWakerVTable::new(waker_clone, waker_wake, waker_wake_by_ref, waker_drop);
 
-/// Tells whether waking it only queues a task, and runs nothing foreign.
+/// Tells whether it is a task's: then waking it only queues that task, and runs nothing foreign.
 pub(crate) fn is_task_waker(waker: &Waker) -> bool {
     ptr::eq(waker.vtable(), &raw const WAKER_VTABLE)
 }

@@ -19,6 +19,13 @@ pub struct TimerId {
     not_send: PhantomData<*const ()>,
 }
 
+impl TimerId {
+    /// The id of a timer that was never armed.
+    pub(crate) fn nobody() -> TimerId {
+        TimerId { index: usize::MAX, sequence: u64::MAX, not_send: PhantomData }
+    }
+}
+
 pub(crate) struct Timers<T> {
     /// Each node is at most as late as its four children.
     heap: Vec<Node>,
@@ -72,11 +79,14 @@ impl<T> Timers<T> {
     pub(crate) fn insert(&mut self, deadline: u64, value: T) -> TimerId {
         let sequence = self.next_sequence;
         self.next_sequence += 1;
-        let position = self.heap.len();
-        let index = self.slots.insert(Slot { sequence, position, deadline, value });
-        self.heap.push(Node { deadline, sequence, slot: index });
-        self.sift_up(position);
+        let index = self.slots.insert(Slot { sequence, position: DUE, deadline, value });
+        self.push_node(Node { deadline, sequence, slot: index });
         TimerId { index, sequence, not_send: PhantomData }
+    }
+
+    fn push_node(&mut self, node: Node) {
+        self.heap.push(node);
+        self.sift_up(self.heap.len() - 1);
     }
 
     /// Takes a timer out; `None` if it ran or was removed before.
@@ -118,22 +128,36 @@ impl<T> Timers<T> {
         self.heap.first().map(|node| node.deadline)
     }
 
-    /// Takes every timer that is due off the heap, before any of them runs: one that is armed meanwhile, even in the past,
-    /// waits for the next turn.
-    pub(crate) fn take_due(&mut self, now: u64) {
-        while let Some(&Node { deadline, sequence, slot: index }) = self.heap.first() {
-            if deadline > now {
-                return;
+    /// The sequence number of the timer that will be armed next.
+    pub(crate) fn next_sequence(&self) -> u64 {
+        self.next_sequence
+    }
+
+    /// Takes every timer that is due off the heap, before any of them runs, but for those that were armed since `sequence`
+    /// was the next number: they wait for the next turn, even with a deadline in the past.
+    pub(crate) fn take_due(&mut self, now: u64, sequence: u64) {
+        let mut too_young = Vec::new();
+        while let Some(&node) = self.heap.first() {
+            // The last moment is never: deadlines beyond it were saturated.
+            if node.deadline > now || node.deadline == u64::MAX {
+                break;
             }
-            let true_deadline = self.slots[index].deadline;
-            if true_deadline > now {
-                self.heap[0].deadline = true_deadline;
+            let true_deadline = self.slots[node.slot].deadline;
+            if true_deadline > node.deadline {
+                self.heap[0].deadline = true_deadline; // postponed: it comes up at its own place
                 self.sift_down(0);
-            } else {
-                self.remove_node(0);
-                self.slots[index].position = DUE;
-                self.due.push_back((index, sequence));
+                continue;
             }
+            self.remove_node(0);
+            if node.sequence < sequence {
+                self.slots[node.slot].position = DUE;
+                self.due.push_back((node.slot, node.sequence));
+            } else {
+                too_young.push(node);
+            }
+        }
+        for node in too_young {
+            self.push_node(node);
         }
     }
 
@@ -211,7 +235,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     fn fired(timers: &mut Timers<u32>, now: u64) -> Vec<u32> {
-        timers.take_due(now);
+        timers.take_due(now, u64::MAX);
         std::iter::from_fn(|| timers.next_due()).collect()
     }
 
@@ -232,7 +256,7 @@ mod tests {
         let first = timers.insert(1, 1);
         let second = timers.insert(1, 2);
         timers.insert(1, 3);
-        timers.take_due(1);
+        timers.take_due(1, u64::MAX);
         assert_eq!(timers.next_due(), Some(1));
         assert_eq!(timers.remove(first), None);
         assert_eq!(timers.remove(second), Some(2));
@@ -262,6 +286,28 @@ mod tests {
     }
 
     #[test]
+    fn a_postponed_timer_does_not_overtake_when_the_loop_is_late() {
+        let mut timers = Timers::new(0);
+        let id = timers.insert(10, 30);
+        timers.postpone(id, 30);
+        timers.insert(20, 20);
+        assert_eq!(fired(&mut timers, 40), [20, 30]);
+    }
+
+    #[test]
+    fn what_is_armed_in_a_turn_waits_for_the_next_and_the_last_moment_never_comes() {
+        let mut timers = Timers::new(0);
+        timers.insert(5, 1);
+        let begun = timers.next_sequence();
+        timers.insert(1, 2);
+        timers.insert(u64::MAX, 3);
+        timers.take_due(9, begun);
+        assert_eq!((timers.next_due(), timers.next_due()), (Some(1), None));
+        assert_eq!(timers.next_deadline(), Some(1));
+        assert_eq!(fired(&mut timers, u64::MAX), [2]);
+    }
+
+    #[test]
     fn a_million_cancelled_timers_leave_an_empty_heap() {
         let mut timers = Timers::new(0);
         let ids: Vec<_> = (0..1_000_000).map(|n| timers.insert(n * 7919 % 1_000_003, 0)).collect();
@@ -284,7 +330,7 @@ mod tests {
         let mut timers = Timers::new(0);
         let mut model: BTreeMap<(u64, u64), u32> = BTreeMap::new();
         let mut live: Vec<(TimerId, (u64, u64))> = Vec::new();
-        let (mut now, mut value, mut sequence) = (0, 0, 0);
+        let (mut now, mut value, mut sequence, mut postponed) = (0, 0, 0, 0);
         for _ in 0..200_000 {
             match next(10) {
                 0..5 => {
@@ -303,24 +349,27 @@ mod tests {
                 7 if !live.is_empty() => {
                     let at = usize::try_from(next(live.len() as u64)).unwrap();
                     let (id, key) = live[at];
-                    if let Some(value) = model.remove(&key) {
-                        let deadline = now + next(1000);
-                        assert!(timers.postpone(id, deadline));
-                        model.insert((deadline, key.1), value);
-                        live[at].1 = (deadline, key.1);
-                    }
+                    let value = model.remove(&key).unwrap();
+                    let deadline = now + next(1000);
+                    assert!(timers.postpone(id, deadline));
+                    model.insert((deadline, key.1), value);
+                    live[at].1 = (deadline, key.1);
+                    postponed += 1;
                 }
                 _ => {
-                    now += next(50);
+                    let most = if next(20) == 0 { 2000 } else { 50 };
+                    now += next(most);
                     let later = model.split_off(&(now + 1, 0));
                     let mut expected: Vec<_> = model.into_iter().collect();
                     model = later;
                     expected.sort_unstable();
                     let expected: Vec<_> = expected.into_iter().map(|(_, value)| value).collect();
                     assert_eq!(fired(&mut timers, now), expected);
+                    live.retain(|(_, key)| model.contains_key(key));
                 }
             }
             assert_eq!(timers.len(), model.len());
         }
+        assert!(postponed > 10_000, "{postponed}");
     }
 }

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 /// Lets everything run that is queued now, and the kernel be asked when its turn has come. Tornado: `gen.moment`.
 ///
 /// # Cost
-/// No system call, no clock read, no atomic read-modify-write.
+/// No system call and no clock read; in a task, no atomic read-modify-write either.
 pub fn yield_now() -> YieldNow {
     YieldNow { yielded: false }
 }

@@ -68,8 +68,15 @@ pub struct IoStream<S = TcpStream> {
     /// The turn of the last read, and what was read in it.
     turn: u64,
     read_in_turn: u32,
-    /// The peer's stream has ended.
-    ended: bool,
+    end: End,
+}
+
+/// Whether the peer's stream has come to an end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    NotYet,
+    InOrder,
+    Failed,
 }
 
 /// What the stream shares with the pump and with the end of a batch. All of it is taken out to be used and put back, so no
@@ -116,7 +123,7 @@ impl<S> IoStream<S> {
             failure: Cell::new(None),
             try_send: Cell::new(None),
         });
-        IoStream { shared, read: ReadBuffer::default(), turn: 0, read_in_turn: 0, ended: false }
+        IoStream { shared, read: ReadBuffer::default(), turn: 0, read_in_turn: 0, end: End::NotYet }
     }
 
     /// Bytes that came and were not read yet.
@@ -284,10 +291,16 @@ impl<S: AsyncRead + Unpin> IoStream<S> {
     /// # Cancel safety
     /// Cancel safe.
     pub async fn read_until_close(&mut self) -> Result<Bytes, StreamError> {
-        if self.read.len() == 0 && (self.ended || self.is_closed()) {
+        if self.read.len() == 0 && (self.end == End::InOrder || self.is_closed()) {
             return Err(StreamError::ended());
         }
-        while !self.is_closed() && self.fill().await? > 0 {}
+        // One more than the limit, to tell an end at the limit from more.
+        let most = self.shared.config.max_buffer_size.saturating_add(1);
+        while !self.is_closed() && poll_fn(|cx| self.poll_fill_to(cx, most)).await? > 0 {
+            if self.read.len() == most {
+                return Err(self.limit());
+            }
+        }
         Ok(self.read.take(self.read.len()))
     }
 
@@ -312,10 +325,21 @@ impl<S: AsyncRead + Unpin> IoStream<S> {
     /// # Errors
     /// As [`fill`](Self::fill).
     pub fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, StreamError>> {
-        let room = self.shared.config.max_buffer_size.saturating_sub(self.read.len());
-        if self.ended {
-            return Poll::Ready(Ok(0));
+        self.poll_fill_to(cx, self.shared.config.max_buffer_size)
+    }
+
+    /// Reads once, as long as the buffer holds less than `most`.
+    fn poll_fill_to(
+        &mut self,
+        cx: &mut Context<'_>,
+        most: usize,
+    ) -> Poll<Result<usize, StreamError>> {
+        match self.end {
+            End::NotYet => {}
+            End::InOrder => return Poll::Ready(Ok(0)),
+            End::Failed => return Poll::Ready(Err(StreamError::ended())),
         }
+        let room = most.saturating_sub(self.read.len());
         if room == 0 {
             return Poll::Ready(Err(self.limit()));
         }
@@ -338,7 +362,7 @@ impl<S: AsyncRead + Unpin> IoStream<S> {
             None => Err(StreamError::ended()),
             Some(polled) => ready!(polled).map_err(StreamError::from),
         };
-        self.ended = true;
+        self.end = if outcome.is_ok() { End::InOrder } else { End::Failed };
         Poll::Ready(outcome)
     }
 
@@ -459,26 +483,33 @@ impl<S: AsyncWrite + Unpin + 'static> IoStream<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin + 'static> IoStream<S> {
     /// Ends the stream so that the peer gets all of it, even while it is still sending: [shuts down](Self::shutdown), then
-    /// reads and forgets what comes, until the peer closes, `max_bytes` came or `limit` has passed.
+    /// reads and forgets what comes, until the peer closes, `max_bytes` came or `limit` has passed in all.
     ///
-    /// A socket that is closed with unread bytes in it sends a reset, which destroys what the peer has not read yet.
+    /// A socket that is closed with unread bytes in it, or that gets more of them then, sends a reset, which destroys what
+    /// the peer has not read yet.
     ///
     /// # Errors
-    /// As [`shutdown`](Self::shutdown).
+    /// As [`shutdown`](Self::shutdown), and `TimedOut` as the cause if the peer did not take what was queued in time.
     pub async fn linger(&mut self, max_bytes: usize, limit: Duration) -> Result<(), StreamError> {
-        self.shutdown().await?;
-        let drain = async {
+        let mut is_shut_down = false;
+        let act = async {
+            self.shutdown().await?;
+            is_shut_down = true;
             let mut left = max_bytes;
             while left > 0 {
                 self.read.consume(self.read.len());
                 match self.fill().await {
                     Ok(n) if n > 0 => left = left.saturating_sub(n),
-                    _ => return,
+                    _ => break, // the peer is done, in whatever way
                 }
             }
+            Ok(())
         };
-        let _ = timeout(limit, drain).await; // either way the stream is done with
-        Ok(())
+        match timeout(limit, act).await {
+            Ok(outcome) => outcome,
+            Err(_) if is_shut_down => Ok(()),
+            Err(elapsed) => Err(io::Error::from(elapsed).into()),
+        }
     }
 }
 
@@ -508,6 +539,13 @@ impl<S> Shared<S> {
         let result = f(Pin::new(&mut transport));
         self.transport.set(Some(transport));
         Some(result)
+    }
+
+    /// Notes that nothing more can be written. What is queued is lost.
+    fn fail(&self, error: io::Error) {
+        self.is_broken.set(true);
+        self.failure.set(Some(error));
+        drop(self.queue.take());
     }
 
     fn close(self: &Rc<Self>) {
@@ -587,33 +625,45 @@ impl<S: AsyncWrite + Unpin + 'static> Shared<S> {
         }
     }
 
-    /// Notes that nothing more can be written. What is queued is lost.
-    fn fail(&self, error: io::Error) {
-        self.is_broken.set(true);
-        self.failure.set(Some(error));
-        drop(self.queue.take());
-    }
-
     /// Lets a task send what the kernel did not take at once.
     ///
     /// From here on only that task polls the transport for writing, which remembers one waker: a flush that is dropped
     /// then cannot take the wake-up with it.
     fn start_pump(self: &Rc<Self>) {
-        let shared = Rc::clone(self);
+        let pump = Pump { shared: Rc::clone(self), is_done: false };
         let pump = spawn(async move {
-            poll_fn(|cx| shared.poll_send(cx)).await;
-            shared.pump.borrow_mut().take();
-            if let Some(flusher) = shared.flusher.take() {
-                flusher.wake();
-            }
+            let mut pump = pump; // whole: its parts would be captured one by one, without its drop
+            poll_fn(|cx| pump.shared.poll_send(cx)).await;
+            pump.is_done = true;
         });
         *self.pump.borrow_mut() = Some(pump);
+    }
+}
+
+/// The end of the pump, however it ends: whoever flushes must hear of it.
+struct Pump<S> {
+    shared: Rc<Shared<S>>,
+    is_done: bool,
+}
+
+impl<S> Drop for Pump<S> {
+    fn drop(&mut self) {
+        drop(self.shared.pump.take());
+        if !self.is_done {
+            self.shared.fail(io::Error::other("sending was cut short"));
+        }
+        if let Some(flusher) = self.shared.flusher.take() {
+            flusher.wake();
+        }
     }
 }
 
 impl<S: AsyncWrite + Unpin + 'static> BatchEnd for Shared<S> {
     fn batch_ended(self: Rc<Self>) {
         self.scheduled.set(false);
+        if self.queue.borrow().is_empty() {
+            return; // it was flushed; the transport may be waited for by somebody else now
+        }
         if self.pump.borrow().is_none()
             && self.poll_send(&mut Context::from_waker(Waker::noop())).is_pending()
         {

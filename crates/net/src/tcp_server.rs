@@ -36,6 +36,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 ///         loop {
 ///             let line = stream.read_until(b"\n").await?;
 ///             stream.write(line)?;
+///             stream.flush().await?; // a client that does not read waits alone
 ///         }
 ///     });
 ///     let address = server.listen("127.0.0.1:0")?;

@@ -12,6 +12,8 @@ use crate::chunk_pool;
 
 /// Owned bytes up to this size are cheaper to copy than to keep.
 const WORTH_KEEPING: usize = 2 << 10;
+/// Room for small writes that follow a piece which is kept.
+const SMALL_PIECE: usize = 512;
 /// Pieces that are sent at once; more would gain nothing.
 const PIECES_AT_ONCE: usize = 64;
 
@@ -73,7 +75,11 @@ impl WriteQueue {
                     return;
                 }
             }
-            let storage = chunk_pool::take();
+            // Between pieces that are kept, as the framing of chunks is, a whole chunk would be a waste.
+            let storage = match self.pieces.back() {
+                Some(Piece::Kept(_)) => vec![0; bytes.len().max(SMALL_PIECE)].into(),
+                _ => chunk_pool::take(),
+            };
             self.pieces.push_back(Piece::Gathered { storage, start: 0, end: 0 });
         }
     }

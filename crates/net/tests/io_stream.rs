@@ -493,3 +493,118 @@ fn a_listener_is_a_stream_of_connections() {
         assert_eq!(peers, own);
     });
 }
+
+#[test]
+fn a_failed_read_is_never_taken_for_a_clean_end_and_a_full_buffer_may_be_the_end() {
+    run(async {
+        let (mut stream, peer) = pair().await;
+        stream.write("unread").unwrap();
+        stream.flush().await.unwrap();
+        (&peer).write_all(b"half").unwrap();
+        while !matches!(peer.peek(&mut [0; 8]), Ok(6)) {}
+        stream.fill().await.unwrap();
+        drop(peer); // with unread bytes: a reset
+        let first = stream.read_until_close().await.unwrap_err();
+        assert!(matches!(first, StreamError::Closed { cause: Some(_) }), "{first:?}");
+        assert!(stream.read_until_close().await.is_err(), "half was taken for the whole");
+        assert_eq!(stream.buffer(), b"half");
+
+        for (sent, fits) in [(1000, true), (1001, false)] {
+            let config = StreamConfig::default().max_buffer_size(1000);
+            let (mut stream, mut peer) = pair_with(config).await;
+            peer.write_all(&vec![1; sent]).unwrap();
+            drop(peer);
+            assert_eq!(stream.read_until_close().await.is_ok(), fits, "{sent} bytes");
+        }
+    });
+}
+
+/// A transport with one write-side waker, which takes ten bytes each time it is let.
+struct Narrow {
+    room: Rc<std::cell::Cell<usize>>,
+    waker: Rc<std::cell::RefCell<Option<std::task::Waker>>>,
+    taken: Rc<std::cell::Cell<usize>>,
+    panics: bool,
+}
+
+impl futures_io::AsyncWrite for Narrow {
+    fn poll_write(
+        self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+        from: &[u8],
+    ) -> std::task::Poll<std::io::Result<usize>> {
+        let n = from.len().min(self.room.get());
+        if n == 0 {
+            assert!(!self.panics || self.taken.get() == 0, "on purpose");
+            *self.waker.borrow_mut() = Some(cx.waker().clone());
+            return std::task::Poll::Pending;
+        }
+        self.room.set(self.room.get() - n);
+        self.taken.set(self.taken.get() + n);
+        std::task::Poll::Ready(Ok(n))
+    }
+
+    fn poll_flush(
+        self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<std::io::Result<()>> {
+        *self.waker.borrow_mut() = Some(cx.waker().clone());
+        std::task::Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<std::io::Result<()>> {
+        std::task::Poll::Ready(Ok(()))
+    }
+}
+
+#[test]
+fn a_transport_that_remembers_one_waker_is_never_polled_behind_the_writer_s_back() {
+    run(async {
+        let (room, waker, taken) = (Rc::default(), Rc::default(), Rc::default());
+        let narrow = Narrow {
+            room: Rc::clone(&room),
+            waker: Rc::clone(&waker),
+            taken: Rc::clone(&taken),
+            panics: false,
+        };
+        let mut stream = IoStream::new(narrow);
+        room.set(5);
+        let writer = spawn(async move {
+            stream.write("12345").unwrap();
+            stream.write_all(&[0; 100]).await.unwrap();
+        });
+        while !writer.is_finished() {
+            yield_now().await;
+            yield_now().await;
+            room.set(10);
+            if let Some(waker) = waker.take() {
+                std::task::Waker::wake(waker);
+            }
+        }
+        assert_eq!(taken.get(), 105);
+    });
+}
+
+// P1
+#[test]
+fn a_transport_that_panics_in_the_pump_ends_the_flush() {
+    run(async {
+        let (room, waker, taken) = (Rc::default(), Rc::default(), Rc::default());
+        let narrow = Narrow {
+            room: Rc::clone(&room),
+            waker: Rc::clone(&waker),
+            taken: Rc::clone(&taken),
+            panics: true,
+        };
+        let mut stream = IoStream::new(narrow);
+        stream.write("0123456789").unwrap();
+        let flusher = spawn(async move { stream.flush().await });
+        yield_now().await;
+        room.set(3);
+        std::task::Waker::wake(waker.take().unwrap());
+        assert!(matches!(flusher.await.unwrap(), Err(StreamError::Closed { .. })));
+    });
+}

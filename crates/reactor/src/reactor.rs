@@ -73,9 +73,9 @@ impl<S> Reactor<S> {
     /// Watches `fd` and keeps `state` for it until [`deregister`](Self::deregister).
     ///
     /// Deregister before you close the descriptor: the kernel forgets it by itself only when its last duplicate is
-    /// closed. If it was closed all the same and its number has come back as another file, this registration retires
-    /// the old one: the old token stays valid for [`get`](Self::get) and [`deregister`](Self::deregister), gets no
-    /// more events, and cannot disturb the new owner.
+    /// closed, and keeps reporting events that nobody can stop any more until then. If it was closed all the same and its
+    /// number has come back as another file, this registration retires the old one: the old token is stale but for
+    /// [`deregister`](Self::deregister), which gives its state back and cannot disturb the new owner.
     ///
     /// # Errors
     /// - `AlreadyExists`: this file is registered already; that registration is untouched.
@@ -124,7 +124,7 @@ impl<S> Reactor<S> {
         Ok(token)
     }
 
-    /// Enters the new owner of a number. The kernel has just accepted it, so a former owner is no longer in epoll.
+    /// Enters the new owner of a number. The kernel has just accepted it, so a former owner's descriptor is closed.
     fn take_over(&mut self, fd: RawFd, index: u32) {
         let number = usize::try_from(fd).expect("the kernel accepted a negative descriptor");
         if self.owners.len() <= number {
@@ -146,10 +146,7 @@ impl<S> Reactor<S> {
     /// # Cost
     /// One `epoll_ctl`.
     pub fn modify(&mut self, token: Token, interest: Interest, mode: Mode) -> io::Result<()> {
-        let source = self.find(token).ok_or(io::ErrorKind::NotFound)?;
-        if source.fd == RETIRED {
-            return Err(io::ErrorKind::NotFound.into());
-        }
+        let source = self.live(token).ok_or(io::ErrorKind::NotFound)?;
         if mode == Mode::Exclusive {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
@@ -182,13 +179,17 @@ impl<S> Reactor<S> {
 
     /// The state of a registration; `None` for a stale token.
     pub fn get(&self, token: Token) -> Option<&S> {
-        Some(&self.find(token)?.state)
+        Some(&self.live(token)?.state)
     }
 
     /// The state of a registration, to be changed; `None` for a stale token.
     pub fn get_mut(&mut self, token: Token) -> Option<&mut S> {
-        let source = self.sources.get_mut(token.index())?;
-        (source.generation == token.generation()).then_some(&mut source.state)
+        self.live(token)?;
+        self.sources.get_mut(token.index()).map(|source| &mut source.state)
+    }
+
+    fn live(&self, token: Token) -> Option<&Source<S>> {
+        self.find(token).filter(|source| source.fd != RETIRED)
     }
 
     fn find(&self, token: Token) -> Option<&Source<S>> {
@@ -245,6 +246,12 @@ impl<S> Reactor<S> {
     /// A hold on epoll's own descriptor, for an owner who lends it out as [`AsFd`] while the reactor is in a cell.
     pub fn epoll(&self) -> Arc<OwnedFd> {
         Arc::clone(&self.epoll)
+    }
+
+    /// Ends the reactor and gives back the states that are left, so that their owner can drop them one by one.
+    pub fn into_states(self) -> Vec<S> {
+        drop(self.epoll); // first: what is closed with a state is then in no epoll any more
+        self.sources.into_iter().map(|(_, source)| source.state).collect()
     }
 
     /// How many descriptors are registered, the notifier's own not counted.

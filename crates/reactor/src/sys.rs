@@ -53,9 +53,9 @@ pub(crate) fn epoll_pwait2(
     timeout: Option<Duration>,
 ) -> io::Result<()> {
     fault::check(Call::EpollPwait2)?;
-    let timeout = timeout.map(|timeout| libc::timespec {
-        tv_sec: libc::time_t::try_from(timeout.as_secs()).unwrap_or(libc::time_t::MAX),
-        tv_nsec: timeout.subsec_nanos().into(),
+    let timeout = timeout.map(|timeout| KernelTimespec {
+        seconds: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
+        nanoseconds: timeout.subsec_nanos().into(),
     });
     let timeout = timeout.as_ref().map_or(ptr::null(), ptr::from_ref);
     events.clear();
@@ -77,6 +77,13 @@ pub(crate) fn epoll_pwait2(
     // SAFETY: the kernel has just initialised that many events.
     unsafe { events.set_len(count) };
     Ok(())
+}
+
+/// `struct __kernel_timespec`: 64 bits on every architecture, which libc's `timespec` is not.
+#[repr(C)]
+struct KernelTimespec {
+    seconds: i64,
+    nanoseconds: i64,
 }
 
 /// `epoll_wait(2)`: waits with a timeout in milliseconds; -1 waits for ever.
