@@ -29,9 +29,13 @@ pub(crate) fn report(what: &str, payload: Box<dyn Any + Send>) {
     dispose(payload);
 }
 
-/// Drops a payload, which may panic in its turn; what that leaves is forgotten, or it would never end.
-fn dispose(payload: Box<dyn Any + Send>) {
-    if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-        mem::forget(another);
+/// Drops a payload, whose destructor may panic with another one, and so on; after a few of them the last is forgotten.
+fn dispose(mut payload: Box<dyn Any + Send>) {
+    for _ in 0..8 {
+        match catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+            Ok(()) => return,
+            Err(another) => payload = another,
+        }
     }
+    mem::forget(payload);
 }

@@ -548,7 +548,7 @@ fn a_timer_that_never_comes_is_no_deadline() {
 
 #[test]
 fn a_guard_that_is_kept_across_an_await_does_not_divert_the_loop() {
-    let other: &'static EventLoop = Box::leak(Box::new(EventLoop::new().unwrap()));
+    let other = EventLoop::new().unwrap();
     let el = EventLoop::new().unwrap();
     let h = el.handle();
     drop(el.spawn(async move {
