@@ -80,8 +80,9 @@ impl From<LoopClosed> for io::Error {
 
 /// Why a task has no output: it was aborted, its loop ended first, or it panicked.
 pub struct JoinError {
-    /// The payload, behind a lock only because a payload is not `Sync` and an error should be.
-    panic: Option<Mutex<Box<dyn Any + Send>>>,
+    /// The payload, behind a lock only because a payload is not `Sync` and an error should be; behind a box because every
+    /// task has room for an error.
+    panic: Option<Box<Mutex<Box<dyn Any + Send>>>>,
 }
 
 impl JoinError {
@@ -90,7 +91,7 @@ impl JoinError {
     }
 
     pub(crate) fn panicked(payload: Box<dyn Any + Send>) -> JoinError {
-        JoinError { panic: Some(Mutex::new(payload)) }
+        JoinError { panic: Some(Box::new(Mutex::new(payload))) }
     }
 
     /// Tells whether the task was aborted or its loop ended before it did.
