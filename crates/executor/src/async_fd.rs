@@ -14,7 +14,7 @@ use std::task::{Context, Poll, Waker, ready};
 use squall_reactor::{Interest, Mode, Token, is_ready, set_nonblocking};
 
 use crate::current;
-use crate::event_loop::Core;
+use crate::loop_core::Core;
 use crate::source::{Direction, Registered, Source};
 
 /// A descriptor whose calls can be awaited.

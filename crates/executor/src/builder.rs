@@ -6,7 +6,8 @@ use std::io;
 use std::rc::Rc;
 
 use crate::clock::Clock;
-use crate::event_loop::{EventLoop, PanicHook};
+use crate::event_loop::EventLoop;
+use crate::loop_core::PanicHook;
 
 /// Options for a new [`EventLoop`]; made by [`EventLoop::builder`].
 #[derive(Clone, Default)]

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use crate::event_loop::Core;
+use crate::loop_core::Core;
 use crate::shared::Home;
 
 thread_local! {

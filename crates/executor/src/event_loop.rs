@@ -18,18 +18,14 @@
 //!
 //! Tornado: this is `PollIOLoop.start` of version 4.5.
 
-use std::any::Any;
-use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::marker::PhantomData;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::pin;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Waker};
+use std::task::Context;
 use std::time::{Duration, Instant};
 
 use squall_reactor::{Events, Reactor};
@@ -37,25 +33,22 @@ use squall_reactor::{Events, Reactor};
 use crate::builder::Builder;
 use crate::clock::Clock;
 use crate::current;
+use crate::entered::{Entered, Running};
 use crate::error::RunError;
 use crate::handle::Handle;
+use crate::loop_core::{Alarm, Core, NEVER, PanicHook};
 use crate::panics::shield;
-use crate::root::{Root, is_root_waker};
-use crate::scheduler::Scheduler;
+use crate::root::Root;
 use crate::shared::Entry;
 use crate::source::Registered;
 use crate::stats::Stats;
-use crate::task::is_task_waker;
 use crate::timeout::timeout;
-use crate::timers::{TimerId, Timers};
 
 /// Entries after which the kernel is asked, whatever is still queued. A prime, as in tokio, so that it keeps no step with
 /// loops in users' programs.
 const ENTRIES_PER_TURN: usize = 61;
 /// Messages from other threads that are taken at once.
 const MAIL_PER_TURN: usize = 1024;
-/// A deadline that is not reached in 584 years, in nanoseconds since the loop was made.
-const NEVER: u64 = u64::MAX;
 /// Events that the kernel may report at once.
 const EVENTS_PER_WAIT: usize = 1024;
 
@@ -87,41 +80,6 @@ pub struct EventLoop {
     pub(crate) core: Rc<Core>,
     /// Epoll's descriptor, to be lent out; the reactor itself is in a cell.
     epoll: Arc<OwnedFd>,
-}
-
-/// What the loop, its guards and its descriptors share on the loop's thread.
-pub(crate) struct Core {
-    /// The ready queue, the tasks and the inbox.
-    pub(crate) scheduler: Scheduler,
-    timers: RefCell<Timers<Alarm>>,
-    own: Weak<Core>,
-    /// Which loop of this process it is.
-    pub(crate) number: u64,
-    /// What epoll watches; `None` once the loop is closed.
-    pub(crate) reactor: RefCell<Option<Reactor<Registered>>>,
-    /// The kernel's answers; away while they are delivered.
-    events: Cell<Option<Events>>,
-    clock: Clock,
-    /// Timers count from here.
-    origin: Instant,
-    /// When the current turn last read the clock.
-    now: Cell<Instant>,
-    stopping: Cell<bool>,
-    /// How many root futures there were; the number of the current one.
-    roots: Cell<usize>,
-    panic_hook: Option<PanicHook>,
-    turns: Cell<u64>,
-    empty_wakeups: Cell<u64>,
-    stale_events: Cell<u64>,
-    timers_fired: Cell<u64>,
-}
-
-pub(crate) type PanicHook = Rc<dyn Fn(&(dyn Any + Send))>;
-
-/// What a timer does when it comes up.
-pub(crate) enum Alarm {
-    Wake(Waker),
-    Call(Box<dyn FnOnce()>),
 }
 
 /// What one call of `run`, `block_on` or `run_once` waits for.
@@ -285,106 +243,6 @@ impl Core {
     }
 }
 
-/// What the doors of the loop come down to.
-impl Core {
-    /// Wakes now if that only queues a task; a waker that may run foreign code becomes an entry.
-    pub(crate) fn wake(&self, waker: Waker) {
-        if is_task_waker(&waker) || is_root_waker(&waker) {
-            waker.wake();
-        } else {
-            self.scheduler.push(Entry::Wake(Box::new(waker)));
-        }
-    }
-
-    /// Arms a timer; `None` is a time that never comes.
-    pub(crate) fn arm(&self, deadline: Option<Instant>, alarm: Alarm) -> TimerId {
-        if self.scheduler.is_closed() {
-            shield("the destructor of a timer's callback", || drop(alarm));
-            return TimerId::nobody();
-        }
-        let deadline = deadline.map_or(NEVER, |deadline| self.nanos(deadline));
-        self.timers.borrow_mut().insert(deadline, alarm)
-    }
-
-    /// Takes a timer's alarm back, to be dropped by the caller when no borrow is left.
-    pub(crate) fn disarm(&self, timer: TimerId) -> Option<Alarm> {
-        self.timers.borrow_mut().remove(timer)
-    }
-
-    /// Lets a timer wake `waker` instead of whom it woke so far; `false` if it is not armed any more.
-    pub(crate) fn alarm_wakes(&self, timer: TimerId, waker: &Waker) -> bool {
-        match self.timers.borrow_mut().get_mut(timer) {
-            None => return false,
-            Some(Alarm::Wake(armed)) if armed.will_wake(waker) => return true,
-            Some(_) => {}
-        }
-        let waker = waker.clone(); // foreign code, like the drop of the former one: no borrow is held
-        let former = match self.timers.borrow_mut().get_mut(timer) {
-            Some(alarm) => std::mem::replace(alarm, Alarm::Wake(waker)),
-            None => return false,
-        };
-        drop(former);
-        true
-    }
-
-    /// Moves a timer that has not come up yet; `false` if it has.
-    pub(crate) fn postpone(&self, timer: TimerId, deadline: Option<Instant>) -> bool {
-        let deadline = deadline.map_or(NEVER, |deadline| self.nanos(deadline));
-        self.timers.borrow_mut().postpone(timer, deadline)
-    }
-
-    pub(crate) fn clock_now(&self) -> Instant {
-        self.clock.now()
-    }
-
-    pub(crate) fn turn_time(&self) -> Instant {
-        self.now.get()
-    }
-
-    pub(crate) fn stop(&self) {
-        self.stopping.set(true);
-    }
-
-    pub(crate) fn turns(&self) -> u64 {
-        self.turns.get()
-    }
-
-    pub(crate) fn panic_hook(&self) -> Option<PanicHook> {
-        self.panic_hook.clone()
-    }
-
-    /// Nanoseconds from the origin, which 584 years saturate.
-    fn nanos(&self, time: Instant) -> u64 {
-        let since = time.saturating_duration_since(self.origin);
-        let nanos = since.as_secs().checked_mul(1_000_000_000);
-        nanos.and_then(|nanos| nanos.checked_add(since.subsec_nanos().into())).unwrap_or(NEVER)
-    }
-
-    /// Drops what is left: tasks, then timers, then the mail, then what epoll watched. Who waits elsewhere on this thread for
-    /// a timer or a descriptor of this loop is woken, and finds it gone.
-    fn close(&self) {
-        self.scheduler.close_tasks();
-        let alarms = self.timers.borrow_mut().drain();
-        for alarm in alarms {
-            match alarm {
-                Alarm::Wake(waker) => shield("a waker", || waker.wake()),
-                call => shield("the destructor of a timer's callback", || drop(call)),
-            }
-        }
-        self.scheduler.inbox().close();
-        let reactor = self.reactor.borrow_mut().take();
-        for watched in reactor.map(Reactor::into_states).unwrap_or_default() {
-            match &watched {
-                Registered::Source(source) => {
-                    source.close(|waker| shield("a waker", || waker.wake()))
-                }
-                Registered::Handler(_) => {}
-            }
-            shield("the destructor of a handler", || drop(watched));
-        }
-    }
-}
-
 impl EventLoop {
     /// Makes a loop with the default options; it does not become the thread's loop until it runs or is
     /// [entered](Self::enter).
@@ -401,31 +259,9 @@ impl EventLoop {
     }
 
     pub(crate) fn from_parts(clock: Clock, panic_hook: Option<PanicHook>) -> io::Result<EventLoop> {
-        /// Loops made by this process. Timer ids begin 2⁴⁰ apart, so they are not mistaken across loops.
-        static LOOPS: AtomicU64 = AtomicU64::new(0);
         let reactor = Reactor::new()?;
         let epoll = reactor.epoll();
-        let origin = clock.now();
-        let number = LOOPS.fetch_add(1, Ordering::Relaxed);
-        let core = |own: &Weak<Core>| Core {
-            own: own.clone(),
-            scheduler: Scheduler::new(inbox_of(&reactor)),
-            timers: RefCell::new(Timers::new(number << 40)),
-            number,
-            reactor: RefCell::new(Some(reactor)),
-            events: Cell::new(None),
-            clock,
-            origin,
-            now: Cell::new(origin),
-            stopping: Cell::new(false),
-            roots: Cell::new(0),
-            panic_hook,
-            turns: Cell::new(0),
-            empty_wakeups: Cell::new(0),
-            stale_events: Cell::new(0),
-            timers_fired: Cell::new(0),
-        };
-        Ok(EventLoop { core: Rc::new_cyclic(core), epoll })
+        Ok(EventLoop { core: Core::new(reactor, clock, panic_hook), epoll })
     }
 
     /// Runs the loop until `future` is done and returns its output. It need be neither `Send` nor `'static`.
@@ -554,43 +390,6 @@ impl EventLoop {
     }
 }
 
-#[cfg(not(loom))]
-fn inbox_of(reactor: &Reactor<Registered>) -> crate::inbox::Inbox {
-    crate::inbox::Inbox::new(reactor.notifier())
-}
-
-/// The models have no reactor; their inbox rings a bell of loom's.
-#[cfg(loom)]
-fn inbox_of(_: &Reactor<Registered>) -> crate::inbox::Inbox {
-    crate::inbox::Inbox::new(crate::sync::Notifier::new())
-}
-
-impl Core {
-    pub(crate) fn stats(&self) -> Stats {
-        let reactor = self.reactor.borrow();
-        let kernel = reactor.as_ref().map(Reactor::stats).unwrap_or_default();
-        let messages = self.scheduler.messages.get();
-        let wakeups_written = self.scheduler.inbox().written();
-        Stats {
-            turns: self.turns.get(),
-            waits: kernel.waits,
-            empty_wakeups: self.empty_wakeups.get(),
-            stale_events: self.stale_events.get(),
-            callbacks: self.scheduler.callbacks.get(),
-            polls: self.scheduler.polls.get(),
-            timers_fired: self.timers_fired.get(),
-            messages,
-            wakeups_written,
-            wakeups_saved: messages.saturating_sub(wakeups_written),
-            registrations: kernel.registrations,
-            deregistrations: kernel.deregistrations,
-            live_tasks: self.scheduler.live_tasks(),
-            live_timers: self.timers.borrow().len(),
-            live_sources: reactor.as_ref().map_or(0, Reactor::len),
-        }
-    }
-}
-
 impl Drop for EventLoop {
     fn drop(&mut self) {
         let _entered = self.enter(); // wakes from destructors are wakes at home
@@ -608,57 +407,5 @@ impl AsFd for EventLoop {
 impl fmt::Debug for EventLoop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EventLoop").field("stats", &self.stats()).finish_non_exhaustive()
-    }
-}
-
-/// Keeps a loop the thread's; made by [`EventLoop::enter`].
-pub struct Entered<'a> {
-    previous: Option<Rc<Core>>,
-    event_loop: PhantomData<&'a EventLoop>,
-}
-
-impl Entered<'_> {
-    fn new(core: &Rc<Core>) -> Self {
-        let previous = current::replace(Some(Rc::clone(core)));
-        Entered { previous, event_loop: PhantomData }
-    }
-}
-
-impl Drop for Entered<'_> {
-    fn drop(&mut self) {
-        drop(current::replace(self.previous.take()));
-    }
-}
-
-impl fmt::Debug for Entered<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Entered")
-    }
-}
-
-/// Marks the thread as running a loop, for as long as one of the `run` methods is on the stack.
-struct Running<'a> {
-    core: &'a Core,
-    _entered: Entered<'a>,
-}
-
-thread_local! {
-    static RUNS: Cell<bool> = const { Cell::new(false) };
-}
-
-impl<'a> Running<'a> {
-    fn begin(core: &'a Rc<Core>) -> Result<Running<'a>, RunError> {
-        if RUNS.replace(true) {
-            return Err(RunError::AlreadyRunning);
-        }
-        core.scheduler.inbox().wake_up();
-        Ok(Running { core, _entered: Entered::new(core) })
-    }
-}
-
-impl Drop for Running<'_> {
-    fn drop(&mut self) {
-        self.core.scheduler.inbox().rest();
-        RUNS.set(false);
     }
 }

@@ -10,9 +10,10 @@ use squall_reactor::{Event, Interest, Mode, Token};
 
 use crate::callback::Callback;
 use crate::current;
-use crate::event_loop::{Alarm, Core, EventLoop};
+use crate::event_loop::EventLoop;
 use crate::handler::{Handler, HandlerId};
 use crate::join_handle::JoinHandle;
+use crate::loop_core::{Alarm, Core};
 use crate::scheduler::BatchEnd;
 use crate::shared::Entry;
 use crate::source::Registered;

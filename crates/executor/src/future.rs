@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Waker};
 
 use crate::callback::Callback;
 use crate::current;
-use crate::event_loop::Core;
+use crate::loop_core::Core;
 use crate::panics::shield;
 use crate::shared::Entry;
 

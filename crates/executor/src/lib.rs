@@ -31,6 +31,7 @@ mod builder;
 mod callback;
 mod clock;
 mod current;
+mod entered;
 mod error;
 mod event_loop;
 mod functions;
@@ -39,6 +40,7 @@ mod handle;
 mod handler;
 mod inbox;
 mod join_handle;
+mod loop_core;
 #[cfg(all(test, loom))]
 mod models;
 mod panics;
@@ -61,8 +63,9 @@ pub use squall_reactor::{Event, Interest, set_nonblocking};
 pub use async_fd::AsyncFd;
 pub use builder::Builder;
 pub use clock::Clock;
+pub use entered::Entered;
 pub use error::{JoinError, LoopClosed, RunError};
-pub use event_loop::{Entered, EventLoop};
+pub use event_loop::EventLoop;
 pub use functions::{
     add_callback, add_future, add_handler, block_on, call_at, call_later, remove_handler,
     remove_timeout, spawn, stats, stop, turn_time, update_handler,

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use crate::current;
-use crate::event_loop::{Alarm, Core};
+use crate::loop_core::{Alarm, Core};
 use crate::timers::TimerId;
 
 /// Waits for `duration`, counted from this call and not from the first poll. Tornado: `gen.sleep`.

@@ -12,25 +12,23 @@
 //!   write ─▶ queue ─▶ end of the batch ─▶ transport takes all? ── no ─▶ the pump goes on
 //! ```
 
-use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_io::{AsyncRead, AsyncWrite};
-use squall_executor::{BatchEnd, JoinHandle, at_batch_end, spawn, timeout, turns};
+use squall_executor::{timeout, turns};
 
 use crate::chunk::Chunk;
+use crate::outbox::Outbox;
 use crate::read_buffer::ReadBuffer;
 use crate::stream_config::StreamConfig;
 use crate::stream_error::StreamError;
 use crate::tcp_stream::TcpStream;
-use crate::write_queue::WriteQueue;
 
 /// What one stream reads in one turn of the loop, so that a fast peer cannot hold it.
 const BYTES_PER_TURN: u32 = 256 << 10;
@@ -63,7 +61,7 @@ const BYTES_PER_TURN: u32 = 256 << 10;
 /// ```
 #[doc(alias = "IOStream")]
 pub struct IoStream<S = TcpStream> {
-    shared: Rc<Shared<S>>,
+    outbox: Rc<Outbox<S>>,
     read: ReadBuffer,
     /// The turn of the last read, and what was read in it.
     turn: u64,
@@ -79,30 +77,6 @@ enum End {
     Failed,
 }
 
-/// What the stream shares with the pump and with the end of a batch. All of it is taken out to be used and put back, so no
-/// borrow is held while the transport runs.
-struct Shared<S> {
-    config: StreamConfig,
-    /// Away while it is polled; gone once the stream is closed.
-    transport: Cell<Option<S>>,
-    is_closed: Cell<bool>,
-    queue: RefCell<WriteQueue>,
-    /// To be sent at the end of the batch.
-    scheduled: Cell<bool>,
-    /// The task that sends what the kernel did not take at once.
-    pump: RefCell<Option<JoinHandle<()>>>,
-    /// Who waits for the pump.
-    flusher: Cell<Option<Waker>>,
-    /// Writing has failed.
-    is_broken: Cell<bool>,
-    /// Why, until somebody was told.
-    failure: Cell<Option<io::Error>>,
-    /// Tries once to send what is queued. Set by the first write, which knows that the transport can.
-    try_send: Cell<Option<TrySend<S>>>,
-}
-
-type TrySend<S> = fn(&Shared<S>);
-
 impl<S> IoStream<S> {
     /// Gives a transport a memory, with the default limits.
     pub fn new(transport: S) -> IoStream<S> {
@@ -111,19 +85,8 @@ impl<S> IoStream<S> {
 
     /// Gives a transport a memory, with limits.
     pub fn with_config(transport: S, config: StreamConfig) -> IoStream<S> {
-        let shared = Rc::new(Shared {
-            config,
-            transport: Cell::new(Some(transport)),
-            is_closed: Cell::new(false),
-            queue: RefCell::default(),
-            scheduled: Cell::new(false),
-            pump: RefCell::new(None),
-            flusher: Cell::new(None),
-            is_broken: Cell::new(false),
-            failure: Cell::new(None),
-            try_send: Cell::new(None),
-        });
-        IoStream { shared, read: ReadBuffer::default(), turn: 0, read_in_turn: 0, end: End::NotYet }
+        let outbox = Outbox::new(transport, config);
+        IoStream { outbox, read: ReadBuffer::default(), turn: 0, read_in_turn: 0, end: End::NotYet }
     }
 
     /// Bytes that came and were not read yet.
@@ -142,22 +105,22 @@ impl<S> IoStream<S> {
 
     /// Bytes that were written and that the kernel does not have yet.
     pub fn queued(&self) -> usize {
-        self.shared.queue.borrow().len()
+        self.outbox.queue.borrow().len()
     }
 
     /// Closes the stream: tries once to send what is queued, does not wait, and drops the transport. What was received
     /// can still be read. Tornado: `IOStream.close`.
     pub fn close(&mut self) {
-        self.shared.close();
+        self.outbox.close();
     }
 
     /// Tells whether [`close`](Self::close) was called here.
     pub fn is_closed(&self) -> bool {
-        self.shared.is_closed.get()
+        self.outbox.is_closed.get()
     }
 
     fn limit(&self) -> StreamError {
-        StreamError::TooLong { limit: self.shared.config.max_buffer_size }
+        StreamError::TooLong { limit: self.outbox.config.max_buffer_size }
     }
 }
 
@@ -181,7 +144,7 @@ impl<S: AsyncRead + Unpin> IoStream<S> {
     /// # Cost
     /// At most one `recv` per wake-up; each byte is searched once, plus `delimiter.len() - 1` per `recv`.
     pub async fn read_until(&mut self, delimiter: &[u8]) -> Result<Bytes, StreamError> {
-        self.read_until_max(delimiter, self.shared.config.max_buffer_size).await
+        self.read_until_max(delimiter, self.outbox.config.max_buffer_size).await
     }
 
     /// As [`read_until`](Self::read_until), with `max_bytes` as the limit, delimiter included.
@@ -226,7 +189,7 @@ impl<S: AsyncRead + Unpin> IoStream<S> {
         max_bytes: usize,
         mut find: impl FnMut(&[u8]) -> Option<usize>,
     ) -> Result<Bytes, StreamError> {
-        let limit = max_bytes.min(self.shared.config.max_buffer_size);
+        let limit = max_bytes.min(self.outbox.config.max_buffer_size);
         loop {
             let data = self.buffer();
             if let Some(end) = find(&data[..data.len().min(limit)]) {
@@ -295,7 +258,7 @@ impl<S: AsyncRead + Unpin> IoStream<S> {
             return Err(StreamError::ended());
         }
         // One more than the limit, to tell an end at the limit from more.
-        let most = self.shared.config.max_buffer_size.saturating_add(1);
+        let most = self.outbox.config.max_buffer_size.saturating_add(1);
         while !self.is_closed() && poll_fn(|cx| self.poll_fill_to(cx, most)).await? > 0 {
             if self.read.len() == most {
                 return Err(self.limit());
@@ -325,7 +288,7 @@ impl<S: AsyncRead + Unpin> IoStream<S> {
     /// # Errors
     /// As [`fill`](Self::fill).
     pub fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, StreamError>> {
-        self.poll_fill_to(cx, self.shared.config.max_buffer_size)
+        self.poll_fill_to(cx, self.outbox.config.max_buffer_size)
     }
 
     /// Reads once, as long as the buffer holds less than `most`.
@@ -347,8 +310,8 @@ impl<S: AsyncRead + Unpin> IoStream<S> {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        let spare = self.read.spare(room.min(self.shared.config.read_chunk_size));
-        let polled = self.shared.with_transport(|transport| transport.poll_read(cx, spare));
+        let spare = self.read.spare(room.min(self.outbox.config.read_chunk_size));
+        let polled = self.outbox.with_transport(|transport| transport.poll_read(cx, spare));
         match polled {
             Some(Poll::Ready(Ok(n))) if n > 0 => {
                 self.read.commit(n);
@@ -386,7 +349,7 @@ impl<S: AsyncRead + Unpin> IoStream<S> {
     }
 
     async fn fill_to(&mut self, n: usize) -> Result<(), StreamError> {
-        if n > self.shared.config.max_buffer_size {
+        if n > self.outbox.config.max_buffer_size {
             return Err(self.limit());
         }
         while self.read.len() < n {
@@ -408,13 +371,13 @@ impl<S: AsyncWrite + Unpin + 'static> IoStream<S> {
     pub fn write<'a>(&mut self, data: impl Into<Chunk<'a>>) -> Result<(), StreamError> {
         let data = data.into();
         self.check_writable()?;
-        if let Some(limit) = self.shared.config.max_write_buffer_size
+        if let Some(limit) = self.outbox.config.max_write_buffer_size
             && self.queued() + data.len() > limit
         {
             return Err(StreamError::BufferFull { limit });
         }
-        self.shared.queue.borrow_mut().push(data);
-        self.shared.schedule();
+        self.outbox.queue.borrow_mut().push(data);
+        self.outbox.schedule();
         Ok(())
     }
 
@@ -435,13 +398,13 @@ impl<S: AsyncWrite + Unpin + 'static> IoStream<S> {
     /// As [`flush`](Self::flush).
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
         self.check_writable()?;
-        if self.shared.pump.borrow().is_none() {
-            match self.shared.poll_send(cx) {
+        if self.outbox.pump.borrow().is_none() {
+            match self.outbox.poll_send(cx) {
                 Poll::Ready(()) => return Poll::Ready(self.check_writable()),
-                Poll::Pending => self.shared.start_pump(),
+                Poll::Pending => self.outbox.start_pump(),
             }
         }
-        self.shared.flusher.set(Some(cx.waker().clone()));
+        self.outbox.flusher.set(Some(cx.waker().clone()));
         Poll::Pending
     }
 
@@ -456,7 +419,7 @@ impl<S: AsyncWrite + Unpin + 'static> IoStream<S> {
         self.flush().await?;
         let mut sent = 0;
         while sent < data.len() {
-            sent += poll_fn(|cx| self.shared.poll_write(cx, &data[sent..])).await?;
+            sent += poll_fn(|cx| self.outbox.poll_write(cx, &data[sent..])).await?;
         }
         poll_fn(|cx| self.poll_flush(cx)).await
     }
@@ -470,12 +433,12 @@ impl<S: AsyncWrite + Unpin + 'static> IoStream<S> {
     /// Cancel safe: it may be called again.
     pub async fn shutdown(&mut self) -> Result<(), StreamError> {
         self.flush().await?;
-        poll_fn(|cx| self.shared.poll_close(cx)).await
+        poll_fn(|cx| self.outbox.poll_close(cx)).await
     }
 
     fn check_writable(&self) -> Result<(), StreamError> {
-        if self.shared.is_broken.get() {
-            return Err(StreamError::Closed { cause: self.shared.failure.take() });
+        if self.outbox.is_broken.get() {
+            return Err(StreamError::Closed { cause: self.outbox.failure.take() });
         }
         if self.is_closed() { Err(StreamError::ended()) } else { Ok(()) }
     }
@@ -515,7 +478,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> IoStream<S> {
 
 impl<S> Drop for IoStream<S> {
     fn drop(&mut self) {
-        self.shared.close();
+        self.outbox.close();
     }
 }
 
@@ -526,148 +489,5 @@ impl<S> fmt::Debug for IoStream<S> {
             .field("queued", &self.queued())
             .field("is_closed", &self.is_closed())
             .finish_non_exhaustive()
-    }
-}
-
-impl<S> Shared<S> {
-    /// Lends the transport to `f`; `None` once the stream is closed.
-    fn with_transport<R>(&self, f: impl FnOnce(Pin<&mut S>) -> R) -> Option<R>
-    where
-        S: Unpin,
-    {
-        let mut transport = self.transport.take()?;
-        let result = f(Pin::new(&mut transport));
-        self.transport.set(Some(transport));
-        Some(result)
-    }
-
-    /// Notes that nothing more can be written. What is queued is lost.
-    fn fail(&self, error: io::Error) {
-        self.is_broken.set(true);
-        self.failure.set(Some(error));
-        drop(self.queue.take());
-    }
-
-    fn close(self: &Rc<Self>) {
-        if let Some(try_send) = self.try_send.take() {
-            try_send(self);
-        }
-        if let Some(pump) = self.pump.take() {
-            pump.abort();
-        }
-        self.is_closed.set(true);
-        drop(self.transport.take());
-        drop(self.queue.take());
-        if let Some(flusher) = self.flusher.take() {
-            flusher.wake();
-        }
-    }
-}
-
-impl<S: AsyncWrite + Unpin + 'static> Shared<S> {
-    /// Makes sure that the queue is looked at when the batch ends.
-    fn schedule(self: &Rc<Self>) {
-        if self.scheduled.get() || self.pump.borrow().is_some() {
-            return;
-        }
-        self.try_send.set(Some(Self::try_send));
-        self.scheduled.set(at_batch_end(Rc::clone(self) as Rc<dyn BatchEnd>));
-    }
-
-    /// One attempt, for whoever does not wait.
-    fn try_send(&self) {
-        let _ = self.poll_send(&mut Context::from_waker(Waker::noop()));
-    }
-
-    /// Sends what is queued. Ready also when writing has failed, which [`fail`](Self::fail) has noted.
-    fn poll_send(&self, cx: &mut Context<'_>) -> Poll<()> {
-        while !self.queue.borrow().is_empty() {
-            // Taken out, so that no borrow is held while the transport runs.
-            let mut queue = self.queue.take();
-            let polled = self.with_transport(|transport| match queue.single() {
-                Some(bytes) => transport.poll_write(cx, bytes),
-                None => queue.with_slices(|slices| transport.poll_write_vectored(cx, slices)),
-            });
-            if let Some(Poll::Ready(Ok(n))) = polled {
-                queue.advance(n);
-            }
-            self.queue.replace(queue);
-            match ready!(polled.unwrap_or(Poll::Ready(Ok(0)))) {
-                Ok(0) => self.fail(io::ErrorKind::WriteZero.into()),
-                Ok(_) => {}
-                Err(error) => self.fail(error),
-            }
-        }
-        match ready!(
-            self.with_transport(|transport| transport.poll_flush(cx))
-                .unwrap_or(Poll::Ready(Ok(())))
-        ) {
-            Ok(()) => {}
-            Err(error) => self.fail(error),
-        }
-        Poll::Ready(())
-    }
-
-    fn poll_write(&self, cx: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize, StreamError>> {
-        match self.with_transport(|transport| transport.poll_write(cx, data)) {
-            None => Poll::Ready(Err(StreamError::ended())),
-            Some(polled) => Poll::Ready(match ready!(polled) {
-                Ok(0) => Err(io::Error::from(io::ErrorKind::WriteZero).into()),
-                outcome => outcome.map_err(StreamError::from),
-            }),
-        }
-    }
-
-    fn poll_close(&self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
-        match self.with_transport(|transport| transport.poll_close(cx)) {
-            None => Poll::Ready(Err(StreamError::ended())),
-            Some(polled) => polled.map_err(StreamError::from),
-        }
-    }
-
-    /// Lets a task send what the kernel did not take at once.
-    ///
-    /// From here on only that task polls the transport for writing, which remembers one waker: a flush that is dropped
-    /// then cannot take the wake-up with it.
-    fn start_pump(self: &Rc<Self>) {
-        let pump = Pump { shared: Rc::clone(self), is_done: false };
-        let pump = spawn(async move {
-            let mut pump = pump; // whole: its parts would be captured one by one, without its drop
-            poll_fn(|cx| pump.shared.poll_send(cx)).await;
-            pump.is_done = true;
-        });
-        *self.pump.borrow_mut() = Some(pump);
-    }
-}
-
-/// The end of the pump, however it ends: whoever flushes must hear of it.
-struct Pump<S> {
-    shared: Rc<Shared<S>>,
-    is_done: bool,
-}
-
-impl<S> Drop for Pump<S> {
-    fn drop(&mut self) {
-        drop(self.shared.pump.take());
-        if !self.is_done {
-            self.shared.fail(io::Error::other("sending was cut short"));
-        }
-        if let Some(flusher) = self.shared.flusher.take() {
-            flusher.wake();
-        }
-    }
-}
-
-impl<S: AsyncWrite + Unpin + 'static> BatchEnd for Shared<S> {
-    fn batch_ended(self: Rc<Self>) {
-        self.scheduled.set(false);
-        if self.queue.borrow().is_empty() {
-            return; // it was flushed; the transport may be waited for by somebody else now
-        }
-        if self.pump.borrow().is_none()
-            && self.poll_send(&mut Context::from_waker(Waker::noop())).is_pending()
-        {
-            self.start_pump();
-        }
     }
 }

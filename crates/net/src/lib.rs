@@ -36,6 +36,7 @@ struct Readme;
 mod chunk;
 mod chunk_pool;
 mod io_stream;
+mod outbox;
 mod read_buffer;
 mod stream_config;
 mod stream_error;

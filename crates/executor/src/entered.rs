@@ -1,0 +1,63 @@
+//! Which loop is the thread's, and whether one runs.
+
+use std::cell::Cell;
+use std::fmt;
+use std::marker::PhantomData;
+use std::rc::Rc;
+
+use crate::current;
+use crate::error::RunError;
+use crate::event_loop::EventLoop;
+use crate::loop_core::Core;
+
+/// Keeps a loop the thread's; made by [`EventLoop::enter`].
+pub struct Entered<'a> {
+    previous: Option<Rc<Core>>,
+    event_loop: PhantomData<&'a EventLoop>,
+}
+
+impl Entered<'_> {
+    pub(crate) fn new(core: &Rc<Core>) -> Self {
+        let previous = current::replace(Some(Rc::clone(core)));
+        Entered { previous, event_loop: PhantomData }
+    }
+}
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        drop(current::replace(self.previous.take()));
+    }
+}
+
+impl fmt::Debug for Entered<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Entered")
+    }
+}
+
+/// Marks the thread as running a loop, for as long as one of the `run` methods is on the stack.
+pub(crate) struct Running<'a> {
+    core: &'a Core,
+    _entered: Entered<'a>,
+}
+
+thread_local! {
+    static RUNS: Cell<bool> = const { Cell::new(false) };
+}
+
+impl<'a> Running<'a> {
+    pub(crate) fn begin(core: &'a Rc<Core>) -> Result<Running<'a>, RunError> {
+        if RUNS.replace(true) {
+            return Err(RunError::AlreadyRunning);
+        }
+        core.scheduler.inbox().wake_up();
+        Ok(Running { core, _entered: Entered::new(core) })
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.core.scheduler.inbox().rest();
+        RUNS.set(false);
+    }
+}
