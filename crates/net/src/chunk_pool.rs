@@ -8,8 +8,9 @@ use std::cell::RefCell;
 /// The size of every chunk in the pool: the default of `read_chunk_size`.
 pub(crate) const CHUNK_SIZE: usize = 64 << 10;
 
-/// Chunks that are kept for later; more are freed.
-const KEPT: usize = 16;
+/// Chunks that are kept for later, 8 MiB; more are freed. Fewer than the connections that are busy in one batch would be
+/// given to the allocator and taken from it again and again, with a `brk` each time.
+const KEPT: usize = 128;
 
 thread_local! {
     static POOL: RefCell<Vec<Box<[u8]>>> = const { RefCell::new(Vec::new()) };
