@@ -145,8 +145,7 @@ impl Connection<'_> {
             if data.is_empty() {
                 return Ok(None);
             }
-            let may_be_whole = ends_head(&data[searched..]);
-            if data.len() >= worth_parsing || may_be_whole {
+            if data.len() >= worth_parsing || ends_head(&data[searched..]) {
                 if let Some((head, length)) = Head::parse(data, self.config)? {
                     self.wire.stream.consume(length);
                     return Ok(Some(head));

@@ -3,6 +3,7 @@
 //! Strict where leniency has let requests be smuggled past other servers: one framing, one Host, no folds, no doubt.
 
 use std::cell::Cell;
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use http::{Method, StatusCode};
@@ -65,10 +66,10 @@ impl Head {
     /// Parses the head at the beginning of `data` and returns it with its length; `None` if more bytes are needed.
     pub(crate) fn parse(data: &[u8], config: &Config) -> Result<Option<(Head, usize)>, Rejection> {
         let data = &data[..data.len().min(config.max_head_bytes)];
-        let mut fields = [httparse::EMPTY_HEADER; MOST_HEADERS];
+        let mut fields = [const { MaybeUninit::uninit() }; MOST_HEADERS];
         let fields = &mut fields[..config.max_headers.min(MOST_HEADERS)];
-        let mut request = httparse::Request::new(fields);
-        let length = match request.parse(data) {
+        let mut request = httparse::Request::new(&mut []);
+        let length = match request.parse_with_uninit_headers(data, fields) {
             Ok(httparse::Status::Complete(length)) => length,
             Ok(httparse::Status::Partial) if data.len() == config.max_head_bytes => {
                 return Err(match request_line(data) {
