@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use crate::clock::Clock;
 use crate::event_loop::EventLoop;
-use crate::loop_core::PanicHook;
+use crate::panics::PanicHook;
 
 /// Options for a new [`EventLoop`]; made by [`EventLoop::builder`].
 #[derive(Clone, Default)]
@@ -45,5 +45,12 @@ impl fmt::Debug for Builder {
             .field("clock", &self.clock)
             .field("on_panic", &self.panic_hook.is_some())
             .finish()
+    }
+}
+
+impl EventLoop {
+    /// Options for a new loop.
+    pub fn builder() -> Builder {
+        Builder::default()
     }
 }

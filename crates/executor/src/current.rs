@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use crate::loop_core::Core;
+use crate::panics::set_hook;
 use crate::shared::Home;
 
 thread_local! {
@@ -37,5 +38,6 @@ pub(crate) fn replace(core: Option<Rc<Core>>) -> Option<Rc<Core>> {
         Some(core) => core.scheduler.home().enter(),
         None => Home::leave(),
     }
+    set_hook(core.as_ref().and_then(|core| core.panic_hook()));
     CURRENT.try_with(|current| current.replace(core)).ok().flatten()
 }

@@ -7,13 +7,12 @@ use std::rc::Rc;
 
 use crate::current;
 use crate::error::RunError;
-use crate::event_loop::EventLoop;
 use crate::loop_core::Core;
 
-/// Keeps a loop the thread's; made by [`EventLoop::enter`].
+/// Keeps a loop the thread's; made by [`EventLoop::enter`](crate::EventLoop::enter).
 pub struct Entered<'a> {
     previous: Option<Rc<Core>>,
-    event_loop: PhantomData<&'a EventLoop>,
+    event_loop: PhantomData<&'a Core>,
 }
 
 impl Entered<'_> {

@@ -30,14 +30,12 @@ use std::time::{Duration, Instant};
 
 use squall_reactor::{Events, Reactor};
 
-use crate::builder::Builder;
 use crate::clock::Clock;
 use crate::current;
 use crate::entered::{Entered, Running};
 use crate::error::RunError;
-use crate::handle::Handle;
-use crate::loop_core::{Alarm, Core, NEVER, PanicHook};
-use crate::panics::shield;
+use crate::loop_core::{Alarm, Core, NEVER};
+use crate::panics::{PanicHook, shield};
 use crate::root::Root;
 use crate::shared::Entry;
 use crate::source::Registered;
@@ -54,7 +52,7 @@ const EVENTS_PER_WAIT: usize = 1024;
 
 /// One thread's event loop: callbacks, timers, descriptors and tasks, each in its turn.
 ///
-/// It stays on the thread that made it; a [`Handle`] is its door for other threads. Dropping it drops every task and
+/// It stays on the thread that made it; a [`Handle`](crate::Handle) is its door for other threads. Dropping it drops every task and
 /// callback that is left, each once, on this thread. Tornado: `IOLoop`.
 ///
 /// ```
@@ -250,12 +248,7 @@ impl EventLoop {
     /// # Errors
     /// Those of `epoll_create1(2)` and `eventfd(2)`: no descriptor is left.
     pub fn new() -> io::Result<EventLoop> {
-        EventLoop::builder().build()
-    }
-
-    /// Options for a new loop.
-    pub fn builder() -> Builder {
-        Builder::default()
+        EventLoop::from_parts(Clock::system(), None)
     }
 
     pub(crate) fn from_parts(clock: Clock, panic_hook: Option<PanicHook>) -> io::Result<EventLoop> {
@@ -351,11 +344,6 @@ impl EventLoop {
         }
         let deadline = core.timers.borrow().next_deadline().filter(|deadline| *deadline < NEVER)?;
         core.origin.checked_add(Duration::from_nanos(deadline))
-    }
-
-    /// The door for other threads.
-    pub fn handle(&self) -> Handle {
-        Handle::new(self.core.scheduler.shared())
     }
 
     /// What was counted.

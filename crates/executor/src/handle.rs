@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Waker};
 use crate::callback::RemoteCallback;
 use crate::current;
 use crate::error::{JoinError, LoopClosed};
+use crate::event_loop::EventLoop;
 use crate::functions;
 use crate::inbox::Message;
 use crate::shared::Shared;
@@ -95,6 +96,13 @@ impl Handle {
     /// Tells whether the loop is gone.
     pub fn is_closed(&self) -> bool {
         self.shared.inbox.is_closed()
+    }
+}
+
+impl EventLoop {
+    /// The door for other threads.
+    pub fn handle(&self) -> Handle {
+        Handle::new(self.core.scheduler.shared())
     }
 }
 

@@ -1,6 +1,5 @@
 //! What the loop, its guards and its descriptors share on the loop's thread, and what the loop's doors come down to.
 
-use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,7 +10,7 @@ use squall_reactor::{Events, Reactor};
 
 use crate::clock::Clock;
 use crate::inbox::Inbox;
-use crate::panics::shield;
+use crate::panics::{PanicHook, shield};
 use crate::root::is_root_waker;
 use crate::scheduler::Scheduler;
 use crate::shared::Entry;
@@ -49,8 +48,6 @@ pub(crate) struct Core {
     pub(crate) stale_events: Cell<u64>,
     pub(crate) timers_fired: Cell<u64>,
 }
-
-pub(crate) type PanicHook = Rc<dyn Fn(&(dyn Any + Send))>;
 
 /// What a timer does when it comes up.
 pub(crate) enum Alarm {

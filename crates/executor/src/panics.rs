@@ -1,11 +1,25 @@
 //! Panics stay where they happen.
 
 use std::any::Any;
+use std::cell::RefCell;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 
-use crate::current;
 use crate::error::panic_text;
+
+pub(crate) type PanicHook = Rc<dyn Fn(&(dyn Any + Send))>;
+
+thread_local! {
+    /// The hook of this thread's loop; see `current::replace`.
+    static HOOK: RefCell<Option<PanicHook>> = const { RefCell::new(None) };
+}
+
+/// Sets whom panics are reported to, besides the log.
+pub(crate) fn set_hook(hook: Option<PanicHook>) {
+    let former = HOOK.try_with(|place| place.replace(hook));
+    drop(former); // the user's code may run, with no borrow held; at the end of the thread there is none
+}
 
 /// Runs foreign code; a panic in it is reported and goes no further.
 ///
@@ -20,7 +34,8 @@ pub(crate) fn shield(what: &str, f: impl FnOnce()) {
 /// Tells the log and the loop's hook of a panic that nobody else will see.
 pub(crate) fn report(what: &str, payload: Box<dyn Any + Send>) {
     log::error!("panic in {what}: {}", panic_text(&*payload));
-    if let Some(hook) = current::try_get().and_then(|core| core.panic_hook())
+    let hook = HOOK.try_with(|place| place.borrow().clone()).ok().flatten();
+    if let Some(hook) = hook
         && let Err(second) = catch_unwind(AssertUnwindSafe(|| hook(&*payload)))
     {
         log::error!("panic in the panic hook of the event loop: {}", panic_text(&*second));
