@@ -13,8 +13,8 @@
 //!
 //! Hence the promises. A callback that adds itself again, and a task that wakes itself, cost no system call and no clock
 //! read, and keep neither timers nor descriptors waiting: a descriptor that is ready is queued within 61 entries, because a
-//! batch that is larger asks the kernel inside itself. A timer that is armed by a callback or a timer,
-//! even in the past, waits for the next turn.
+//! batch that is larger asks the kernel inside itself. A timer that is armed by a callback or a timer, even in the past,
+//! waits for the next turn.
 //!
 //! Tornado: this is `PollIOLoop.start` of version 4.5.
 

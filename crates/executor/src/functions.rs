@@ -182,11 +182,11 @@ pub fn turns() -> Option<u64> {
     current::try_get().map(|core| core.turns())
 }
 
-/// Calls `act` when the entries that are queued now have run; `false`: there is no loop on this thread.
+/// Calls `act` when the entries that are queued now have run; `false`: there is no loop on this thread, or it is
+/// closed.
 #[doc(hidden)]
 pub fn at_batch_end(act: Rc<dyn BatchEnd>) -> bool {
-    let core = current::try_get();
-    core.inspect(|core| core.scheduler.at_batch_end(act)).is_some()
+    current::try_get().is_some_and(|core| core.scheduler.at_batch_end(act))
 }
 
 /// The free functions of this crate as methods, for a loop that is at hand, entered or not.

@@ -126,7 +126,7 @@ impl Core {
         true
     }
 
-    /// Moves a timer that has not come up yet; `false` if it has.
+    /// Moves a timer that has not run yet; `false` if it has.
     pub(crate) fn postpone(&self, timer: TimerId, deadline: Option<Instant>) -> bool {
         let deadline = deadline.map_or(NEVER, |deadline| self.nanos(deadline));
         self.timers.borrow_mut().postpone(timer, deadline)

@@ -23,6 +23,9 @@ use crate::task::TaskPtr;
 pub trait BatchEnd {
     /// Called once for each [`at_batch_end`](crate::at_batch_end).
     fn batch_ended(self: Rc<Self>);
+
+    /// Called instead if the loop ends first.
+    fn loop_ended(self: Rc<Self>);
 }
 
 pub(crate) struct Scheduler {
@@ -78,10 +81,12 @@ impl Scheduler {
         }
     }
 
-    pub(crate) fn at_batch_end(&self, act: Rc<dyn BatchEnd>) {
+    /// Takes an act for the end of the batch; a closed loop has none and says `false`.
+    pub(crate) fn at_batch_end(&self, act: Rc<dyn BatchEnd>) -> bool {
         if !self.closed.get() {
             self.batch_ends.borrow_mut().push(act);
         }
+        !self.closed.get()
     }
 
     /// Makes a task and queues it for its first poll. A closed loop drops the future; the handle says cancelled.
@@ -173,7 +178,7 @@ impl Scheduler {
     pub(crate) fn close_tasks(&self) {
         self.closed.set(true);
         for act in self.batch_ends.take() {
-            shield("the destructor of a stream", || drop(act));
+            shield("the destructor of a stream", || act.loop_ended());
         }
         let mut key = 0;
         loop {

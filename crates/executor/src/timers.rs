@@ -105,18 +105,18 @@ impl<T> Timers<T> {
         (slot.sequence == id.sequence).then_some(&mut slot.value)
     }
 
-    /// Moves the deadline of a timer that has not come up yet; `false` if it has, or was removed.
+    /// Moves the deadline of a timer that has not run yet; `false` if it has, or was removed.
     ///
     /// A later one is only noted: the node comes up at its old time and is put back then. So a deadline that is pushed
     /// back at every request costs a store, and one extra wake-up of the loop in each of its spans.
     pub(crate) fn postpone(&mut self, id: TimerId, deadline: u64) -> bool {
         let Some(slot) = self.slot(id) else { return false };
         let position = slot.position;
-        if position == DUE {
-            return false;
-        }
         self.slots[id.index].deadline = deadline;
-        if deadline < self.heap[position].deadline {
+        if position == DUE {
+            // Taken off but not run: back onto the heap, so that what is left of it in `due` is skipped.
+            self.push_node(Node { deadline, sequence: id.sequence, slot: id.index });
+        } else if deadline < self.heap[position].deadline {
             self.heap[position].deadline = deadline;
             self.sift_up(position);
         }
@@ -161,11 +161,12 @@ impl<T> Timers<T> {
         }
     }
 
-    /// The next due timer that was not cancelled meanwhile.
+    /// The next due timer that was neither cancelled nor moved meanwhile.
     pub(crate) fn next_due(&mut self) -> Option<T> {
         loop {
             let (index, sequence) = self.due.pop_front()?;
-            if self.slots.get(index).is_some_and(|slot| slot.sequence == sequence) {
+            let is_it = |slot: &Slot<T>| slot.sequence == sequence && slot.position == DUE;
+            if self.slots.get(index).is_some_and(is_it) {
                 return Some(self.slots.remove(index).value);
             }
         }
@@ -292,6 +293,19 @@ mod tests {
         timers.postpone(id, 30);
         timers.insert(20, 20);
         assert_eq!(fired(&mut timers, 40), [20, 30]);
+    }
+
+    #[test]
+    fn a_timer_that_is_moved_by_one_of_the_same_batch_fires_at_its_new_time() {
+        let mut timers = Timers::new(0);
+        timers.insert(1, 1);
+        let moved = timers.insert(2, 2);
+        timers.take_due(9, u64::MAX);
+        assert_eq!(timers.next_due(), Some(1));
+        assert!(timers.postpone(moved, 20));
+        assert_eq!(timers.next_due(), None);
+        assert_eq!(fired(&mut timers, 19), []);
+        assert_eq!(fired(&mut timers, 20), [2]);
     }
 
     #[test]

@@ -372,6 +372,8 @@ fn what_waits_for_the_end_of_a_batch_needs_no_batch() {
         fn batch_ended(self: Rc<Self>) {
             self.0.set(true)
         }
+
+        fn loop_ended(self: Rc<Self>) {}
     }
     let el = EventLoop::new().unwrap();
     let ran = Rc::new(Cell::new(false));
@@ -606,4 +608,23 @@ fn a_remote_handle_that_is_polled_again_says_so() {
     let mut cx = Context::from_waker(Waker::noop());
     assert!(Pin::new(&mut remote).poll(&mut cx).is_ready());
     let _ = Pin::new(&mut remote).poll(&mut cx);
+}
+
+// T4: the loop is late, and a timer's callback pushes a sleep back that is due in the same turn
+#[test]
+fn a_sleep_that_is_reset_while_it_is_due_still_wakes_its_task() {
+    let clock = squall_executor::Clock::manual();
+    let el = EventLoop::builder().clock(clock.clone()).build().unwrap();
+    let nap = Rc::new(RefCell::new(squall_executor::sleep_until(clock.now() + MS * 20)));
+    let (watched, again) = (nap.clone(), clock.now() + MS * 60);
+    el.call_at(clock.now() + MS * 19, move || watched.borrow_mut().reset(again));
+    let task = el.spawn(poll_fn(move |cx| Pin::new(&mut *nap.borrow_mut()).poll(cx)));
+    let turns = |n| (0..n).for_each(|_| assert!(el.run_once(Some(Duration::ZERO)).is_ok()));
+    turns(1);
+    clock.advance(MS * 30); // both are due now
+    turns(3);
+    assert!(!task.is_finished());
+    clock.advance(MS * 30);
+    turns(3);
+    assert!(task.is_finished(), "its waker was lost");
 }

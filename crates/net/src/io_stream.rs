@@ -398,11 +398,15 @@ impl<S: AsyncWrite + Unpin + 'static> IoStream<S> {
     /// As [`flush`](Self::flush).
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
         self.check_writable()?;
+        if self.must_wait_for_its_turn(cx) {
+            return Poll::Pending;
+        }
         if self.outbox.pump.borrow().is_none() {
             match self.outbox.poll_send(cx) {
                 Poll::Ready(()) => return Poll::Ready(self.check_writable()),
                 Poll::Pending => self.outbox.start_pump(),
             }
+            self.check_writable()?; // a loop that ends drops the pump at once
         }
         self.outbox.flusher.set(Some(cx.waker().clone()));
         Poll::Pending
@@ -419,7 +423,13 @@ impl<S: AsyncWrite + Unpin + 'static> IoStream<S> {
         self.flush().await?;
         let mut sent = 0;
         while sent < data.len() {
-            sent += poll_fn(|cx| self.outbox.poll_write(cx, &data[sent..])).await?;
+            sent += poll_fn(|cx| {
+                if self.must_wait_for_its_turn(cx) {
+                    return Poll::Pending;
+                }
+                self.outbox.poll_write(cx, &data[sent..])
+            })
+            .await?;
         }
         poll_fn(|cx| self.poll_flush(cx)).await
     }
@@ -434,6 +444,15 @@ impl<S: AsyncWrite + Unpin + 'static> IoStream<S> {
     pub async fn shutdown(&mut self) -> Result<(), StreamError> {
         self.flush().await?;
         poll_fn(|cx| self.outbox.poll_close(cx)).await
+    }
+
+    /// Asks to be polled in another turn if this one has had enough; the pump shares the turns by itself.
+    fn must_wait_for_its_turn(&self, cx: &Context<'_>) -> bool {
+        let waits = self.outbox.pump.borrow().is_none() && self.outbox.has_had_its_share();
+        if waits {
+            cx.waker().wake_by_ref();
+        }
+        waits
     }
 
     fn check_writable(&self) -> Result<(), StreamError> {

@@ -11,11 +11,14 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
 use futures_io::AsyncWrite;
-use squall_executor::{BatchEnd, JoinHandle, at_batch_end, spawn};
+use squall_executor::{BatchEnd, JoinHandle, at_batch_end, spawn, turns};
 
 use crate::stream_config::StreamConfig;
 use crate::stream_error::StreamError;
 use crate::write_queue::WriteQueue;
+
+/// What one stream sends in one turn of the loop while somebody waits for it, so that a fast peer cannot hold it.
+const BYTES_PER_TURN: usize = 256 << 10;
 
 /// All of it is taken out to be used and put back, so no borrow is held while the transport runs.
 pub(crate) struct Outbox<S> {
@@ -24,6 +27,9 @@ pub(crate) struct Outbox<S> {
     transport: Cell<Option<S>>,
     pub(crate) is_closed: Cell<bool>,
     pub(crate) queue: RefCell<WriteQueue>,
+    /// The turn of the last write, and what was sent in it.
+    turn: Cell<u64>,
+    sent_in_turn: Cell<usize>,
     /// To be sent at the end of the batch.
     scheduled: Cell<bool>,
     /// The task that sends what the kernel did not take at once.
@@ -47,6 +53,8 @@ impl<S> Outbox<S> {
             transport: Cell::new(Some(transport)),
             is_closed: Cell::new(false),
             queue: RefCell::default(),
+            turn: Cell::new(0),
+            sent_in_turn: Cell::new(0),
             scheduled: Cell::new(false),
             pump: RefCell::new(None),
             flusher: Cell::new(None),
@@ -100,6 +108,22 @@ impl<S: AsyncWrite + Unpin + 'static> Outbox<S> {
         self.scheduled.set(at_batch_end(Rc::clone(self) as Rc<dyn BatchEnd>));
     }
 
+    /// Tells whether this stream has sent its share of the turn and must let the others go first.
+    pub(crate) fn has_had_its_share(&self) -> bool {
+        match turns() {
+            Some(turn) if turn == self.turn.get() => self.sent_in_turn.get() >= BYTES_PER_TURN,
+            turn => {
+                self.turn.set(turn.unwrap_or_default());
+                self.sent_in_turn.set(0);
+                false
+            }
+        }
+    }
+
+    fn count(&self, sent: usize) {
+        self.sent_in_turn.set(self.sent_in_turn.get().saturating_add(sent));
+    }
+
     /// One attempt, for whoever does not wait.
     fn try_send(&self) {
         let _ = self.poll_send(&mut Context::from_waker(Waker::noop()));
@@ -116,6 +140,7 @@ impl<S: AsyncWrite + Unpin + 'static> Outbox<S> {
             });
             if let Some(Poll::Ready(Ok(n))) = polled {
                 queue.advance(n);
+                self.count(n);
             }
             self.queue.replace(queue);
             match ready!(polled.unwrap_or(Poll::Ready(Ok(0)))) {
@@ -143,7 +168,7 @@ impl<S: AsyncWrite + Unpin + 'static> Outbox<S> {
             None => Poll::Ready(Err(StreamError::ended())),
             Some(polled) => Poll::Ready(match ready!(polled) {
                 Ok(0) => Err(io::Error::from(io::ErrorKind::WriteZero).into()),
-                outcome => outcome.map_err(StreamError::from),
+                outcome => outcome.inspect(|n| self.count(*n)).map_err(StreamError::from),
             }),
         }
     }
@@ -199,5 +224,9 @@ impl<S: AsyncWrite + Unpin + 'static> BatchEnd for Outbox<S> {
         {
             self.start_pump();
         }
+    }
+
+    fn loop_ended(self: Rc<Self>) {
+        self.scheduled.set(false); // the next write, on another loop, schedules anew
     }
 }

@@ -608,3 +608,66 @@ fn a_transport_that_panics_in_the_pump_ends_the_flush() {
         assert!(matches!(flusher.await.unwrap(), Err(StreamError::Closed { .. })));
     });
 }
+
+// S4, the other way: a peer that reads as fast as we write
+#[test]
+fn a_stream_that_the_kernel_always_takes_from_lets_the_others_run() {
+    run(async {
+        for whole in [false, true] {
+            let (mut stream, mut peer) = pair().await;
+            let reader = std::thread::spawn(move || {
+                let mut buffer = vec![0; 1 << 20];
+                while matches!(peer.read(&mut buffer), Ok(n) if n > 0) {}
+            });
+            let sent = Rc::new(std::cell::Cell::new(0_u64));
+            let writer = spawn({
+                let sent = sent.clone();
+                let data = vec![0; 64 << 10];
+                async move {
+                    loop {
+                        if whole {
+                            stream.write_all(&data).await.unwrap();
+                        } else {
+                            stream.write(&data).unwrap();
+                            stream.flush().await.unwrap();
+                        }
+                        sent.set(sent.get() + data.len() as u64);
+                    }
+                }
+            });
+            let mut most = 0;
+            for _ in 0..200 {
+                let (turn, before) = (stats().turns, sent.get());
+                sleep(Duration::ZERO).await; // a turn, or the few that it takes
+                most = most.max((sent.get() - before) / (stats().turns - turn).max(1));
+            }
+            assert!(most <= 1 << 20, "{most} bytes in a turn");
+            writer.abort();
+            yield_now().await;
+            yield_now().await;
+            reader.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_stream_that_outlives_its_loop_goes_on_sending_on_the_next() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let client = StdStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (mut peer, _) = listener.accept().unwrap();
+    let mut stream = IoStream::new(TcpStream::from_std(client).unwrap());
+    let first = squall_net::EventLoop::new().unwrap();
+    let entered = first.enter();
+    stream.write("one").unwrap();
+    drop(entered);
+    drop(first);
+    run(async {
+        stream.write("two").unwrap();
+        while stream.queued() > 0 {
+            yield_now().await;
+        }
+    });
+    let mut text = [0; 6];
+    peer.read_exact(&mut text).unwrap();
+    assert_eq!(&text, b"onetwo");
+}
