@@ -248,9 +248,10 @@ impl TaskPtr {
     fn raw_waker(self) -> RawWaker {
         RawWaker::new(self.0.as_ptr().cast_const().cast(), &WAKER_VTABLE)
     }
+}
 
-    // ---- the handle's half; all on the home thread ----
-
+/// The handle's half; all of it on the home thread.
+impl TaskPtr {
     /// Gives up the handle's hold, and an outcome that nobody took.
     pub(crate) fn drop_handle(self) {
         let joiner = self.joiner(Option::take);
@@ -294,8 +295,6 @@ impl TaskPtr {
         Poll::Pending
     }
 }
-
-// ---- what depends on the future's type ----
 
 fn stage_of<F: Future, R>(task: TaskPtr, f: impl FnOnce(*mut Stage<F>) -> R) -> R {
     // SAFETY: the task was allocated as a `Task<F>`: this function is instantiated only by the vtable that
@@ -405,8 +404,6 @@ unsafe fn free<F: Future>(task: TaskPtr) {
     drop(unsafe { Box::from_raw(task.0.cast::<Task<F>>().as_ptr()) });
 }
 
-// ---- wakers; from any thread ----
-
 /// A static and not a constant: its address tells a squall waker from others.
 static WAKER_VTABLE: RawWakerVTable =
     RawWakerVTable::new(waker_clone, waker_wake, waker_wake_by_ref, waker_drop);
@@ -458,7 +455,7 @@ fn wake_by_ref(task: TaskPtr) {
 fn add_reference(task: TaskPtr) {
     let before = task.header().refs.fetch_add(1, Ordering::Relaxed);
     if before > isize::MAX.cast_unsigned() {
-        abort(); // W11: a count that wraps would free a live task; a panic could be caught
+        abort(); // a count that wraps would free a live task; a panic could be caught
     }
 }
 

@@ -58,7 +58,7 @@ fn a_descriptor_that_blocks_often_is_registered_once() {
     });
 }
 
-// W3, W4: a byte or the end of the stream that comes between WouldBlock and the wait is seen
+// W3: a byte that comes between WouldBlock and the wait is seen
 #[test]
 fn news_that_come_after_would_block_are_not_lost() {
     block_on(async {

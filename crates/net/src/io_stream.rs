@@ -21,17 +21,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_io::{AsyncRead, AsyncWrite};
-use squall_executor::{timeout, turns};
+use squall_executor::timeout;
 
 use crate::chunk::Chunk;
 use crate::outbox::Outbox;
 use crate::read_buffer::ReadBuffer;
+use crate::share::Share;
 use crate::stream_config::StreamConfig;
 use crate::stream_error::StreamError;
 use crate::tcp_stream::TcpStream;
-
-/// What one stream reads in one turn of the loop, so that a fast peer cannot hold it.
-const BYTES_PER_TURN: u32 = 256 << 10;
 
 /// A transport with a read buffer and a write queue. Tornado: `IOStream`.
 ///
@@ -63,9 +61,8 @@ const BYTES_PER_TURN: u32 = 256 << 10;
 pub struct IoStream<S = TcpStream> {
     outbox: Rc<Outbox<S>>,
     read: ReadBuffer,
-    /// The turn of the last read, and what was read in it.
-    turn: u64,
-    read_in_turn: u32,
+    /// What may be read in this turn.
+    share: Share,
     end: End,
 }
 
@@ -86,7 +83,7 @@ impl<S> IoStream<S> {
     /// Gives a transport a memory, with limits.
     pub fn with_config(transport: S, config: StreamConfig) -> IoStream<S> {
         let outbox = Outbox::new(transport, config);
-        IoStream { outbox, read: ReadBuffer::default(), turn: 0, read_in_turn: 0, end: End::NotYet }
+        IoStream { outbox, read: ReadBuffer::default(), share: Share::default(), end: End::NotYet }
     }
 
     /// Bytes that came and were not read yet.
@@ -306,7 +303,7 @@ impl<S: AsyncRead + Unpin> IoStream<S> {
         if room == 0 {
             return Poll::Ready(Err(self.limit()));
         }
-        if self.has_had_its_share() {
+        if self.share.is_used_up() {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
@@ -315,8 +312,7 @@ impl<S: AsyncRead + Unpin> IoStream<S> {
         match polled {
             Some(Poll::Ready(Ok(n))) if n > 0 => {
                 self.read.commit(n);
-                self.read_in_turn =
-                    self.read_in_turn.saturating_add(u32::try_from(n).unwrap_or(u32::MAX));
+                self.share.count(n);
                 return Poll::Ready(Ok(n));
             }
             _ => self.read.rest(),
@@ -327,18 +323,6 @@ impl<S: AsyncRead + Unpin> IoStream<S> {
         };
         self.end = if outcome.is_ok() { End::InOrder } else { End::Failed };
         Poll::Ready(outcome)
-    }
-
-    /// Tells whether this stream must let the others go first.
-    fn has_had_its_share(&mut self) -> bool {
-        match turns() {
-            Some(turn) if turn == self.turn => self.read_in_turn >= BYTES_PER_TURN,
-            turn => {
-                self.turn = turn.unwrap_or_default();
-                self.read_in_turn = 0;
-                false
-            }
-        }
     }
 
     async fn fill_or_end(&mut self) -> Result<(), StreamError> {
@@ -448,7 +432,7 @@ impl<S: AsyncWrite + Unpin + 'static> IoStream<S> {
 
     /// Asks to be polled in another turn if this one has had enough; the pump shares the turns by itself.
     fn must_wait_for_its_turn(&self, cx: &Context<'_>) -> bool {
-        let waits = self.outbox.pump.borrow().is_none() && self.outbox.has_had_its_share();
+        let waits = self.outbox.pump.borrow().is_none() && self.outbox.share.is_used_up();
         if waits {
             cx.waker().wake_by_ref();
         }

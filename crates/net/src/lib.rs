@@ -38,6 +38,7 @@ mod chunk_pool;
 mod io_stream;
 mod outbox;
 mod read_buffer;
+mod share;
 mod stream_config;
 mod stream_error;
 mod sys;

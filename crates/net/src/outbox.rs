@@ -11,14 +11,12 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
 use futures_io::AsyncWrite;
-use squall_executor::{BatchEnd, JoinHandle, at_batch_end, spawn, turns};
+use squall_executor::{BatchEnd, JoinHandle, at_batch_end, spawn};
 
+use crate::share::Share;
 use crate::stream_config::StreamConfig;
 use crate::stream_error::StreamError;
 use crate::write_queue::WriteQueue;
-
-/// What one stream sends in one turn of the loop while somebody waits for it, so that a fast peer cannot hold it.
-const BYTES_PER_TURN: usize = 256 << 10;
 
 /// All of it is taken out to be used and put back, so no borrow is held while the transport runs.
 pub(crate) struct Outbox<S> {
@@ -27,9 +25,8 @@ pub(crate) struct Outbox<S> {
     transport: Cell<Option<S>>,
     pub(crate) is_closed: Cell<bool>,
     pub(crate) queue: RefCell<WriteQueue>,
-    /// The turn of the last write, and what was sent in it.
-    turn: Cell<u64>,
-    sent_in_turn: Cell<usize>,
+    /// What may be sent in this turn while somebody waits for it.
+    pub(crate) share: Share,
     /// To be sent at the end of the batch.
     scheduled: Cell<bool>,
     /// The task that sends what the kernel did not take at once.
@@ -53,8 +50,7 @@ impl<S> Outbox<S> {
             transport: Cell::new(Some(transport)),
             is_closed: Cell::new(false),
             queue: RefCell::default(),
-            turn: Cell::new(0),
-            sent_in_turn: Cell::new(0),
+            share: Share::default(),
             scheduled: Cell::new(false),
             pump: RefCell::new(None),
             flusher: Cell::new(None),
@@ -108,22 +104,6 @@ impl<S: AsyncWrite + Unpin + 'static> Outbox<S> {
         self.scheduled.set(at_batch_end(Rc::clone(self) as Rc<dyn BatchEnd>));
     }
 
-    /// Tells whether this stream has sent its share of the turn and must let the others go first.
-    pub(crate) fn has_had_its_share(&self) -> bool {
-        match turns() {
-            Some(turn) if turn == self.turn.get() => self.sent_in_turn.get() >= BYTES_PER_TURN,
-            turn => {
-                self.turn.set(turn.unwrap_or_default());
-                self.sent_in_turn.set(0);
-                false
-            }
-        }
-    }
-
-    fn count(&self, sent: usize) {
-        self.sent_in_turn.set(self.sent_in_turn.get().saturating_add(sent));
-    }
-
     /// One attempt, for whoever does not wait.
     fn try_send(&self) {
         let _ = self.poll_send(&mut Context::from_waker(Waker::noop()));
@@ -140,7 +120,7 @@ impl<S: AsyncWrite + Unpin + 'static> Outbox<S> {
             });
             if let Some(Poll::Ready(Ok(n))) = polled {
                 queue.advance(n);
-                self.count(n);
+                self.share.count(n);
             }
             self.queue.replace(queue);
             match ready!(polled.unwrap_or(Poll::Ready(Ok(0)))) {
@@ -168,7 +148,7 @@ impl<S: AsyncWrite + Unpin + 'static> Outbox<S> {
             None => Poll::Ready(Err(StreamError::ended())),
             Some(polled) => Poll::Ready(match ready!(polled) {
                 Ok(0) => Err(io::Error::from(io::ErrorKind::WriteZero).into()),
-                outcome => outcome.inspect(|n| self.count(*n)).map_err(StreamError::from),
+                outcome => outcome.inspect(|n| self.share.count(*n)).map_err(StreamError::from),
             }),
         }
     }
@@ -185,10 +165,10 @@ impl<S: AsyncWrite + Unpin + 'static> Outbox<S> {
     /// From here on only that task polls the transport for writing, which remembers one waker: a flush that is dropped
     /// then cannot take the wake-up with it.
     pub(crate) fn start_pump(self: &Rc<Self>) {
-        let pump = Pump { shared: Rc::clone(self), is_done: false };
+        let pump = Pump { outbox: Rc::clone(self), is_done: false };
         let pump = spawn(async move {
             let mut pump = pump; // whole: its parts would be captured one by one, without its drop
-            poll_fn(|cx| pump.shared.poll_send(cx)).await;
+            poll_fn(|cx| pump.outbox.poll_send(cx)).await;
             pump.is_done = true;
         });
         *self.pump.borrow_mut() = Some(pump);
@@ -197,17 +177,17 @@ impl<S: AsyncWrite + Unpin + 'static> Outbox<S> {
 
 /// The end of the pump, however it ends: whoever flushes must hear of it.
 struct Pump<S> {
-    shared: Rc<Outbox<S>>,
+    outbox: Rc<Outbox<S>>,
     is_done: bool,
 }
 
 impl<S> Drop for Pump<S> {
     fn drop(&mut self) {
-        drop(self.shared.pump.take());
+        drop(self.outbox.pump.take());
         if !self.is_done {
-            self.shared.fail(io::Error::other("sending was cut short"));
+            self.outbox.fail(io::Error::other("sending was cut short"));
         }
-        if let Some(flusher) = self.shared.flusher.take() {
+        if let Some(flusher) = self.outbox.flusher.take() {
             flusher.wake();
         }
     }

@@ -252,7 +252,7 @@ fn small_writes_leave_in_one_system_call_at_the_end_of_the_batch() {
     });
 }
 
-// I1, IOS-35
+// IOS-35
 #[test]
 fn a_write_larger_than_the_kernel_takes_goes_on_by_itself() {
     run(async {
@@ -370,7 +370,7 @@ fn writing_to_a_peer_that_reset_is_an_error_with_its_cause() {
     });
 }
 
-// I12
+// I1, I12
 #[test]
 fn thousands_of_pieces_leave_in_order() {
     run(async {
@@ -459,7 +459,7 @@ fn lingering_lets_a_peer_that_still_sends_read_the_answer() {
     });
 }
 
-// IOS-29, TCC-03, I13
+// IOS-29, TCC-03, I13 (its refused half)
 #[test]
 fn connecting_to_a_closed_port_is_refused_and_leaves_no_descriptor() {
     run(async {

@@ -81,11 +81,6 @@ pub fn inject(call: Call, pass: u32, fail: u32, errno: i32) {
     PLANS.with_borrow_mut(|plans| plans.push(Plan { call, pass, fail, errno }));
 }
 
-/// Forgets every plan of this thread.
-pub fn clear() {
-    PLANS.with_borrow_mut(Vec::clear);
-}
-
 /// How often this thread has made the call, failed ones included.
 pub fn calls(call: Call) -> u64 {
     COUNTS.with(|counts| counts[call as usize].get())

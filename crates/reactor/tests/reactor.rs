@@ -64,7 +64,7 @@ fn oneshot_mode_is_silent_until_it_is_armed_again() {
     assert_eq!(reactor.wait(&mut events, WATCHDOG).unwrap(), 1);
 }
 
-// R20
+// R20 (what the kernel refuses)
 #[test]
 fn exclusive_mode_watches_a_listener_and_refuses_what_the_kernel_would() {
     let (mut reactor, mut events) = new();
