@@ -5,29 +5,31 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
-use crate::sys;
+use crate::{Process, sys};
 
 /// Wakes a [`Reactor`](crate::Reactor) that sleeps in a wait, from any thread.
 ///
 /// The eventfd is registered edge-triggered: every write is a new edge, so nobody has to read it and a wake-up costs
 /// one system call in all. A notice that comes while nobody waits ends the next wait at once. The descriptor lives as
-/// long as its last clone, so a notice after the reactor is gone touches no number that someone else may own by then.
+/// long as its last clone, so a notice after the reactor is gone touches no number that someone else may own by then. In a
+/// forked child it does nothing: the eventfd is the parent's.
 #[derive(Clone)]
 pub struct Notifier {
     eventfd: Arc<OwnedFd>,
+    process: Process,
 }
 
 impl Notifier {
     pub(crate) fn new() -> io::Result<Notifier> {
-        Ok(Notifier { eventfd: Arc::new(sys::eventfd()?) })
+        Ok(Notifier { eventfd: Arc::new(sys::eventfd()?), process: Process::current()? })
     }
 
-    /// Ends the current wait, or the next one if none is under way.
+    /// Ends the current wait, or the next one if none is under way. Safe in a signal handler, but for `errno`.
     ///
     /// # Cost
     /// One `write`. Once in 2⁶⁴ - 2 times the counter is full, which costs a `read` and a second `write`.
     pub fn notify(&self) {
-        loop {
+        while self.process.is_current() {
             match sys::eventfd_write(self.as_fd(), 1) {
                 Ok(()) => return,
                 // Full: empty it and write again, since only a write makes an edge. If another thread was faster to
@@ -39,6 +41,13 @@ impl Notifier {
                 Err(error) => unreachable!("an eventfd refused a write of 1: {error}"),
             }
         }
+    }
+}
+
+impl Notifier {
+    /// Tells whether this process is a fork of the one that made the reactor.
+    pub fn is_forked(&self) -> bool {
+        !self.process.is_current()
     }
 }
 

@@ -17,9 +17,12 @@ use std::time::Duration;
 
 use slab::Slab;
 
-use crate::{Events, Interest, Mode, Notifier, ReactorStats, Token, sys};
+use crate::{Events, Interest, Mode, Notifier, Process, ReactorStats, Token, sys};
 
 /// An epoll instance that keeps a state `S` for each registered descriptor.
+///
+/// It belongs to the process that made it. A forked child shares the epoll with its parent, so there every method that would
+/// touch it refuses, [`deregister`](Self::deregister) only gives the state back, and a drop only closes the child's descriptors.
 ///
 /// It is [`AsFd`]: the descriptor of the epoll itself turns readable when a wait would find something, so a reactor
 /// can sit inside another loop.
@@ -32,6 +35,8 @@ pub struct Reactor<S> {
     /// Stamped on the next source. It wraps after 2³² registrations; a token would have to sleep exactly that long
     /// and come back to the same slot to be mistaken.
     next_generation: u32,
+    /// Who made the epoll.
+    process: Process,
     /// Whether to try `epoll_pwait2`; cleared for good by the first refusal.
     fine_timeouts: bool,
     stats: ReactorStats,
@@ -65,6 +70,7 @@ impl<S> Reactor<S> {
             sources: Slab::new(),
             owners: Vec::new(),
             next_generation: 0,
+            process: Process::current()?,
             fine_timeouts: true,
             stats: ReactorStats::default(),
         })
@@ -110,6 +116,7 @@ impl<S> Reactor<S> {
     }
 
     fn add(&mut self, fd: RawFd, interest: Interest, mode: Mode, state: S) -> io::Result<Token> {
+        self.check_process()?;
         let flags = epoll_flags(interest, mode)?;
         let slot = self.sources.vacant_entry();
         let index = u32::try_from(slot.key()).ok().filter(|&index| index != NOBODY);
@@ -146,6 +153,7 @@ impl<S> Reactor<S> {
     /// # Cost
     /// One `epoll_ctl`.
     pub fn modify(&mut self, token: Token, interest: Interest, mode: Mode) -> io::Result<()> {
+        self.check_process()?;
         let source = self.live(token).ok_or(io::ErrorKind::NotFound)?;
         if mode == Mode::Exclusive {
             return Err(io::Error::new(
@@ -170,9 +178,12 @@ impl<S> Reactor<S> {
         let source = self.sources.remove(token.index());
         if let Ok(number) = usize::try_from(fd) {
             self.owners[number] = NOBODY;
-            // ENOENT and EBADF say that the descriptor was closed before: then the kernel has forgotten it already.
-            let _ = sys::epoll_delete(&self.epoll, fd);
-            self.stats.deregistrations += 1;
+            // In a forked child it stays: the parent still wants its events.
+            if self.process.is_current() {
+                // ENOENT and EBADF say that the descriptor was closed before: the kernel has forgotten it already.
+                let _ = sys::epoll_delete(&self.epoll, fd);
+                self.stats.deregistrations += 1;
+            }
         }
         Some(source.state)
     }
@@ -204,12 +215,13 @@ impl<S> Reactor<S> {
     /// exact to what the kernel gives and never cut short by rounding.
     ///
     /// # Errors
-    /// Those of `epoll_wait(2)` except `EINTR`; with a live reactor none is known.
+    /// In a forked child; else those of `epoll_wait(2)` except `EINTR`, of which none is known.
     ///
     /// # Cost
     /// One `epoll_pwait2`, or one `epoll_wait` where a kernel before 5.11 or a filter refuses it: the timeout is
     /// then rounded up to whole milliseconds.
     pub fn wait(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<usize> {
+        self.check_process()?;
         let list = events.buffer();
         match self.wait_once(list, timeout) {
             Ok(()) => {}
@@ -241,6 +253,20 @@ impl<S> Reactor<S> {
     /// A handle for other threads, which ends a sleep of this reactor.
     pub fn notifier(&self) -> Notifier {
         self.notifier.clone()
+    }
+
+    /// Tells whether this process is a fork of the one that made the reactor.
+    pub fn is_forked(&self) -> bool {
+        !self.process.is_current()
+    }
+
+    fn check_process(&self) -> io::Result<()> {
+        if self.is_forked() {
+            return Err(io::Error::other(
+                "this reactor was made before a fork and belongs to the parent: make a new one in the child",
+            ));
+        }
+        Ok(())
     }
 
     /// A hold on epoll's own descriptor, for an owner who lends it out as [`AsFd`] while the reactor is in a cell.

@@ -1,4 +1,4 @@
-//! Every system call of this crate, each behind [`fault::check`].
+//! Every system call of this crate. Those that can fail on a sound machine are behind [`fault::check`].
 //!
 //! The wrappers own no policy: they turn a return value into an `io::Result` and nothing else.
 
@@ -7,6 +7,7 @@
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use crate::fault::{self, Call};
@@ -118,17 +119,15 @@ pub(crate) fn eventfd() -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// `write(2)` on an eventfd: adds `count`; `WouldBlock` when the sum would pass `u64::MAX - 1`.
+/// `write(2)` on an eventfd: adds `count`; `WouldBlock` when the sum would pass `u64::MAX - 1`. Safe in a signal handler.
 pub(crate) fn eventfd_write(fd: BorrowedFd<'_>, count: u64) -> io::Result<()> {
-    fault::check(Call::EventfdWrite)?;
     // SAFETY: the kernel reads eight bytes from a live `u64`.
     let written = unsafe { libc::write(fd.as_raw_fd(), (&raw const count).cast(), 8) };
     if written == 8 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// `read(2)` on an eventfd: takes the count and leaves zero; `WouldBlock` when it is zero.
+/// `read(2)` on an eventfd: takes the count and leaves zero; `WouldBlock` when it is zero. Safe in a signal handler.
 pub(crate) fn eventfd_read(fd: BorrowedFd<'_>) -> io::Result<u64> {
-    fault::check(Call::EventfdRead)?;
     let mut count = 0_u64;
     // SAFETY: the kernel writes eight bytes into a live `u64`.
     let read = unsafe { libc::read(fd.as_raw_fd(), (&raw mut count).cast(), 8) };
@@ -152,6 +151,17 @@ pub(crate) fn poll_now(fd: BorrowedFd<'_>, conditions: i16) -> io::Result<i16> {
     // SAFETY: `entry` is one live `pollfd`, and the count says one.
     check(unsafe { libc::poll(&raw mut entry, 1, 0) })?;
     Ok(entry.revents)
+}
+
+/// `pthread_atfork(3)`: calls `act` in every child that `fork` makes from now on. Only the first call has an effect.
+pub(crate) fn call_in_children(act: extern "C" fn()) -> io::Result<()> {
+    static REGISTERED: OnceLock<i32> = OnceLock::new();
+    let errno = *REGISTERED.get_or_init(|| {
+        let act: unsafe extern "C" fn() = act;
+        // SAFETY: `act` is a function of this program, which is not unloaded while a child of it runs.
+        unsafe { libc::pthread_atfork(None, None, Some(act)) }
+    });
+    if errno == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(errno)) }
 }
 
 fn check(result: i32) -> io::Result<i32> {
