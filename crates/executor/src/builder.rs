@@ -4,29 +4,62 @@ use std::any::Any;
 use std::fmt;
 use std::io;
 use std::rc::Rc;
+use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::event_loop::EventLoop;
 use crate::panics::PanicHook;
+use crate::slow::{SlowCallback, SlowHook};
 
 /// Options for a new [`EventLoop`]; made by [`EventLoop::builder`].
 #[derive(Clone, Default)]
 pub struct Builder {
-    clock: Clock,
-    panic_hook: Option<PanicHook>,
+    options: Options,
+}
+
+/// What a builder has collected.
+#[derive(Clone, Default)]
+pub(crate) struct Options {
+    pub(crate) clock: Clock,
+    pub(crate) panic_hook: Option<PanicHook>,
+    pub(crate) slow_hook: Option<SlowHook>,
 }
 
 impl Builder {
     /// The clock that timers run on; the machine's monotonic one by default.
     pub fn clock(mut self, clock: Clock) -> Builder {
-        self.clock = clock;
+        self.options.clock = clock;
         self
     }
 
     /// Calls `hook` with the payload of every panic that nobody else sees: of a callback, a handler, a destructor, or a
     /// task without a [`JoinHandle`](crate::JoinHandle). The log is told in any case, and the loop goes on.
     pub fn on_panic(mut self, hook: impl Fn(&(dyn Any + Send)) + 'static) -> Builder {
-        self.panic_hook = Some(Rc::new(hook));
+        self.options.panic_hook = Some(Rc::new(hook));
+        self
+    }
+
+    /// Times every callback and every poll, and tells `hook` of those that took `threshold` or longer, with the line that
+    /// spawned or added them. Tornado: `set_blocking_log_threshold`.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use squall_executor::EventLoop;
+    ///
+    /// let limit = Duration::from_millis(100);
+    /// let event_loop = EventLoop::builder().slow_callback(limit, |slow| eprintln!("{slow}")).build()?;
+    /// # drop(event_loop);
+    /// # std::io::Result::Ok(())
+    /// ```
+    ///
+    /// # Cost
+    /// Two readings of the clock for each entry of the ready queue; none if this is not set.
+    pub fn slow_callback(
+        mut self,
+        threshold: Duration,
+        hook: impl Fn(&SlowCallback) + 'static,
+    ) -> Builder {
+        self.options.slow_hook = Some(SlowHook { threshold, report: Rc::new(hook) });
         self
     }
 
@@ -35,15 +68,16 @@ impl Builder {
     /// # Errors
     /// As [`EventLoop::new`].
     pub fn build(self) -> io::Result<EventLoop> {
-        EventLoop::from_parts(self.clock, self.panic_hook)
+        EventLoop::with_options(self.options)
     }
 }
 
 impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder")
-            .field("clock", &self.clock)
-            .field("on_panic", &self.panic_hook.is_some())
+            .field("clock", &self.options.clock)
+            .field("on_panic", &self.options.panic_hook.is_some())
+            .field("slow_callback", &self.options.slow_hook.as_ref().map(|slow| slow.threshold))
             .finish()
     }
 }

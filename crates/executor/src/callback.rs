@@ -7,6 +7,7 @@
 
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
+use std::panic::Location;
 use std::ptr::NonNull;
 
 /// An owned `FnOnce()`.
@@ -17,6 +18,8 @@ pub(crate) struct Callback {
 
 /// The head of every [`Cell`].
 struct Erased {
+    /// Where it was added.
+    location: &'static Location<'static>,
     /// Takes the cell back, and calls the closure or drops it.
     consume: unsafe fn(NonNull<Erased>, Act),
 }
@@ -34,9 +37,21 @@ struct Cell<F> {
 }
 
 impl Callback {
-    pub(crate) fn new<F: FnOnce() + 'static>(closure: F) -> Callback {
-        let cell = Box::new(Cell { head: Erased { consume: consume::<F> }, closure });
+    pub(crate) fn new<F: FnOnce() + 'static>(
+        location: &'static Location<'static>,
+        closure: F,
+    ) -> Callback {
+        let cell = Box::new(Cell { head: Erased { location, consume: consume::<F> }, closure });
         Callback { erased: NonNull::from(Box::leak(cell)).cast(), not_send: PhantomData }
+    }
+
+    pub(crate) fn location(&self) -> &'static Location<'static> {
+        self.head().location
+    }
+
+    fn head(&self) -> &Erased {
+        // SAFETY: the cell is alive until it is consumed, and its head is never changed.
+        unsafe { self.erased.as_ref() }
     }
 
     pub(crate) fn call(self) {
@@ -46,8 +61,7 @@ impl Callback {
 
     /// Called once in a callback's life: by `call`, which forgets it, or by its drop.
     fn consume(&self, act: Act) {
-        // SAFETY: the cell is alive until it is consumed, and its head is never changed.
-        let consume = unsafe { self.erased.as_ref() }.consume;
+        let consume = self.head().consume;
         // SAFETY: `new` has stored the function of the cell's own closure type.
         unsafe { consume(self.erased, act) }
     }
@@ -66,8 +80,11 @@ pub(crate) struct RemoteCallback(Callback);
 unsafe impl Send for RemoteCallback {}
 
 impl RemoteCallback {
-    pub(crate) fn new(closure: impl FnOnce() + Send + 'static) -> RemoteCallback {
-        RemoteCallback(Callback::new(closure))
+    pub(crate) fn new(
+        location: &'static Location<'static>,
+        closure: impl FnOnce() + Send + 'static,
+    ) -> RemoteCallback {
+        RemoteCallback(Callback::new(location, closure))
     }
 
     pub(crate) fn into_local(self) -> Callback {
@@ -94,14 +111,14 @@ mod tests {
         let probe = Rc::new(std::cell::Cell::new(0));
         let make = || {
             let probe = probe.clone();
-            Callback::new(move || probe.set(probe.get() + 1))
+            Callback::new(Location::caller(), move || probe.set(probe.get() + 1))
         };
         make().call();
         drop(make());
         assert_eq!((probe.get(), Rc::strong_count(&probe)), (1, 1));
         let panics = std::panic::AssertUnwindSafe(|| {
             let probe = probe.clone();
-            Callback::new(move || {
+            Callback::new(Location::caller(), move || {
                 let _probe = probe;
                 panic!("on purpose")
             })

@@ -5,6 +5,8 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::rc::Rc;
 
+use squall_reactor::Process;
+
 use crate::current;
 use crate::error::RunError;
 use crate::loop_core::Core;
@@ -37,26 +39,32 @@ impl fmt::Debug for Entered<'_> {
 /// Marks the thread as running a loop, for as long as one of the `run` methods is on the stack.
 pub(crate) struct Running<'a> {
     core: &'a Core,
+    outer: Option<Process>,
     _entered: Entered<'a>,
 }
 
 thread_local! {
-    static RUNS: Cell<bool> = const { Cell::new(false) };
+    /// The process in which a loop runs on this thread: a child that was forked by a callback may run one of its own.
+    static RUNS: Cell<Option<Process>> = const { Cell::new(None) };
 }
 
 impl<'a> Running<'a> {
     pub(crate) fn begin(core: &'a Rc<Core>) -> Result<Running<'a>, RunError> {
-        if RUNS.replace(true) {
+        core.check_process()?;
+        let outer = RUNS.get();
+        if outer.is_some_and(Process::is_current) {
             return Err(RunError::AlreadyRunning);
         }
+        RUNS.set(Some(Process::current()?));
         core.scheduler.inbox().wake_up();
-        Ok(Running { core, _entered: Entered::new(core) })
+        core.time.begin_run();
+        Ok(Running { core, outer, _entered: Entered::new(core) })
     }
 }
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         self.core.scheduler.inbox().rest();
-        RUNS.set(false);
+        RUNS.set(self.outer);
     }
 }

@@ -16,6 +16,8 @@ pub enum RunError {
     TimedOut,
     /// A loop runs on this thread already, further up the stack.
     AlreadyRunning,
+    /// The loop was made before a `fork`, and this is the child; make a new one here.
+    Forked,
     /// The kernel refused to wait.
     Io(io::Error),
 }
@@ -29,6 +31,10 @@ impl fmt::Display for RunError {
             RunError::TimedOut => f.write_str("the future did not complete in time"),
             RunError::AlreadyRunning => f.write_str(
                 "an event loop runs on this thread already: spawn a task or await instead",
+            ),
+            RunError::Forked => f.write_str(
+                "the event loop was made before a fork and belongs to the parent: \
+                 make a new one in the child",
             ),
             RunError::Io(error) => write!(f, "the event loop cannot wait for events: {error}"),
         }

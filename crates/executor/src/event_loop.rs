@@ -30,17 +30,19 @@ use std::time::{Duration, Instant};
 
 use squall_reactor::{Events, Reactor};
 
-use crate::clock::Clock;
+use crate::builder::Options;
 use crate::current;
 use crate::entered::{Entered, Running};
 use crate::error::RunError;
-use crate::loop_core::{Alarm, Core, NEVER};
-use crate::panics::{PanicHook, shield};
+use crate::loop_core::{Alarm, Armed, Core};
+use crate::panics::shield;
 use crate::root::Root;
 use crate::shared::Entry;
+use crate::slow::{SlowCallback, SlowHook, Work};
 use crate::source::Registered;
 use crate::stats::Stats;
 use crate::timeout::timeout;
+use crate::turn_clock::NEVER;
 
 /// Entries after which the kernel is asked, whatever is still queued. A prime, as in tokio, so that it keeps no step with
 /// loops in users' programs.
@@ -54,6 +56,10 @@ const EVENTS_PER_WAIT: usize = 1024;
 ///
 /// It stays on the thread that made it; a [`Handle`](crate::Handle) is its door for other threads. Dropping it drops every task and
 /// callback that is left, each once, on this thread. Tornado: `IOLoop`.
+///
+/// It belongs to the process that made it: in a child that `fork` made it refuses to run ([`RunError::Forked`]), and dropping
+/// it there closes epoll's descriptor and nothing else. Tasks and callbacks are not dropped in the child, since their
+/// destructors could act on what the parent still uses; a child that goes on makes a loop of its own.
 ///
 /// ```
 /// use std::time::Duration;
@@ -94,7 +100,7 @@ impl Run<'_> {
 
 /// The turn.
 impl Core {
-    fn run_until_over(&self, run: &mut Run<'_>) -> io::Result<()> {
+    fn run_until_over(&self, run: &mut Run<'_>) -> Result<(), RunError> {
         while !run.is_over(self) {
             self.turn(run, |_| None)?;
         }
@@ -107,8 +113,9 @@ impl Core {
         &self,
         run: &mut Run<'_>,
         longest: impl FnOnce(usize) -> Option<Duration>,
-    ) -> io::Result<usize> {
+    ) -> Result<usize, RunError> {
         self.turns.set(self.turns.get() + 1);
+        self.time.begin_turn();
         let armed_before = self.timers.borrow().next_sequence();
         let mut ran = self.run_batches(run)?;
         if run.is_over(self) {
@@ -126,17 +133,19 @@ impl Core {
     }
 
     /// Runs whole batches until enough entries ran, nothing is ready or the run is over. `stop` lets a batch finish.
-    fn run_batches(&self, run: &mut Run<'_>) -> io::Result<usize> {
+    fn run_batches(&self, run: &mut Run<'_>) -> Result<usize, RunError> {
         let mut ran = 0;
         let mut since_asked = 0;
         while ran < ENTRIES_PER_TURN && !run.is_over(self) {
             let batch = self.scheduler.ready_len();
             for left in (0..batch).rev() {
-                self.scheduler.run_next(&mut |number| {
-                    if let Some(root) = &mut run.root {
-                        root.poll(number);
+                match &self.slow_hook {
+                    None => self.run_next(run),
+                    Some(hook) => {
+                        let who = self.scheduler.describe_next();
+                        self.time_entry(hook, who, || self.run_next(run));
                     }
-                });
+                }
                 self.stay_entered();
                 since_asked += 1;
                 if since_asked == ENTRIES_PER_TURN && left > 0 {
@@ -153,17 +162,43 @@ impl Core {
         Ok(ran)
     }
 
+    fn run_next(&self, run: &mut Run<'_>) {
+        self.scheduler.run_next(&mut |number| {
+            if let Some(root) = &mut run.root {
+                root.poll(number);
+            }
+        });
+    }
+
+    /// Runs `entry` between two readings of the clock, and reports it if it was slow.
+    fn time_entry(&self, hook: &SlowHook, who: Option<SlowCallback>, entry: impl FnOnce()) {
+        let begin = self.time.time();
+        entry();
+        let elapsed = self.time.time().saturating_duration_since(begin);
+        if let Some(who) = who
+            && elapsed >= hook.threshold
+        {
+            shield("the hook for slow callbacks", || {
+                (hook.report)(&SlowCallback { elapsed, ..who })
+            });
+        }
+    }
+
     /// Runs the timers that are due, alive and not armed in this turn, in (deadline, sequence) order.
     fn run_timers(&self, armed_before: u64) -> usize {
-        self.now.set(self.clock.now());
-        self.timers.borrow_mut().take_due(self.nanos(self.now.get()), armed_before);
+        self.time.worked();
+        self.timers.borrow_mut().take_due(self.time.now(), armed_before);
         let mut fired = 0;
         loop {
-            let alarm = self.timers.borrow_mut().next_due(); // ends the borrow before foreign code runs
-            match alarm {
-                Some(Alarm::Wake(waker)) => self.wake(waker),
-                Some(Alarm::Call(callback)) => shield("a timer's callback", callback),
-                None => break,
+            let armed = self.timers.borrow_mut().next_due(); // ends the borrow before foreign code runs
+            let Some(Armed { alarm, birth }) = armed else { break };
+            match (alarm, &self.slow_hook) {
+                (Alarm::Wake(waker), _) => self.wake(waker),
+                (Alarm::Call(callback), None) => shield("a timer's callback", callback),
+                (Alarm::Call(callback), Some(hook)) => {
+                    let who = SlowCallback::new(Work::Timer, Some(birth.location));
+                    self.time_entry(hook, Some(who), || shield("a timer's callback", callback));
+                }
             }
             self.stay_entered();
             fired += 1;
@@ -171,7 +206,7 @@ impl Core {
         if fired > 0 {
             self.timers_fired.set(self.timers_fired.get() + fired as u64);
             self.scheduler.end_batch();
-            self.now.set(self.clock.now()); // or the callbacks' time would lengthen the sleep
+            self.time.worked(); // or the callbacks' time would lengthen the sleep
         }
         fired
     }
@@ -189,15 +224,16 @@ impl Core {
             return Some(Duration::ZERO);
         }
         let deadline = self.timers.borrow().next_deadline().filter(|deadline| *deadline < NEVER)?;
-        let left = deadline.saturating_sub(self.nanos(self.now.get()));
-        if self.clock.is_manual() && left > 0 {
+        let left = deadline.saturating_sub(self.time.now());
+        if self.time.is_manual() && left > 0 {
             return None; // sleeping would not move that clock
         }
         Some(Duration::from_nanos(left))
     }
 
     /// Waits for events at most that long, queues those that they concern, and collects the mail.
-    fn ask_kernel(&self, timeout: Option<Duration>) -> io::Result<usize> {
+    fn ask_kernel(&self, timeout: Option<Duration>) -> Result<usize, RunError> {
+        self.check_process()?; // an entry may have forked
         let inbox = self.scheduler.inbox();
         let sleeps = timeout != Some(Duration::ZERO) && inbox.fall_asleep();
         let timeout = if sleeps { timeout } else { Some(Duration::ZERO) };
@@ -209,7 +245,7 @@ impl Core {
         };
         if sleeps {
             inbox.wake_up();
-            self.now.set(self.clock.now());
+            self.time.slept();
         }
         let count = waited?;
         self.deliver(&events);
@@ -248,13 +284,13 @@ impl EventLoop {
     /// # Errors
     /// Those of `epoll_create1(2)` and `eventfd(2)`: no descriptor is left.
     pub fn new() -> io::Result<EventLoop> {
-        EventLoop::from_parts(Clock::system(), None)
+        EventLoop::with_options(Options::default())
     }
 
-    pub(crate) fn from_parts(clock: Clock, panic_hook: Option<PanicHook>) -> io::Result<EventLoop> {
+    pub(crate) fn with_options(options: Options) -> io::Result<EventLoop> {
         let reactor = Reactor::new()?;
         let epoll = reactor.epoll();
-        Ok(EventLoop { core: Core::new(reactor, clock, panic_hook), epoll })
+        Ok(EventLoop { core: Core::new(reactor, options), epoll })
     }
 
     /// Runs the loop until `future` is done and returns its output. It need be neither `Send` nor `'static`.
@@ -283,7 +319,7 @@ impl EventLoop {
     /// # Errors
     /// - [`RunError::Stopped`]: [`stop`](Self::stop) was called first; the future is dropped.
     /// - [`RunError::TimedOut`]: the future is dropped.
-    /// - [`RunError::AlreadyRunning`], [`RunError::Io`].
+    /// - [`RunError::AlreadyRunning`], [`RunError::Forked`], [`RunError::Io`].
     pub fn run_sync<F: Future>(
         &self,
         future: F,
@@ -304,7 +340,7 @@ impl EventLoop {
     /// A stop that came before lets it return at once, with nothing run; the next call runs normally.
     ///
     /// # Errors
-    /// [`RunError::AlreadyRunning`], [`RunError::Io`].
+    /// [`RunError::AlreadyRunning`], [`RunError::Forked`], [`RunError::Io`].
     #[doc(alias = "start")]
     pub fn run(&self) -> Result<(), RunError> {
         let _running = Running::begin(&self.core)?;
@@ -319,12 +355,12 @@ impl EventLoop {
     /// With [`AsFd`] and [`next_deadline`](Self::next_deadline) this embeds the loop in any other.
     ///
     /// # Errors
-    /// [`RunError::AlreadyRunning`], [`RunError::Io`].
+    /// [`RunError::AlreadyRunning`], [`RunError::Forked`], [`RunError::Io`].
     pub fn run_once(&self, timeout: Option<Duration>) -> Result<usize, RunError> {
         let _running = Running::begin(&self.core)?;
         let mut run = Run { root: None, heeds_stop: false };
         let longest = |ran| if ran > 0 { Some(Duration::ZERO) } else { timeout };
-        Ok(self.core.turn(&mut run, longest)?)
+        self.core.turn(&mut run, longest)
     }
 
     /// Makes this the thread's loop while the guard lives, so that the free functions find it.
@@ -340,10 +376,10 @@ impl EventLoop {
     pub fn next_deadline(&self) -> Option<Instant> {
         let core = &*self.core;
         if core.scheduler.is_ready() {
-            return Some(core.origin);
+            return Some(core.time.origin());
         }
         let deadline = core.timers.borrow().next_deadline().filter(|deadline| *deadline < NEVER)?;
-        core.origin.checked_add(Duration::from_nanos(deadline))
+        core.time.instant(deadline)
     }
 
     /// What was counted.
@@ -380,6 +416,9 @@ impl EventLoop {
 
 impl Drop for EventLoop {
     fn drop(&mut self) {
+        if self.core.check_process().is_err() {
+            return self.core.abandon();
+        }
         let _entered = self.enter(); // wakes from destructors are wakes at home
         self.core.close();
     }

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::io;
 use std::os::fd::AsFd;
+use std::panic::Location;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -45,10 +46,10 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 /// If there is no loop on this thread: other threads use [`Handle::add_callback`](crate::Handle::add_callback).
 ///
 /// # Cost
-/// One allocation, unless the closure has no state.
+/// One allocation.
 #[track_caller]
 pub fn add_callback(f: impl FnOnce() + 'static) {
-    current::get().add_callback(f);
+    current::get().add_callback(f, Location::caller());
 }
 
 /// Calls `f` after `delay`, counted from now. Tornado: `IOLoop.call_later`.
@@ -59,7 +60,7 @@ pub fn add_callback(f: impl FnOnce() + 'static) {
 /// If there is no loop on this thread.
 #[track_caller]
 pub fn call_later(delay: Duration, f: impl FnOnce() + 'static) -> TimerId {
-    current::get().call_later(delay, f)
+    current::get().call_later(delay, f, Location::caller())
 }
 
 /// Calls `f` at `when`, or in the next turn if that has passed. Tornado: `IOLoop.call_at`.
@@ -68,7 +69,7 @@ pub fn call_later(delay: Duration, f: impl FnOnce() + 'static) -> TimerId {
 /// If there is no loop on this thread.
 #[track_caller]
 pub fn call_at(when: Instant, f: impl FnOnce() + 'static) -> TimerId {
-    current::get().call_at(when, f)
+    current::get().call_at(when, f, Location::caller())
 }
 
 /// Removes a timer and drops its callback; `false` if it already ran or was removed. Tornado: `IOLoop.remove_timeout`.
@@ -101,7 +102,7 @@ pub fn add_handler<T: AsFd + 'static>(
     interest: Interest,
     f: impl FnMut(&T, Event) + 'static,
 ) -> io::Result<HandlerId> {
-    current::get().add_handler(io, interest, f)
+    current::get().add_handler(io, interest, f, Location::caller())
 }
 
 /// Replaces what a handler is told of. Tornado: `IOLoop.update_handler`.
@@ -145,7 +146,19 @@ pub fn add_future<F: Future + 'static>(future: F, f: impl FnOnce(F::Output) + 's
 /// One allocation for the task, its output and its handle together.
 #[track_caller]
 pub fn spawn<F: Future + 'static>(future: F) -> JoinHandle<F::Output> {
-    current::get().scheduler.spawn(future)
+    current::get().spawn(future, Location::caller())
+}
+
+/// As [`spawn`], with a name for [`EventLoop::dump`] and for reports of slow callbacks.
+///
+/// # Panics
+/// If there is no loop on this thread.
+#[track_caller]
+pub fn spawn_named<F: Future + 'static>(
+    name: impl Into<String>,
+    future: F,
+) -> JoinHandle<F::Output> {
+    current::get().spawn_named(name.into(), future, Location::caller())
 }
 
 /// Lets [`run`](EventLoop::run) return after the current batch. Tornado: `IOLoop.stop`.
@@ -192,18 +205,21 @@ pub fn at_batch_end(act: Rc<dyn BatchEnd>) -> bool {
 /// The free functions of this crate as methods, for a loop that is at hand, entered or not.
 impl EventLoop {
     /// As [`add_callback`].
+    #[track_caller]
     pub fn add_callback(&self, f: impl FnOnce() + 'static) {
-        self.core.add_callback(f);
+        self.core.add_callback(f, Location::caller());
     }
 
     /// As [`call_later`].
+    #[track_caller]
     pub fn call_later(&self, delay: Duration, f: impl FnOnce() + 'static) -> TimerId {
-        self.core.call_later(delay, f)
+        self.core.call_later(delay, f, Location::caller())
     }
 
     /// As [`call_at`].
+    #[track_caller]
     pub fn call_at(&self, when: Instant, f: impl FnOnce() + 'static) -> TimerId {
-        self.core.call_at(when, f)
+        self.core.call_at(when, f, Location::caller())
     }
 
     /// As [`remove_timeout`].
@@ -215,13 +231,14 @@ impl EventLoop {
     ///
     /// # Errors
     /// As [`add_handler`].
+    #[track_caller]
     pub fn add_handler<T: AsFd + 'static>(
         &self,
         io: T,
         interest: Interest,
         f: impl FnMut(&T, Event) + 'static,
     ) -> io::Result<HandlerId> {
-        self.core.add_handler(io, interest, f)
+        self.core.add_handler(io, interest, f, Location::caller())
     }
 
     /// As [`update_handler`].
@@ -238,13 +255,25 @@ impl EventLoop {
     }
 
     /// As [`add_future`].
+    #[track_caller]
     pub fn add_future<F: Future + 'static>(&self, future: F, f: impl FnOnce(F::Output) + 'static) {
         drop(self.spawn(async move { f(future.await) }));
     }
 
     /// As [`spawn`].
+    #[track_caller]
     pub fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
-        self.core.scheduler.spawn(future)
+        self.core.spawn(future, Location::caller())
+    }
+
+    /// As [`spawn_named`].
+    #[track_caller]
+    pub fn spawn_named<F: Future + 'static>(
+        &self,
+        name: impl Into<String>,
+        future: F,
+    ) -> JoinHandle<F::Output> {
+        self.core.spawn_named(name.into(), future, Location::caller())
     }
 
     /// As [`stop`].
@@ -254,21 +283,55 @@ impl EventLoop {
 
     /// The time on this loop's clock.
     pub fn time(&self) -> Instant {
-        self.core.clock_now()
+        self.core.time.time()
     }
 }
 
 impl Core {
-    fn add_callback(&self, f: impl FnOnce() + 'static) {
-        self.scheduler.push(Entry::Callback(Callback::new(f)));
+    fn turn_time(&self) -> Instant {
+        let time = self.time.instant(self.time.now());
+        time.unwrap_or_else(|| self.time.origin())
     }
 
-    fn call_later(&self, delay: Duration, f: impl FnOnce() + 'static) -> TimerId {
-        self.arm(self.clock_now().checked_add(delay), Alarm::Call(Box::new(f)))
+    pub(crate) fn spawn<F: Future + 'static>(
+        &self,
+        future: F,
+        caller: &'static Location<'static>,
+    ) -> JoinHandle<F::Output> {
+        self.scheduler.spawn(future, self.birth(caller))
     }
 
-    fn call_at(&self, when: Instant, f: impl FnOnce() + 'static) -> TimerId {
-        self.arm(Some(when), Alarm::Call(Box::new(f)))
+    fn spawn_named<F: Future + 'static>(
+        &self,
+        name: String,
+        future: F,
+        caller: &'static Location<'static>,
+    ) -> JoinHandle<F::Output> {
+        let task = self.spawn(future, caller);
+        self.scheduler.set_name(&task, name);
+        task
+    }
+
+    fn add_callback(&self, f: impl FnOnce() + 'static, caller: &'static Location<'static>) {
+        self.scheduler.push(Entry::Callback(Callback::new(caller, f)));
+    }
+
+    fn call_later(
+        &self,
+        delay: Duration,
+        f: impl FnOnce() + 'static,
+        caller: &'static Location<'static>,
+    ) -> TimerId {
+        self.arm(self.time.time().checked_add(delay), Alarm::Call(Box::new(f)), caller)
+    }
+
+    fn call_at(
+        &self,
+        when: Instant,
+        f: impl FnOnce() + 'static,
+        caller: &'static Location<'static>,
+    ) -> TimerId {
+        self.arm(Some(when), Alarm::Call(Box::new(f)), caller)
     }
 
     fn add_handler<T: AsFd + 'static>(
@@ -276,14 +339,16 @@ impl Core {
         io: T,
         interest: Interest,
         mut f: impl FnMut(&T, Event) + 'static,
+        caller: &'static Location<'static>,
     ) -> io::Result<HandlerId> {
-        let handler = Rc::new(Handler::new());
+        let handler = Rc::new(Handler::new(self.birth(caller)));
         let watched = Registered::Handler(Rc::clone(&handler));
         let fd = io.as_fd(); // the user's code, so before the borrow
         let token = match &mut *self.reactor.borrow_mut() {
             Some(reactor) => reactor.register(fd, interest, Mode::Level, watched)?,
             None => return Err(io::Error::other("the event loop is closed")),
         };
+        self.handlers.set(self.handlers.get() + 1);
         handler.set_call(Box::new(move |event| f(&io, event)));
         Ok(HandlerId { token, event_loop: self.number })
     }
@@ -311,6 +376,7 @@ impl Core {
             _ => None,
         };
         let Some(Registered::Handler(handler)) = watched else { return false };
+        self.handlers.set(self.handlers.get() - 1);
         drop(handler.remove()); // foreign destructors run with no borrow held
         true
     }

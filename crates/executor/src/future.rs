@@ -5,6 +5,7 @@ use std::error::Error;
 use std::fmt;
 use std::future::Future as StdFuture;
 use std::io;
+use std::panic::Location;
 use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
@@ -114,7 +115,9 @@ impl<T> Future<T> {
         T: 'static,
     {
         let core = current::get();
-        let entry = |future: Future<T>| Entry::Callback(Callback::new(move || f(&future)));
+        let location = Location::caller();
+        let entry =
+            move |future: Future<T>| Entry::Callback(Callback::new(location, move || f(&future)));
         if self.done() {
             core.scheduler.push(entry(self.clone()));
         } else {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::panic::Location;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -62,14 +63,17 @@ impl Handle {
     ///
     /// # Cost
     /// One allocation; one `write` if the loop sleeps.
+    #[track_caller]
     pub fn add_callback(&self, f: impl FnOnce() + Send + 'static) -> Result<(), LoopClosed> {
-        self.shared.inbox.send(Message::Callback(RemoteCallback::new(f)))
+        let callback = RemoteCallback::new(Location::caller(), f);
+        self.shared.inbox.send(Message::Callback(callback))
     }
 
     /// Makes a future on the loop's thread, where it may be `!Send`, and runs it there as a task.
     ///
     /// # Errors
     /// [`LoopClosed`]: `make` is dropped, here.
+    #[track_caller]
     pub fn spawn<M, T>(&self, make: M) -> Result<RemoteJoinHandle<T>, LoopClosed>
     where
         M: AsyncFnOnce() -> T + Send + 'static,
@@ -79,9 +83,11 @@ impl Handle {
             state: Mutex::new(SlotState { outcome: None, is_finished: false, waiter: None }),
         });
         let sender = Sender(Arc::clone(&slot));
+        let location = Location::caller();
         self.add_callback(move || {
-            let task = functions::spawn(async move { make().await });
-            drop(functions::spawn(async move { sender.send(task.await) }));
+            let core = current::get();
+            let task = core.spawn(async move { make().await }, location);
+            drop(core.spawn(async move { sender.send(task.await) }, location));
         })?;
         Ok(RemoteJoinHandle { slot })
     }
@@ -89,11 +95,12 @@ impl Handle {
     /// Stops the loop, after what this thread has sent before. Tornado: `add_callback(loop.stop)`.
     ///
     /// A loop that is closed has stopped.
+    #[track_caller]
     pub fn stop(&self) {
         let _ = self.add_callback(functions::stop);
     }
 
-    /// Tells whether the loop is gone.
+    /// Tells whether the loop is gone, or this process is a fork of the one that it runs in.
     pub fn is_closed(&self) -> bool {
         self.shared.inbox.is_closed()
     }

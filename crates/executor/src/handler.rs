@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 
 use squall_reactor::{Event, Token};
 
+use crate::birth::Birth;
 use crate::panics::shield;
 
 /// Names a handler of [`add_handler`](crate::add_handler), and never any later one.
@@ -22,11 +23,21 @@ pub(crate) struct Handler {
     /// What the kernel said since the last run. While there is something, the handler is queued.
     news: Cell<Option<Event>>,
     removed: Cell<bool>,
+    birth: Birth,
 }
 
 impl Handler {
-    pub(crate) fn new() -> Handler {
-        Handler { call: RefCell::new(None), news: Cell::new(None), removed: Cell::new(false) }
+    pub(crate) fn new(birth: Birth) -> Handler {
+        Handler {
+            call: RefCell::new(None),
+            news: Cell::new(None),
+            removed: Cell::new(false),
+            birth,
+        }
+    }
+
+    pub(crate) fn birth(&self) -> Birth {
+        self.birth
     }
 
     pub(crate) fn set_call(&self, call: Call) {

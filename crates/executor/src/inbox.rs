@@ -58,20 +58,25 @@ impl Inbox {
 
     /// Hands a message to the loop, from any thread, and wakes it if it sleeps.
     pub(crate) fn send(&self, message: Message) -> Result<(), LoopClosed> {
-        if self.word.load(Ordering::Acquire) & CLOSED != 0 {
+        if self.is_closed() {
             return Err(LoopClosed);
         }
         self.queue.push(message);
-        let before = self.word.fetch_or(MAIL, Ordering::AcqRel);
-        if before & CLOSED != 0 {
+        if self.ring() & CLOSED != 0 {
             self.discard();
             return Err(LoopClosed);
         }
-        if before & (ASLEEP | MAIL) == ASLEEP {
+        Ok(())
+    }
+
+    /// Lets the loop look for mail, from any thread and from a signal handler; returns what the word was before.
+    pub(crate) fn ring(&self) -> usize {
+        let before = self.word.fetch_or(MAIL, Ordering::AcqRel);
+        if before & (ASLEEP | MAIL | CLOSED) == ASLEEP {
             self.written.fetch_add(1, Ordering::Relaxed);
             self.notifier.notify();
         }
-        Ok(())
+        before
     }
 
     /// Tells whether a collection would find something. A push that is not finished yet may be missed: before a sleep
@@ -121,8 +126,9 @@ impl Inbox {
         self.discard();
     }
 
+    /// Tells whether nobody will collect: the loop is gone, or this is a forked copy of it.
     pub(crate) fn is_closed(&self) -> bool {
-        self.word.load(Ordering::Acquire) & CLOSED != 0
+        self.word.load(Ordering::Acquire) & CLOSED != 0 || self.notifier.is_forked()
     }
 
     /// How often the eventfd was written.

@@ -34,6 +34,11 @@ impl<T> JoinHandle<T> {
         JoinHandle { task, output: PhantomData }
     }
 
+    /// The task's place in the list of its loop, while it is listed.
+    pub(crate) fn key(&self) -> usize {
+        self.task.key()
+    }
+
     /// Asks for the end of the task: its future is dropped when the loop comes to it, in the next batch, and not inside
     /// this call. A task that is finished already keeps its output.
     pub fn abort(&self) {

@@ -27,10 +27,12 @@
 //! ```
 
 mod async_fd;
+mod birth;
 mod builder;
 mod callback;
 mod clock;
 mod current;
+mod dump;
 mod entered;
 mod error;
 mod event_loop;
@@ -48,12 +50,14 @@ mod root;
 mod scheduler;
 mod shared;
 mod sleep;
+mod slow;
 mod source;
 mod stats;
 mod sync;
 mod task;
 mod timeout;
 mod timers;
+mod turn_clock;
 mod yield_now;
 
 #[doc(hidden)]
@@ -63,12 +67,13 @@ pub use squall_reactor::{Event, Interest, set_nonblocking};
 pub use async_fd::AsyncFd;
 pub use builder::Builder;
 pub use clock::Clock;
+pub use dump::{Dump, DumpedHandler, DumpedTask, DumpedTimer};
 pub use entered::Entered;
 pub use error::{JoinError, LoopClosed, RunError};
 pub use event_loop::EventLoop;
 pub use functions::{
     add_callback, add_future, add_handler, block_on, call_at, call_later, remove_handler,
-    remove_timeout, spawn, stats, stop, turn_time, update_handler,
+    remove_timeout, spawn, spawn_named, stats, stop, turn_time, update_handler,
 };
 #[doc(hidden)]
 pub use functions::{at_batch_end, turns};
@@ -78,6 +83,7 @@ pub use join_handle::{AbortOnDrop, JoinHandle};
 #[doc(hidden)]
 pub use scheduler::BatchEnd;
 pub use sleep::{Sleep, sleep, sleep_until};
+pub use slow::{SlowCallback, Work};
 pub use stats::Stats;
 pub use timeout::{Elapsed, Timeout, timeout, timeout_at};
 pub use timers::TimerId;

@@ -1,6 +1,7 @@
 //! What the loop, its guards and its descriptors share on the loop's thread, and what the loop's doors come down to.
 
 use std::cell::{Cell, RefCell};
+use std::panic::Location;
 use std::rc::{Rc, Weak};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
@@ -8,25 +9,27 @@ use std::time::Instant;
 
 use squall_reactor::{Events, Reactor};
 
-use crate::clock::Clock;
+use crate::birth::Birth;
+use crate::builder::Options;
+use crate::error::RunError;
 use crate::inbox::Inbox;
 use crate::panics::{PanicHook, shield};
 use crate::root::is_root_waker;
 use crate::scheduler::Scheduler;
 use crate::shared::Entry;
+use crate::slow::SlowHook;
 use crate::source::Registered;
 use crate::stats::Stats;
 use crate::task::is_task_waker;
 use crate::timers::{TimerId, Timers};
-
-/// A deadline that is not reached in 584 years, in nanoseconds since the loop was made.
-pub(crate) const NEVER: u64 = u64::MAX;
+use crate::turn_clock::{NEVER, TurnClock};
 
 /// The loop, but for its owner.
 pub(crate) struct Core {
     /// The ready queue, the tasks and the inbox.
     pub(crate) scheduler: Scheduler,
-    pub(crate) timers: RefCell<Timers<Alarm>>,
+    pub(crate) timers: RefCell<Timers<Armed>>,
+    pub(crate) time: TurnClock,
     pub(crate) own: Weak<Core>,
     /// Which loop of this process it is.
     pub(crate) number: u64,
@@ -34,19 +37,23 @@ pub(crate) struct Core {
     pub(crate) reactor: RefCell<Option<Reactor<Registered>>>,
     /// The kernel's answers; away while they are delivered.
     pub(crate) events: Cell<Option<Events>>,
-    pub(crate) clock: Clock,
-    /// Timers count from here.
-    pub(crate) origin: Instant,
-    /// When the current turn last read the clock.
-    pub(crate) now: Cell<Instant>,
     pub(crate) stopping: Cell<bool>,
     /// How many root futures there were; the number of the current one.
     pub(crate) roots: Cell<usize>,
     panic_hook: Option<PanicHook>,
+    pub(crate) slow_hook: Option<SlowHook>,
+    /// How many handlers are registered.
+    pub(crate) handlers: Cell<usize>,
     pub(crate) turns: Cell<u64>,
     pub(crate) empty_wakeups: Cell<u64>,
     pub(crate) stale_events: Cell<u64>,
     pub(crate) timers_fired: Cell<u64>,
+}
+
+/// A timer, and who armed it.
+pub(crate) struct Armed {
+    pub(crate) alarm: Alarm,
+    pub(crate) birth: Birth,
 }
 
 /// What a timer does when it comes up.
@@ -56,28 +63,23 @@ pub(crate) enum Alarm {
 }
 
 impl Core {
-    pub(crate) fn new(
-        reactor: Reactor<Registered>,
-        clock: Clock,
-        panic_hook: Option<PanicHook>,
-    ) -> Rc<Core> {
+    pub(crate) fn new(reactor: Reactor<Registered>, options: Options) -> Rc<Core> {
         /// Loops made by this process. Timer ids begin 2⁴⁰ apart, so they are not mistaken across loops.
         static LOOPS: AtomicU64 = AtomicU64::new(0);
-        let origin = clock.now();
         let number = LOOPS.fetch_add(1, Ordering::Relaxed);
         let core = move |own: &Weak<Core>| Core {
             own: own.clone(),
             scheduler: Scheduler::new(inbox_of(&reactor)),
             timers: RefCell::new(Timers::new(number << 40)),
+            time: TurnClock::new(options.clock),
             number,
             reactor: RefCell::new(Some(reactor)),
             events: Cell::new(None),
-            clock,
-            origin,
-            now: Cell::new(origin),
             stopping: Cell::new(false),
             roots: Cell::new(0),
-            panic_hook,
+            panic_hook: options.panic_hook,
+            slow_hook: options.slow_hook,
+            handlers: Cell::new(0),
             turns: Cell::new(0),
             empty_wakeups: Cell::new(0),
             stale_events: Cell::new(0),
@@ -95,31 +97,50 @@ impl Core {
         }
     }
 
+    /// Says where and when something is made.
+    pub(crate) fn birth(&self, location: &'static Location<'static>) -> Birth {
+        Birth { location, time: self.time.now() }
+    }
+
+    /// Fails in a forked copy of the process that made the loop: its epoll is the parent's.
+    pub(crate) fn check_process(&self) -> Result<(), RunError> {
+        if self.reactor.borrow().as_ref().is_some_and(Reactor::is_forked) {
+            return Err(RunError::Forked);
+        }
+        Ok(())
+    }
+
     /// Arms a timer; `None` is a time that never comes.
-    pub(crate) fn arm(&self, deadline: Option<Instant>, alarm: Alarm) -> TimerId {
+    pub(crate) fn arm(
+        &self,
+        deadline: Option<Instant>,
+        alarm: Alarm,
+        location: &'static Location<'static>,
+    ) -> TimerId {
         if self.scheduler.is_closed() {
             shield("the destructor of a timer's callback", || drop(alarm));
             return TimerId::nobody();
         }
-        let deadline = deadline.map_or(NEVER, |deadline| self.nanos(deadline));
-        self.timers.borrow_mut().insert(deadline, alarm)
+        let deadline = deadline.map_or(NEVER, |deadline| self.time.nanos(deadline));
+        let armed = Armed { alarm, birth: self.birth(location) };
+        self.timers.borrow_mut().insert(deadline, armed)
     }
 
     /// Takes a timer's alarm back, to be dropped by the caller when no borrow is left.
-    pub(crate) fn disarm(&self, timer: TimerId) -> Option<Alarm> {
+    pub(crate) fn disarm(&self, timer: TimerId) -> Option<Armed> {
         self.timers.borrow_mut().remove(timer)
     }
 
     /// Lets a timer wake `waker` instead of whom it woke so far; `false` if it is not armed any more.
     pub(crate) fn alarm_wakes(&self, timer: TimerId, waker: &Waker) -> bool {
-        match self.timers.borrow_mut().get_mut(timer) {
+        match self.timers.borrow_mut().get_mut(timer).map(|armed| &armed.alarm) {
             None => return false,
             Some(Alarm::Wake(armed)) if armed.will_wake(waker) => return true,
             Some(_) => {}
         }
         let waker = waker.clone(); // foreign code, like the drop of the former one: no borrow is held
         let former = match self.timers.borrow_mut().get_mut(timer) {
-            Some(alarm) => std::mem::replace(alarm, Alarm::Wake(waker)),
+            Some(armed) => std::mem::replace(&mut armed.alarm, Alarm::Wake(waker)),
             None => return false,
         };
         drop(former);
@@ -128,16 +149,8 @@ impl Core {
 
     /// Moves a timer that has not run yet; `false` if it has.
     pub(crate) fn postpone(&self, timer: TimerId, deadline: Option<Instant>) -> bool {
-        let deadline = deadline.map_or(NEVER, |deadline| self.nanos(deadline));
+        let deadline = deadline.map_or(NEVER, |deadline| self.time.nanos(deadline));
         self.timers.borrow_mut().postpone(timer, deadline)
-    }
-
-    pub(crate) fn clock_now(&self) -> Instant {
-        self.clock.now()
-    }
-
-    pub(crate) fn turn_time(&self) -> Instant {
-        self.now.get()
     }
 
     pub(crate) fn stop(&self) {
@@ -152,11 +165,12 @@ impl Core {
         self.panic_hook.clone()
     }
 
-    /// Nanoseconds from the origin, which 584 years saturate.
-    pub(crate) fn nanos(&self, time: Instant) -> u64 {
-        let since = time.saturating_duration_since(self.origin);
-        let nanos = since.as_secs().checked_mul(1_000_000_000);
-        nanos.and_then(|nanos| nanos.checked_add(since.subsec_nanos().into())).unwrap_or(NEVER)
+    /// Ends a forked copy: nothing of the user's runs, because it could act on what the parent still uses. Tasks, callbacks and
+    /// what they own stay where they are until the process ends; only epoll's descriptor is closed.
+    pub(crate) fn abandon(self: &Rc<Self>) {
+        let reactor = self.reactor.borrow_mut().take();
+        std::mem::forget(reactor.map(Reactor::into_states));
+        std::mem::forget(Rc::clone(self));
     }
 
     /// Drops what is left: tasks, then timers, then the mail, then what epoll watched. Who waits elsewhere on this thread for
@@ -164,8 +178,8 @@ impl Core {
     pub(crate) fn close(&self) {
         self.scheduler.close_tasks();
         let alarms = self.timers.borrow_mut().drain();
-        for alarm in alarms {
-            match alarm {
+        for armed in alarms {
+            match armed.alarm {
                 Alarm::Wake(waker) => shield("a waker", || waker.wake()),
                 call => shield("the destructor of a timer's callback", || drop(call)),
             }
@@ -217,6 +231,10 @@ impl Core {
             live_tasks: self.scheduler.live_tasks(),
             live_timers: self.timers.borrow().len(),
             live_sources: reactor.as_ref().map_or(0, Reactor::len),
+            live_handlers: self.handlers.get(),
+            busy_time: self.time.busy(),
+            idle_time: self.time.idle(),
+            longest_turn: self.time.longest_turn(),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Run with `RUSTFLAGS="--cfg loom" cargo test -p squall-executor --release --lib models`.
 
 use std::future::{Future, poll_fn};
+use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
@@ -10,6 +11,7 @@ use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::sync::{Arc, Mutex};
 use loom::thread;
 
+use crate::birth::Birth;
 use crate::callback::RemoteCallback;
 use crate::inbox::{Inbox, Message};
 use crate::scheduler::Scheduler;
@@ -65,6 +67,10 @@ impl Loop {
     }
 }
 
+fn birth() -> Birth {
+    Birth { location: Location::caller(), time: 0 }
+}
+
 /// Where a task leaves its waker for another thread.
 type Mailbox = Arc<Mutex<Option<Waker>>>;
 
@@ -97,7 +103,7 @@ fn no_message_is_left_behind_by_a_sleeping_loop() {
             .map(|_| {
                 let (shared, count) = (own.scheduler.shared().clone(), count.clone());
                 thread::spawn(move || {
-                    let callback = RemoteCallback::new(move || {
+                    let callback = RemoteCallback::new(Location::caller(), move || {
                         count.fetch_add(1, Ordering::Relaxed);
                     });
                     shared.inbox.send(Message::Callback(callback)).unwrap();
@@ -135,7 +141,7 @@ fn a_poll_sees_what_was_written_before_the_wake() {
                 Poll::Pending
             })
         };
-        drop(own.scheduler.spawn(task));
+        drop(own.scheduler.spawn(task, birth()));
         own.run_ready();
         let waker = take(&mailbox).unwrap();
         let threads = flags.map(|flag| {
@@ -169,7 +175,7 @@ fn a_wake_during_the_last_poll_never_polls_again() {
                 Poll::Ready(())
             })
         };
-        let mut handle = own.scheduler.spawn(task);
+        let mut handle = own.scheduler.spawn(task, birth());
         let waker = thread::spawn(move || {
             if let Some(waker) = take(&mailbox) {
                 waker.wake();
@@ -203,7 +209,7 @@ fn a_wake_against_the_end_of_the_loop_is_lost_without_harm() {
                 Poll::<()>::Pending
             })
         };
-        drop(own.scheduler.spawn(task));
+        drop(own.scheduler.spawn(task, birth()));
         own.run_ready();
         let stranger = thread::spawn(move || {
             if let Some(waker) = take(&mailbox) {
@@ -233,7 +239,7 @@ fn the_last_waker_on_another_thread_frees_only_memory() {
                 Poll::Ready(())
             })
         };
-        let handle = own.scheduler.spawn(task);
+        let handle = own.scheduler.spawn(task, birth());
         own.run_ready();
         let waker = take(&mailbox).unwrap();
         let stranger = thread::spawn(move || drop(waker));
@@ -260,9 +266,10 @@ fn a_message_against_the_end_of_the_loop_is_dropped_once() {
             .map(|_| {
                 let (shared, guard) = (own.scheduler.shared().clone(), CountsDrops(drops.clone()));
                 thread::spawn(move || {
-                    let _ = shared
-                        .inbox
-                        .send(Message::Callback(RemoteCallback::new(move || drop(guard))));
+                    let _ = shared.inbox.send(Message::Callback(RemoteCallback::new(
+                        Location::caller(),
+                        move || drop(guard),
+                    )));
                 })
             })
             .collect();
@@ -297,7 +304,7 @@ fn a_wake_at_home_and_one_from_elsewhere_meet() {
                 Poll::Ready(())
             })
         };
-        drop(own.scheduler.spawn(task));
+        drop(own.scheduler.spawn(task, birth()));
         own.scheduler.run_next(&mut |_| {});
         let stranger = thread::spawn(move || {
             told.store(1, Ordering::Relaxed);

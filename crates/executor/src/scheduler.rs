@@ -4,15 +4,20 @@
 //! collected. It runs in `models.rs` under loom as it is here.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::rc::Rc;
+use std::time::Duration;
 
 use slab::Slab;
 
+use crate::birth::Birth;
+use crate::dump::DumpedTask;
 use crate::inbox::{Inbox, Message};
 use crate::join_handle::JoinHandle;
 use crate::panics::shield;
 use crate::shared::{Entry, Home, Shared};
+use crate::slow::{SlowCallback, Work};
 use crate::sync::Arc;
 use crate::task::TaskPtr;
 
@@ -31,7 +36,9 @@ pub trait BatchEnd {
 pub(crate) struct Scheduler {
     home: Home,
     /// Every task that is not finished, or finished but still queued; its place is the task's key.
-    tasks: RefCell<Slab<TaskPtr>>,
+    tasks: RefCell<Slab<Listed>>,
+    /// The names of tasks that have one, by key.
+    names: RefCell<BTreeMap<usize, String>>,
     batch_ends: RefCell<Vec<Rc<dyn BatchEnd>>>,
     closed: Cell<bool>,
     pub(crate) polls: Cell<u64>,
@@ -39,11 +46,17 @@ pub(crate) struct Scheduler {
     pub(crate) messages: Cell<u64>,
 }
 
+struct Listed {
+    task: TaskPtr,
+    birth: Birth,
+}
+
 impl Scheduler {
     pub(crate) fn new(inbox: Inbox) -> Scheduler {
         Scheduler {
             home: Home::new(inbox),
             tasks: RefCell::new(Slab::new()),
+            names: RefCell::new(BTreeMap::new()),
             batch_ends: RefCell::new(Vec::new()),
             closed: Cell::new(false),
             polls: Cell::new(0),
@@ -90,16 +103,60 @@ impl Scheduler {
     }
 
     /// Makes a task and queues it for its first poll. A closed loop drops the future; the handle says cancelled.
-    pub(crate) fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
+    pub(crate) fn spawn<F: Future + 'static>(
+        &self,
+        future: F,
+        birth: Birth,
+    ) -> JoinHandle<F::Output> {
         let task = TaskPtr::allocate(future, self.home.lend());
         if self.closed.get() {
             task.cancel();
             task.unlist();
         } else {
-            task.set_key(self.tasks.borrow_mut().insert(task));
+            task.set_key(self.tasks.borrow_mut().insert(Listed { task, birth }));
             task.queue(self.home.here());
         }
         JoinHandle::new(task)
+    }
+
+    /// Gives a name to a task that was just spawned.
+    pub(crate) fn set_name<T>(&self, task: &JoinHandle<T>, name: String) {
+        if !self.closed.get() {
+            self.names.borrow_mut().insert(task.key(), name);
+        }
+    }
+
+    /// Every task that is not finished; `since` turns a time of birth into an age.
+    pub(crate) fn dump(&self, since: impl Fn(u64) -> Duration) -> Vec<DumpedTask> {
+        let (tasks, names) = (self.tasks.borrow(), self.names.borrow());
+        let living = tasks.iter().filter(|(_, listed)| !listed.task.is_done());
+        living
+            .map(|(key, Listed { task, birth })| DumpedTask {
+                name: names.get(&key).cloned(),
+                location: birth.location,
+                age: since(birth.time),
+                is_ready: task.is_queued(),
+            })
+            .collect()
+    }
+
+    /// Who will run next, for a report; the root future is the caller's.
+    pub(crate) fn describe_next(&self) -> Option<SlowCallback> {
+        self.home.here().peek(|entry| match entry {
+            Entry::Task(task) => {
+                let location = self.tasks.borrow()[task.key()].birth.location;
+                let name = self.names.borrow().get(&task.key()).cloned();
+                SlowCallback { name, ..SlowCallback::new(Work::Task, Some(location)) }
+            }
+            Entry::Root(_) => SlowCallback::new(Work::BlockOn, None),
+            Entry::Callback(callback) => {
+                SlowCallback::new(Work::Callback, Some(callback.location()))
+            }
+            Entry::Handler(handler) => {
+                SlowCallback::new(Work::Handler, Some(handler.birth().location))
+            }
+            Entry::Wake(_) => SlowCallback::new(Work::Waker, None),
+        })
     }
 
     /// Tells whether there is something to do without asking the kernel.
@@ -171,6 +228,9 @@ impl Scheduler {
 
     fn unlist(&self, task: TaskPtr) {
         self.tasks.borrow_mut().remove(task.key());
+        if !self.names.borrow().is_empty() {
+            self.names.borrow_mut().remove(&task.key());
+        }
         task.unlist();
     }
 
@@ -196,7 +256,7 @@ impl Scheduler {
                     key += 1;
                 }
                 match tasks.get(key) {
-                    Some(task) => *task,
+                    Some(listed) => listed.task,
                     None => return,
                 }
             };

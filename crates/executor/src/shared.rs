@@ -96,6 +96,11 @@ impl AtHome<'_> {
         self.with_ready(VecDeque::pop_front)
     }
 
+    /// Shows the entry at the head of the queue to `f`, which must call nothing that could come back here.
+    pub(crate) fn peek<R>(self, f: impl FnOnce(&Entry) -> R) -> Option<R> {
+        self.with_ready(|ready| ready.front().map(f))
+    }
+
     pub(crate) fn ready_len(self) -> usize {
         self.with_ready(|ready| ready.len())
     }
@@ -103,8 +108,8 @@ impl AtHome<'_> {
     #[inline]
     fn with_ready<R>(self, f: impl FnOnce(&mut VecDeque<Entry>) -> R) -> R {
         self.shared.ready.with_mut(|ready| {
-            // SAFETY: an `AtHome` exists on one thread only, and the three closures above call nothing that could come
-            // back here, so this is the only reference.
+            // SAFETY: an `AtHome` exists on one thread only, and the closures above call nothing that could come back
+            // here, `describe_next`'s included, so this is the only reference.
             f(unsafe { &mut *ready })
         })
     }

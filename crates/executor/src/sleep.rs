@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::panic::Location;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -24,14 +25,20 @@ use crate::timers::TimerId;
 /// block_on(sleep(Duration::from_millis(2)));
 /// assert!(begin.elapsed() >= Duration::from_millis(2));
 /// ```
+#[track_caller]
 pub fn sleep(duration: Duration) -> Sleep {
-    let now = current::try_get().map_or_else(Instant::now, |core| core.clock_now());
-    Sleep::until(now.checked_add(duration))
+    Sleep::until(now().checked_add(duration))
 }
 
 /// Waits until `deadline`. Else as [`sleep`].
+#[track_caller]
 pub fn sleep_until(deadline: Instant) -> Sleep {
     Sleep::until(Some(deadline))
+}
+
+/// The time on the clock of this thread's loop, or on the machine's.
+pub(crate) fn now() -> Instant {
+    current::try_get().map_or_else(Instant::now, |core| core.time.time())
 }
 
 /// The future of [`sleep`] and [`sleep_until`].
@@ -44,11 +51,14 @@ pub struct Sleep {
     deadline: Option<Instant>,
     armed: Option<(Rc<Core>, TimerId)>,
     done: bool,
+    /// Who made it.
+    location: &'static Location<'static>,
 }
 
 impl Sleep {
-    fn until(deadline: Option<Instant>) -> Sleep {
-        Sleep { deadline, armed: None, done: false }
+    #[track_caller]
+    pub(crate) fn until(deadline: Option<Instant>) -> Sleep {
+        Sleep { deadline, armed: None, done: false, location: Location::caller() }
     }
 
     /// Waits until another time instead, also if the first has passed.
@@ -93,7 +103,7 @@ impl Future for Sleep {
             // Not armed yet, or by another loop, which may not run when the time has come.
             _ => {
                 self.disarm();
-                let timer = here.arm(self.deadline, Alarm::Wake(cx.waker().clone()));
+                let timer = here.arm(self.deadline, Alarm::Wake(cx.waker().clone()), self.location);
                 self.armed = Some((here, timer));
                 Poll::Pending
             }

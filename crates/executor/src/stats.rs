@@ -1,8 +1,11 @@
 //! What a loop counts.
 
+use std::time::Duration;
+
 /// Counters of one [`EventLoop`](crate::EventLoop): since it was made, or as of now for the `live_` ones.
 ///
-/// They are always on; tests assert on them instead of on durations.
+/// The counters are always on; tests assert on them instead of on durations. The times are those of whole turns; for single
+/// callbacks there is [`Builder::slow_callback`](crate::Builder::slow_callback).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -36,4 +39,12 @@ pub struct Stats {
     pub live_timers: usize,
     /// Descriptors that are registered, handlers included.
     pub live_sources: usize,
+    /// Handlers of `add_handler` that are registered.
+    pub live_handlers: usize,
+    /// The time that the loop worked while it ran, read once or twice a turn.
+    pub busy_time: Duration,
+    /// The time that it slept in the kernel.
+    pub idle_time: Duration,
+    /// The most that it worked in one turn: for so long somebody may have waited.
+    pub longest_turn: Duration,
 }

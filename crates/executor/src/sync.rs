@@ -108,6 +108,10 @@ mod model {
             Notifier(Arc::new((Mutex::new(false), Condvar::new())))
         }
 
+        pub(crate) fn is_forked(&self) -> bool {
+            false
+        }
+
         pub(crate) fn notify(&self) {
             *self.0.0.lock().unwrap() = true;
             self.0.1.notify_one();

@@ -152,6 +152,10 @@ impl TaskPtr {
         self.header().key.set(key);
     }
 
+    pub(crate) fn is_queued(self) -> bool {
+        self.has(QUEUED)
+    }
+
     pub(crate) fn is_done(self) -> bool {
         self.has(DONE)
     }

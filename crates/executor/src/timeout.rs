@@ -19,6 +19,7 @@ use crate::sleep::{Sleep, sleep, sleep_until};
 ///
 /// # Errors
 /// The output is [`Elapsed`] if the time passed first.
+#[track_caller]
 pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoFuture> {
     Timeout { future: future.into_future(), limit: sleep(duration) }
 }
@@ -27,6 +28,7 @@ pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoF
 ///
 /// # Errors
 /// The output is [`Elapsed`] if the time passed first.
+#[track_caller]
 pub fn timeout_at<F: IntoFuture>(deadline: Instant, future: F) -> Timeout<F::IntoFuture> {
     Timeout { future: future.into_future(), limit: sleep_until(deadline) }
 }

@@ -172,6 +172,11 @@ impl<T> Timers<T> {
         }
     }
 
+    /// Every timer that was neither run nor removed, with its deadline, in no order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, &T)> {
+        self.slots.iter().map(|(_, slot)| (slot.deadline, &slot.value))
+    }
+
     /// Takes everything out, in no order.
     pub(crate) fn drain(&mut self) -> Vec<T> {
         self.heap.clear();

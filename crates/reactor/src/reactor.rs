@@ -280,6 +280,11 @@ impl<S> Reactor<S> {
         self.sources.into_iter().map(|(_, source)| source.state).collect()
     }
 
+    /// The states of all registrations, in no order.
+    pub fn states(&self) -> impl Iterator<Item = &S> {
+        self.sources.iter().map(|(_, source)| &source.state)
+    }
+
     /// How many descriptors are registered, the notifier's own not counted.
     pub fn len(&self) -> usize {
         self.sources.len()
