@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::event_loop::EventLoop;
 use crate::panics::PanicHook;
+use crate::pool::{DEFAULT_THREADS, Job};
 use crate::slow::{SlowCallback, SlowHook};
 
 /// Options for a new [`EventLoop`]; made by [`EventLoop::builder`].
@@ -18,11 +19,26 @@ pub struct Builder {
 }
 
 /// What a builder has collected.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Options {
     pub(crate) clock: Clock,
     pub(crate) panic_hook: Option<PanicHook>,
     pub(crate) slow_hook: Option<SlowHook>,
+    pub(crate) blocking_threads: usize,
+    /// Instead of a pool of the loop's own.
+    pub(crate) blocking_executor: Option<Rc<dyn Fn(Job)>>,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            clock: Clock::system(),
+            panic_hook: None,
+            slow_hook: None,
+            blocking_threads: DEFAULT_THREADS,
+            blocking_executor: None,
+        }
+    }
 }
 
 impl Builder {
@@ -60,6 +76,29 @@ impl Builder {
         hook: impl Fn(&SlowCallback) + 'static,
     ) -> Builder {
         self.options.slow_hook = Some(SlowHook { threshold, report: Rc::new(hook) });
+        self
+    }
+
+    /// How many threads [`spawn_blocking`](crate::spawn_blocking) may use at once; 128 by default. Further jobs wait for one.
+    ///
+    /// # Panics
+    /// If it is zero.
+    #[track_caller]
+    pub fn blocking_threads(mut self, most: usize) -> Builder {
+        assert!(most > 0, "blocking work needs at least one thread");
+        self.options.blocking_threads = most;
+        self
+    }
+
+    /// Hands the jobs of [`spawn_blocking`](crate::spawn_blocking) to `execute` instead of the loop's own threads. Tornado:
+    /// `set_default_executor`.
+    ///
+    /// A job that is dropped unrun ends as cancelled. `execute` must not run it inside the call, which would block the loop.
+    pub fn blocking_executor(
+        mut self,
+        execute: impl Fn(Box<dyn FnOnce() + Send>) + 'static,
+    ) -> Builder {
+        self.options.blocking_executor = Some(Rc::new(execute));
         self
     }
 

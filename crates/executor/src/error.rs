@@ -4,6 +4,7 @@ use std::any::Any;
 use std::error::Error;
 use std::fmt;
 use std::io;
+use std::panic::resume_unwind;
 use std::sync::{Mutex, PoisonError};
 
 /// Why a loop did not run, or stopped before its future was done.
@@ -97,7 +98,15 @@ impl JoinError {
     }
 
     pub(crate) fn panicked(payload: Box<dyn Any + Send>) -> JoinError {
+        if payload.is::<Cancellation>() {
+            return JoinError::cancelled();
+        }
         JoinError { panic: Some(Box::new(Mutex::new(payload))) }
+    }
+
+    /// Lets the task that calls end as what this error tells of.
+    pub(crate) fn resume(self) -> ! {
+        resume_unwind(self.into_panic().unwrap_or_else(|_| Box::new(Cancellation)))
     }
 
     /// Tells whether the task was aborted or its loop ended before it did.
@@ -143,6 +152,9 @@ impl From<JoinError> for io::Error {
         io::Error::other(error)
     }
 }
+
+/// The payload with which a task ends itself as cancelled.
+struct Cancellation;
 
 /// What a panic said, for a log.
 pub(crate) fn panic_text(payload: &(dyn Any + Send)) -> &str {

@@ -38,6 +38,7 @@ use crate::loop_core::{Alarm, Armed, Core};
 use crate::panics::shield;
 use crate::root::Root;
 use crate::shared::Entry;
+use crate::signal::Listener;
 use crate::slow::{SlowCallback, SlowHook, Work};
 use crate::source::Registered;
 use crate::stats::Stats;
@@ -107,7 +108,7 @@ impl Core {
         Ok(())
     }
 
-    /// One turn; returns how many entries, timers and events it had. `longest` is told how many of the first two ran and
+    /// One turn; returns how many entries, timers, events and messages it had. `longest` is told how many of the first two ran and
     /// answers how long it may sleep.
     fn turn(
         &self,
@@ -251,10 +252,18 @@ impl Core {
         self.deliver(&events);
         self.events.set(Some(events));
         let mail = self.scheduler.collect_mail(MAIL_PER_TURN);
+        self.tell_of_signals();
         if sleeps && count + mail == 0 && self.until_next() != Some(Duration::ZERO) {
             self.empty_wakeups.set(self.empty_wakeups.get() + 1);
         }
-        Ok(count)
+        Ok(count + mail)
+    }
+
+    /// Queues who waits for a signal that came. Its handler has set MAIL after it noted the signal, so none is missed.
+    fn tell_of_signals(&self) {
+        let news = |listener: &Rc<Listener>| listener.take_waker();
+        let wakers: Vec<_> = self.listeners.borrow().iter().filter_map(news).collect();
+        wakers.into_iter().for_each(|waker| self.wake(waker));
     }
 
     fn deliver(&self, events: &Events) {
@@ -349,7 +358,7 @@ impl EventLoop {
         Ok(())
     }
 
-    /// Runs one turn and returns how many entries, timers and events it had; sleeps, at most `timeout`, only if there
+    /// Runs one turn and returns how many entries, timers, events and messages it had; sleeps, at most `timeout`, only if there
     /// was nothing to run.
     ///
     /// With [`AsFd`] and [`next_deadline`](Self::next_deadline) this embeds the loop in any other.

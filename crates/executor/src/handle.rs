@@ -1,18 +1,15 @@
 //! The one thread-safe door of a loop.
 
 use std::fmt;
-use std::future::Future;
 use std::panic::Location;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
 
 use crate::callback::RemoteCallback;
 use crate::current;
-use crate::error::{JoinError, LoopClosed};
+use crate::error::LoopClosed;
 use crate::event_loop::EventLoop;
 use crate::functions;
 use crate::inbox::Message;
+use crate::remote::{self, RemoteJoinHandle};
 use crate::shared::Shared;
 use crate::sync;
 
@@ -39,7 +36,6 @@ pub struct Handle {
 const _: () = {
     const fn is_send_and_sync<T: Send + Sync>() {}
     is_send_and_sync::<Handle>();
-    is_send_and_sync::<RemoteJoinHandle<()>>();
 };
 
 impl Handle {
@@ -79,17 +75,14 @@ impl Handle {
         M: AsyncFnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let slot = Arc::new(Slot {
-            state: Mutex::new(SlotState { outcome: None, is_finished: false, waiter: None }),
-        });
-        let sender = Sender(Arc::clone(&slot));
+        let (sender, receiver) = remote::channel();
         let location = Location::caller();
         self.add_callback(move || {
             let core = current::get();
             let task = core.spawn(async move { make().await }, location);
             drop(core.spawn(async move { sender.send(task.await) }, location));
         })?;
-        Ok(RemoteJoinHandle { slot })
+        Ok(receiver)
     }
 
     /// Stops the loop, after what this thread has sent before. Tornado: `add_callback(loop.stop)`.
@@ -116,89 +109,5 @@ impl EventLoop {
 impl fmt::Debug for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Handle").field("is_closed", &self.is_closed()).finish()
-    }
-}
-
-/// Waits, on any thread and any executor, for the output of a task that [`Handle::spawn`] started.
-///
-/// Dropping it detaches the task.
-#[must_use = "futures do nothing unless awaited; drop it to detach the task"]
-pub struct RemoteJoinHandle<T> {
-    slot: Arc<Slot<T>>,
-}
-
-struct Slot<T> {
-    state: Mutex<SlotState<T>>,
-}
-
-struct SlotState<T> {
-    outcome: Option<Result<T, JoinError>>,
-    is_finished: bool,
-    waiter: Option<Waker>,
-}
-
-impl<T> Slot<T> {
-    fn lock(&self) -> MutexGuard<'_, SlotState<T>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl<T> Future for RemoteJoinHandle<T> {
-    type Output = Result<T, JoinError>;
-
-    /// # Panics
-    /// If polled after it has completed.
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let waker = cx.waker().clone(); // before the lock: it may run foreign code
-        let mut state = self.slot.lock();
-        match state.outcome.take() {
-            Some(outcome) => Poll::Ready(outcome),
-            None if state.is_finished => {
-                panic!("a RemoteJoinHandle was polled after it had completed")
-            }
-            None => {
-                let former = state.waiter.replace(waker);
-                drop(state);
-                drop(former);
-                Poll::Pending
-            }
-        }
-    }
-}
-
-impl<T> fmt::Debug for RemoteJoinHandle<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let is_finished = self.slot.lock().is_finished;
-        f.debug_struct("RemoteJoinHandle").field("is_finished", &is_finished).finish()
-    }
-}
-
-/// The loop's end: whatever happens to it, the waiter hears of it.
-struct Sender<T>(Arc<Slot<T>>);
-
-impl<T> Sender<T> {
-    fn send(self, outcome: Result<T, JoinError>) {
-        self.finish(outcome);
-    }
-
-    /// Keeps the first outcome and wakes the waiter.
-    fn finish(&self, outcome: Result<T, JoinError>) {
-        let mut state = self.0.lock();
-        if state.is_finished {
-            return;
-        }
-        state.outcome = Some(outcome);
-        state.is_finished = true;
-        let waiter = state.waiter.take();
-        drop(state);
-        if let Some(waiter) = waiter {
-            waiter.wake();
-        }
-    }
-}
-
-impl<T> Drop for Sender<T> {
-    fn drop(&mut self) {
-        self.finish(Err(JoinError::cancelled()));
     }
 }

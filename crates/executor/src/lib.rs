@@ -27,7 +27,10 @@
 //! ```
 
 mod async_fd;
+#[cfg(feature = "criterion")]
+mod benchmark;
 mod birth;
+mod blocking;
 mod builder;
 mod callback;
 mod clock;
@@ -41,19 +44,26 @@ pub mod future;
 mod handle;
 mod handler;
 mod inbox;
+mod interval;
 mod join_handle;
 mod loop_core;
 #[cfg(all(test, loom))]
 mod models;
 mod panics;
+mod periodic;
+mod pool;
+mod remote;
 mod root;
+mod schedule;
 mod scheduler;
 mod shared;
+pub mod signal;
 mod sleep;
 mod slow;
 mod source;
 mod stats;
 mod sync;
+mod sys;
 mod task;
 mod timeout;
 mod timers;
@@ -65,6 +75,7 @@ pub use squall_reactor::fault;
 pub use squall_reactor::{Event, Interest, set_nonblocking};
 
 pub use async_fd::AsyncFd;
+pub use blocking::spawn_blocking;
 pub use builder::Builder;
 pub use clock::Clock;
 pub use dump::{Dump, DumpedHandler, DumpedTask, DumpedTimer};
@@ -77,9 +88,12 @@ pub use functions::{
 };
 #[doc(hidden)]
 pub use functions::{at_batch_end, turns};
-pub use handle::{Handle, RemoteJoinHandle};
+pub use handle::Handle;
 pub use handler::HandlerId;
+pub use interval::{Interval, interval};
 pub use join_handle::{AbortOnDrop, JoinHandle};
+pub use periodic::PeriodicCallback;
+pub use remote::RemoteJoinHandle;
 #[doc(hidden)]
 pub use scheduler::BatchEnd;
 pub use sleep::{Sleep, sleep, sleep_until};

@@ -10,6 +10,7 @@ use std::time::Instant;
 use squall_reactor::{Events, Reactor};
 
 use crate::birth::Birth;
+use crate::blocking::Blocking;
 use crate::builder::Options;
 use crate::error::RunError;
 use crate::inbox::Inbox;
@@ -17,6 +18,7 @@ use crate::panics::{PanicHook, shield};
 use crate::root::is_root_waker;
 use crate::scheduler::Scheduler;
 use crate::shared::Entry;
+use crate::signal::Listener;
 use crate::slow::SlowHook;
 use crate::source::Registered;
 use crate::stats::Stats;
@@ -42,6 +44,9 @@ pub(crate) struct Core {
     pub(crate) roots: Cell<usize>,
     panic_hook: Option<PanicHook>,
     pub(crate) slow_hook: Option<SlowHook>,
+    pub(crate) blocking: Blocking,
+    /// The streams of signals.
+    pub(crate) listeners: RefCell<Vec<Rc<Listener>>>,
     /// How many handlers are registered.
     pub(crate) handlers: Cell<usize>,
     pub(crate) turns: Cell<u64>,
@@ -67,6 +72,7 @@ impl Core {
         /// Loops made by this process. Timer ids begin 2⁴⁰ apart, so they are not mistaken across loops.
         static LOOPS: AtomicU64 = AtomicU64::new(0);
         let number = LOOPS.fetch_add(1, Ordering::Relaxed);
+        let blocking = Blocking::new(&options);
         let core = move |own: &Weak<Core>| Core {
             own: own.clone(),
             scheduler: Scheduler::new(inbox_of(&reactor)),
@@ -77,6 +83,8 @@ impl Core {
             events: Cell::new(None),
             stopping: Cell::new(false),
             roots: Cell::new(0),
+            blocking,
+            listeners: RefCell::new(Vec::new()),
             panic_hook: options.panic_hook,
             slow_hook: options.slow_hook,
             handlers: Cell::new(0),
@@ -173,8 +181,8 @@ impl Core {
         std::mem::forget(Rc::clone(self));
     }
 
-    /// Drops what is left: tasks, then timers, then the mail, then what epoll watched. Who waits elsewhere on this thread for
-    /// a timer or a descriptor of this loop is woken, and finds it gone.
+    /// Drops what is left: tasks, then timers, then blocking jobs and the mail, then what epoll watched. Who waits elsewhere on
+    /// this thread for a timer, a signal or a descriptor of this loop is woken, and finds it gone.
     pub(crate) fn close(&self) {
         self.scheduler.close_tasks();
         let alarms = self.timers.borrow_mut().drain();
@@ -184,6 +192,11 @@ impl Core {
                 call => shield("the destructor of a timer's callback", || drop(call)),
             }
         }
+        let listeners = self.listeners.take();
+        for waker in listeners.into_iter().filter_map(Listener::into_waker) {
+            shield("a waker", || waker.wake());
+        }
+        self.blocking.close();
         self.scheduler.inbox().close();
         let reactor = self.reactor.borrow_mut().take();
         for watched in reactor.map(Reactor::into_states).unwrap_or_default() {

@@ -65,7 +65,12 @@ impl Sleep {
     ///
     /// Pushing the deadline back is cheap, a store: a timer that is moved at every request need not be armed anew.
     pub fn reset(&mut self, deadline: Instant) {
-        self.deadline = Some(deadline);
+        self.set_deadline(Some(deadline));
+    }
+
+    /// `None`: a time that never comes.
+    pub(crate) fn set_deadline(&mut self, deadline: Option<Instant>) {
+        self.deadline = deadline;
         self.done = false;
         let postponed =
             self.armed.as_ref().is_none_or(|(core, timer)| core.postpone(*timer, self.deadline));

@@ -10,6 +10,12 @@ use crate::clock::Clock;
 /// A time that is not reached in 584 years.
 pub(crate) const NEVER: u64 = u64::MAX;
 
+/// A duration in nanoseconds, which 584 years saturate.
+pub(crate) fn whole_nanos(duration: Duration) -> u64 {
+    let nanos = duration.as_secs().checked_mul(1_000_000_000);
+    nanos.and_then(|nanos| nanos.checked_add(duration.subsec_nanos().into())).unwrap_or(NEVER)
+}
+
 pub(crate) struct TurnClock {
     clock: Clock,
     /// When the loop was made.
@@ -71,9 +77,7 @@ impl TurnClock {
 
     /// A time on the loop; those before it was made are its beginning, those after 584 years never.
     pub(crate) fn nanos(&self, time: Instant) -> u64 {
-        let since = time.saturating_duration_since(self.origin);
-        let nanos = since.as_secs().checked_mul(1_000_000_000);
-        nanos.and_then(|nanos| nanos.checked_add(since.subsec_nanos().into())).unwrap_or(NEVER)
+        whole_nanos(time.saturating_duration_since(self.origin))
     }
 
     /// The opposite of [`nanos`](Self::nanos).

@@ -32,13 +32,24 @@ impl Process {
     /// That of `pthread_atfork(3)`: out of memory.
     pub fn current() -> io::Result<Process> {
         sys::call_in_children(in_child)?;
-        Ok(Process { forks: FORKS.load(Ordering::Relaxed) })
+        Ok(Process { forks: Process::forks_now() })
     }
 
     /// Tells whether it is this one. Safe in a signal handler.
     #[inline]
     pub fn is_current(self) -> bool {
-        self.forks == FORKS.load(Ordering::Relaxed)
+        self.forks == Process::forks_now()
+    }
+
+    /// How many forks lie between the program's first process and this one, as far as they were noticed.
+    pub fn forks(self) -> u64 {
+        self.forks
+    }
+
+    /// The [`forks`](Self::forks) of the process that calls. Safe in a signal handler.
+    #[inline]
+    pub fn forks_now() -> u64 {
+        FORKS.load(Ordering::Relaxed)
     }
 }
 

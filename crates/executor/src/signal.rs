@@ -1,0 +1,296 @@
+//! Signals as streams.
+//!
+//! ```text
+//!   the handler, on any thread          the loop                         a stream
+//!   pending |= 1 << (signal - 1)  ──▶   at its next ask of the kernel: ──▶ pending &= !bit
+//!   ring the inbox                      wakes those with something         gives the signal out
+//!                                       pending
+//! ```
+//!
+//! The handler does two atomic operations and at most one `write`: no lock, no allocation, and `errno` is kept by
+//! signal-hook-registry, which installs it and chains to whatever handler was there before.
+
+#![allow(unsafe_code, reason = "what a signal handler may do is a promise that no type makes")]
+
+use std::cell::Cell;
+use std::fmt;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::rc::{Rc, Weak};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use futures_core::Stream;
+use libc::c_int;
+use signal_hook_registry::{FORBIDDEN, SigId};
+use squall_reactor::Process;
+
+use crate::current;
+use crate::loop_core::Core;
+use crate::shared::Shared;
+use crate::{sync, sys};
+
+pub use libc::{
+    SIGALRM, SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGIO, SIGPIPE, SIGQUIT, SIGTERM, SIGTSTP, SIGTTIN,
+    SIGTTOU, SIGURG, SIGUSR1, SIGUSR2, SIGWINCH,
+};
+
+/// Waits for the next `SIGINT`, which Ctrl-C sends, counted from the first poll.
+///
+/// While nobody waits, Ctrl-C ends the process as ever, so a second one helps if the shutdown that the first began hangs.
+///
+/// ```no_run
+/// use squall_executor::{block_on, signal};
+///
+/// block_on(async {
+///     println!("waiting for Ctrl-C");
+///     signal::ctrl_c().await
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
+///
+/// # Errors
+/// As [`Signals::new`].
+///
+/// # Panics
+/// If there is no loop on this thread.
+pub async fn ctrl_c() -> io::Result<()> {
+    Signals::new([SIGINT])?.next().await;
+    Ok(())
+}
+
+/// A stream of the signals that the process gets. Tornado: `add_callback_from_signal`.
+///
+/// As long as a stream of a signal lives, on whatever loop, its default action is off; with the last one's end it is back in
+/// force. Every stream gets every signal. Signals of one kind that come faster than they are taken are one, as with the
+/// kernel itself.
+///
+/// ```
+/// use squall_executor::{block_on, signal::{SIGHUP, SIGTERM, Signals}};
+///
+/// block_on(async {
+///     let mut signals = Signals::new([SIGTERM, SIGHUP])?;
+///     # unsafe { libc::raise(SIGHUP) };
+///     match signals.next().await {
+///         Some(SIGHUP) => println!("reloading"),
+///         _ => println!("ending"),
+///     }
+///     std::io::Result::Ok(())
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
+///
+/// # Cancel safety
+/// Cancel safe: a signal that was not given out stays.
+pub struct Signals {
+    listener: Rc<Listener>,
+    core: Weak<Core>,
+    process: Process,
+    actions: Vec<(c_int, SigId)>,
+}
+
+/// What the loop knows of a stream.
+pub(crate) struct Listener {
+    bell: Arc<Bell>,
+    waker: Cell<Option<Waker>>,
+}
+
+/// What the signal handler touches.
+struct Bell {
+    /// Signal `n` is bit `n - 1`.
+    pending: AtomicU64,
+    shared: sync::Arc<Shared>,
+}
+
+impl Bell {
+    /// Safe in a signal handler.
+    fn ring(&self, signal: c_int) {
+        // Before the ring, whose read-modify-write releases it to the loop that collects.
+        self.pending.fetch_or(bit(signal), Ordering::Release);
+        self.shared.inbox.ring();
+    }
+}
+
+fn bit(signal: c_int) -> u64 {
+    1 << (signal - 1)
+}
+
+impl Listener {
+    /// The waker of a stream that has something to give out.
+    pub(crate) fn take_waker(&self) -> Option<Waker> {
+        let is_pending = self.bell.pending.load(Ordering::Acquire) != 0;
+        is_pending.then(|| self.waker.take()).flatten()
+    }
+
+    /// The waker of a stream whose loop ends.
+    pub(crate) fn into_waker(self: Rc<Self>) -> Option<Waker> {
+        self.waker.take()
+    }
+}
+
+impl Signals {
+    /// Listens to these signals, from now on and on this thread's loop.
+    ///
+    /// # Errors
+    /// - `InvalidInput`: a number that is no signal, or a signal that cannot be handled (`SIGKILL`, `SIGSTOP`, and those that tell
+    ///   of a fault in the program).
+    /// - those of `sigaction(2)`.
+    ///
+    /// # Panics
+    /// If there is no loop on this thread.
+    #[track_caller]
+    pub fn new(signals: impl IntoIterator<Item = c_int>) -> io::Result<Signals> {
+        let core = current::get();
+        let shared = sync::Arc::clone(core.scheduler.shared());
+        let bell = Arc::new(Bell { pending: AtomicU64::new(0), shared });
+        let listener = Rc::new(Listener { bell, waker: Cell::new(None) });
+        let process = Process::current()?;
+        let mut stream =
+            Signals { listener, core: Rc::downgrade(&core), process, actions: Vec::new() };
+        for signal in signals {
+            stream.add(signal)?; // on an error the drop takes back what was done
+        }
+        core.listeners.borrow_mut().push(Rc::clone(&stream.listener));
+        Ok(stream)
+    }
+
+    fn add(&mut self, signal: c_int) -> io::Result<()> {
+        if !(1..=64).contains(&signal) || FORBIDDEN.contains(&signal) {
+            let what = format!("signal {signal} does not exist or cannot be handled");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+        }
+        DEFAULTS.install(signal)?;
+        let bell = Arc::clone(&self.listener.bell);
+        // SAFETY: the action may be run by a signal handler: it does two atomic operations and at most writes an eventfd. It
+        // is dropped by `unregister`, outside of handlers.
+        let action = unsafe { signal_hook_registry::register(signal, move || bell.ring(signal)) }?;
+        self.actions.push((signal, action));
+        DEFAULTS.listen(signal, self.process);
+        Ok(())
+    }
+
+    /// Waits for a signal; `None`: the loop of this stream is gone.
+    pub async fn next(&mut self) -> Option<c_int> {
+        poll_fn(|cx| self.poll_signal(cx)).await
+    }
+
+    fn poll_signal(&self, cx: &mut Context<'_>) -> Poll<Option<c_int>> {
+        let bell = &self.listener.bell;
+        if bell.pending.load(Ordering::Acquire) == 0 {
+            if self.core.upgrade().is_none_or(|core| core.scheduler.is_closed()) {
+                return Poll::Ready(None);
+            }
+            drop(self.listener.waker.replace(Some(cx.waker().clone())));
+        }
+        // What came since the first look has rung the loop, but its listener may have had no waker then.
+        let pending = bell.pending.load(Ordering::Acquire);
+        if pending == 0 {
+            return Poll::Pending;
+        }
+        let signal = pending.trailing_zeros().cast_signed() + 1;
+        bell.pending.fetch_and(!bit(signal), Ordering::Relaxed);
+        Poll::Ready(Some(signal))
+    }
+}
+
+impl Stream for Signals {
+    type Item = c_int;
+
+    /// Ends with the loop.
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<c_int>> {
+        self.poll_signal(cx)
+    }
+}
+
+impl Drop for Signals {
+    fn drop(&mut self) {
+        for (signal, action) in self.actions.drain(..) {
+            DEFAULTS.leave(signal, self.process);
+            signal_hook_registry::unregister(action);
+        }
+        if let Some(core) = self.core.upgrade() {
+            core.listeners.borrow_mut().retain(|known| !Rc::ptr_eq(known, &self.listener));
+        }
+        drop(self.listener.waker.take());
+    }
+}
+
+impl fmt::Debug for Signals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let signals = self.actions.iter().map(|(signal, _)| signal);
+        f.debug_list().entries(signals).finish()
+    }
+}
+
+/// Puts the default action of a signal in force whenever nobody listens to it.
+///
+/// A handler, once installed, stays: taking it back could remove another library's that was chained to it. So each signal's
+/// handler gets one more action, which looks whether there are listeners and does what the kernel would have done if not.
+static DEFAULTS: Defaults = Defaults {
+    installed: Mutex::new([false; 65]),
+    listeners: [const { AtomicU64::new(0) }; 65],
+    replaced: [const { AtomicBool::new(false) }; 65],
+};
+
+struct Defaults {
+    installed: Mutex<[bool; 65]>,
+    /// How many streams listen to a signal, and above bit 32 in which process: a forked child has none of its parent's.
+    listeners: [AtomicU64; 65],
+    /// Whether the default action is what our handler has replaced, and not somebody's own.
+    replaced: [AtomicBool; 65],
+}
+
+impl Defaults {
+    fn install(&'static self, signal: c_int) -> io::Result<()> {
+        let mut installed = self.installed.lock().unwrap_or_else(PoisonError::into_inner);
+        if !installed[index(signal)] {
+            let is_default = sys::has_default_action(signal)?;
+            self.replaced[index(signal)].store(is_default, Ordering::Relaxed);
+            // SAFETY: the action may be run by a signal handler: it reads atomics, and `act_by_default` is made for one.
+            unsafe { signal_hook_registry::register(signal, move || self.act(signal)) }?;
+            installed[index(signal)] = true;
+        }
+        Ok(())
+    }
+
+    /// Safe in a signal handler.
+    fn act(&self, signal: c_int) {
+        let word = self.listeners[index(signal)].load(Ordering::Relaxed);
+        let is_heard = word & COUNT != 0 && word & !COUNT == Process::forks_now() << 32;
+        if !is_heard && self.replaced[index(signal)].load(Ordering::Relaxed) {
+            sys::act_by_default(signal);
+        }
+    }
+
+    fn listen(&self, signal: c_int, process: Process) {
+        self.change(signal, process, |count| count + 1);
+    }
+
+    fn leave(&self, signal: c_int, process: Process) {
+        if process.is_current() {
+            self.change(signal, process, |count| count - 1);
+        }
+    }
+
+    fn change(&self, signal: c_int, process: Process, change: impl Fn(u64) -> u64) {
+        let stamp = process.forks() << 32;
+        let changed = |word: u64| {
+            let count = if word & !COUNT == stamp { word & COUNT } else { 0 };
+            Some(stamp | change(count))
+        };
+        let _ = self.listeners[index(signal)].fetch_update(
+            Ordering::Relaxed,
+            Ordering::Relaxed,
+            changed,
+        );
+    }
+}
+
+/// The half of a `listeners` word that counts.
+const COUNT: u64 = u32::MAX as u64;
+
+fn index(signal: c_int) -> usize {
+    usize::try_from(signal).expect("signals are positive")
+}
