@@ -26,6 +26,11 @@
 //! assert_eq!(total, 6);
 //! ```
 
+/// The programs of the map for Tornado's users are compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/tornado.md")]
+struct TornadoMap;
+
 mod async_fd;
 #[cfg(feature = "criterion")]
 mod benchmark;
