@@ -10,6 +10,8 @@ use std::mem::ManuallyDrop;
 use std::panic::Location;
 use std::ptr::NonNull;
 
+use crate::recycle;
+
 /// An owned `FnOnce()`.
 pub(crate) struct Callback {
     erased: NonNull<Erased>,
@@ -41,8 +43,8 @@ impl Callback {
         location: &'static Location<'static>,
         closure: F,
     ) -> Callback {
-        let cell = Box::new(Cell { head: Erased { location, consume: consume::<F> }, closure });
-        Callback { erased: NonNull::from(Box::leak(cell)).cast(), not_send: PhantomData }
+        let cell = Cell { head: Erased { location, consume: consume::<F> }, closure };
+        Callback { erased: recycle::store(cell).cast(), not_send: PhantomData }
     }
 
     pub(crate) fn location(&self) -> &'static Location<'static> {
@@ -93,8 +95,11 @@ impl RemoteCallback {
 }
 
 unsafe fn consume<F: FnOnce()>(erased: NonNull<Erased>, act: Act) {
-    // SAFETY: `new` made it of a `Box<Cell<F>>`, and it is consumed once.
-    let cell = unsafe { Box::from_raw(erased.cast::<Cell<F>>().as_ptr()) };
+    let place = erased.cast::<Cell<F>>();
+    // SAFETY: `new` has stored a `Cell<F>` there, and it is consumed once.
+    let cell = unsafe { place.read() };
+    // SAFETY: as above, and the value was just moved out.
+    unsafe { recycle::release(place) };
     match act {
         Act::Call => (cell.closure)(),
         Act::Drop => drop(cell),

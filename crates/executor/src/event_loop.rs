@@ -238,25 +238,33 @@ impl Core {
         let inbox = self.scheduler.inbox();
         let sleeps = timeout != Some(Duration::ZERO) && inbox.fall_asleep();
         let timeout = if sleeps { timeout } else { Some(Duration::ZERO) };
-        let mut events =
-            self.events.take().unwrap_or_else(|| Events::with_capacity(EVENTS_PER_WAIT));
-        let waited = match &mut *self.reactor.borrow_mut() {
-            Some(reactor) => reactor.wait(&mut events, timeout),
-            None => unreachable!("a closed loop does not run"),
-        };
+        // Nothing to hear of without a descriptor: mail is told by the inbox.
+        let is_asked = sleeps || self.reactor.borrow().as_ref().is_some_and(|r| !r.is_empty());
+        let events = is_asked.then(|| self.wait_for_events(timeout));
         if sleeps {
             inbox.wake_up();
             self.time.slept();
         }
-        let count = waited?;
-        self.deliver(&events);
-        self.events.set(Some(events));
+        let count = match events {
+            Some(events) => self.deliver(events?),
+            None => 0,
+        };
         let mail = self.scheduler.collect_mail(MAIL_PER_TURN);
         self.tell_of_signals();
         if sleeps && count + mail == 0 && self.until_next() != Some(Duration::ZERO) {
             self.empty_wakeups.set(self.empty_wakeups.get() + 1);
         }
         Ok(count + mail)
+    }
+
+    fn wait_for_events(&self, timeout: Option<Duration>) -> io::Result<Events> {
+        let mut events =
+            self.events.take().unwrap_or_else(|| Events::with_capacity(EVENTS_PER_WAIT));
+        match &mut *self.reactor.borrow_mut() {
+            Some(reactor) => reactor.wait(&mut events, timeout)?,
+            None => unreachable!("a closed loop does not run"),
+        };
+        Ok(events)
     }
 
     /// Queues who waits for a signal that came. Its handler has set MAIL after it noted the signal, so none is missed.
@@ -266,8 +274,8 @@ impl Core {
         wakers.into_iter().for_each(|waker| self.wake(waker));
     }
 
-    fn deliver(&self, events: &Events) {
-        for event in events {
+    fn deliver(&self, events: Events) -> usize {
+        for event in &events {
             // Looked up one by one: the owner of an event may be gone because of an earlier one.
             let owner = match &*self.reactor.borrow() {
                 Some(reactor) => reactor.get(event.token()).cloned(),
@@ -283,6 +291,9 @@ impl Core {
                 None => self.stale_events.set(self.stale_events.get() + 1),
             }
         }
+        let count = events.len();
+        self.events.set(Some(events));
+        count
     }
 }
 

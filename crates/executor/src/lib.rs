@@ -57,6 +57,7 @@ mod models;
 mod panics;
 mod periodic;
 mod pool;
+mod recycle;
 mod remote;
 mod root;
 mod schedule;

@@ -35,6 +35,7 @@ use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 use crate::error::JoinError;
 use crate::inbox::Message;
 use crate::panics::{report, shield};
+use crate::recycle;
 use crate::shared::{AtHome, Entry, Loan};
 use crate::sync::{AtomicBool, AtomicUsize, Cell, Life, Ordering, UnsafeCell, fence};
 
@@ -98,7 +99,7 @@ pub(crate) struct TaskPtr(NonNull<Header>);
 impl TaskPtr {
     /// Makes a task that is LISTED, has a HANDLE and is not queued yet.
     pub(crate) fn allocate<F: Future + 'static>(future: F, shared: Loan) -> TaskPtr {
-        let task = Box::new(Task {
+        let task = recycle::store(Task {
             header: Header {
                 vtable: const {
                     &TaskVTable {
@@ -119,7 +120,7 @@ impl TaskPtr {
             },
             stage: UnsafeCell::new(Stage::Running(future)),
         });
-        TaskPtr(NonNull::from(Box::leak(task)).cast())
+        TaskPtr(task.cast())
     }
 
     fn header(&self) -> &Header {
@@ -403,9 +404,12 @@ fn discard<F: Future>(unseen: Stage<F>) {
 
 unsafe fn free<F: Future>(task: TaskPtr) {
     task.header().life.ends();
-    // SAFETY: allocated as a `Box<Task<F>>` by `allocate::<F>`, and nobody holds it any more. The stage is empty by
-    // rule 5, so nothing of the user is dropped here.
-    drop(unsafe { Box::from_raw(task.0.cast::<Task<F>>().as_ptr()) });
+    let task = task.0.cast::<Task<F>>();
+    // SAFETY: stored as a `Task<F>` by `allocate::<F>`, and nobody holds it any more. The stage is empty by rule 5, so
+    // nothing of the user is dropped here.
+    unsafe { task.drop_in_place() };
+    // SAFETY: as above, and the value was just dropped.
+    unsafe { recycle::release(task) };
 }
 
 /// A static and not a constant: its address tells a squall waker from others.

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
+use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::sync::mpsc;
 use std::task::Poll;
@@ -9,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use squall_executor::fault::{self, Call};
 use squall_executor::{
-    Clock, EventLoop, Handle, LoopClosed, RunError, add_callback, block_on, call_later, sleep,
-    spawn, stats, stop, yield_now,
+    Clock, EventLoop, Handle, Interest, LoopClosed, RunError, add_callback, block_on, call_later,
+    sleep, spawn, stats, stop, yield_now,
 };
 
 const AT_ONCE: Option<Duration> = Some(Duration::ZERO);
@@ -60,22 +61,29 @@ fn neither_a_callback_that_adds_itself_nor_a_timer_of_zero_starves_the_others() 
     }
     let (callbacks, timers) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
     let event_loop = EventLoop::new().unwrap();
-    let (mut a, b) = std::os::unix::net::UnixStream::pair().unwrap();
+    let (mut a, b) = UnixStream::pair().unwrap();
     std::io::Write::write_all(&mut a, b"x").unwrap();
     let _entered = event_loop.enter();
     again(callbacks.clone());
     rearm(timers.clone());
-    let handler =
-        squall_executor::add_handler(b, squall_executor::Interest::READABLE, |_, _| stop());
+    let handler = squall_executor::add_handler(b, Interest::READABLE, |_, _| stop());
     handler.unwrap();
     event_loop.run().unwrap();
     assert!(callbacks.get() <= 4 * 61, "{} callbacks before the descriptor", callbacks.get());
     assert!((1..=4).contains(&timers.get()), "{} timers, one a turn", timers.get());
 }
 
+/// Gives the loop a descriptor that never has news, so that it has something to ask the kernel for.
+fn watch_a_quiet_descriptor(event_loop: &EventLoop) -> UnixStream {
+    let (quiet, peer) = UnixStream::pair().unwrap();
+    event_loop.add_handler(quiet, Interest::READABLE, |_, _| unreachable!()).unwrap();
+    peer
+}
+
 #[test]
 fn a_batch_larger_than_a_turn_asks_the_kernel_inside_itself() {
     let event_loop = EventLoop::new().unwrap();
+    let _peer = watch_a_quiet_descriptor(&event_loop);
     for _ in 0..610 {
         event_loop.add_callback(|| {});
     }
@@ -85,8 +93,19 @@ fn a_batch_larger_than_a_turn_asks_the_kernel_inside_itself() {
 }
 
 #[test]
+fn a_busy_loop_that_watches_no_descriptor_makes_no_system_call() {
+    let event_loop = EventLoop::new().unwrap();
+    for _ in 0..610 {
+        event_loop.add_callback(|| {});
+    }
+    event_loop.run_once(None).unwrap();
+    assert_eq!((event_loop.stats().callbacks, event_loop.stats().waits), (610, 0));
+}
+
+#[test]
 fn a_turn_runs_batches_until_sixty_one_entries_ran() {
     let event_loop = EventLoop::new().unwrap();
+    let _peer = watch_a_quiet_descriptor(&event_loop);
     event_loop.spawn(async {
         loop {
             yield_now().await;
@@ -442,12 +461,8 @@ fn a_loop_that_cannot_be_made_says_so() {
 fn a_loop_can_be_embedded_by_its_descriptor_and_deadline() {
     let event_loop = EventLoop::new().unwrap();
     assert_eq!(event_loop.next_deadline(), None);
-    let readable = || {
-        squall_reactor::is_ready(
-            std::os::fd::AsFd::as_fd(&event_loop),
-            squall_executor::Interest::READABLE,
-        )
-    };
+    let readable =
+        || squall_reactor::is_ready(std::os::fd::AsFd::as_fd(&event_loop), Interest::READABLE);
     assert!(!readable().unwrap());
     let handle = event_loop.handle();
     std::thread::spawn(move || handle.add_callback(|| {}).unwrap()).join().unwrap();
