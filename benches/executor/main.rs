@@ -1,7 +1,7 @@
-//! What the executor's verbs cost: `cargo bench`, or beside its peers `cargo bench --features peers`.
+//! What the executor's verbs cost: `cargo bench`, or beside its peers with `--features peers`.
 //!
-//! Every scenario is written once, against the trait of `runtime.rs`; each runtime fills in only what differs. Figures are
-//! per operation: criterion is told how many a round has.
+//! Every scenario is written once, against the trait of `runtime.rs`; each runtime fills in only
+//! what differs. Figures are per operation: criterion is told how many a round has.
 
 #[cfg(feature = "peers")]
 mod peers;
@@ -14,68 +14,61 @@ use criterion::{
     BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main,
 };
 
-use runtime::Runtime;
+use runtime::{Round, Runtime};
+use scenarios::{STEPS, TASKS};
 use squall::Squall;
 
-/// Operations a round.
-const ROUND: u32 = 1000;
-/// Tasks that sleep at once.
-const SLEEPERS: u32 = 100_000;
+/// A scenario: its name, what a round of it runs (nothing on a runtime without such a thing), and
+/// how many operations a round has.
+type Row<R> = (&'static str, Option<Round<R>>, u32);
 
+#[rustfmt::skip] // a row is a line
+fn table<R: Runtime>() -> [Row<R>; 15] {
+    [
+        ("create", Some(scenarios::create), 1),
+        ("spawn_one", Some(scenarios::spawn_one), 1000),
+        ("spawn_and_join_1000", Some(scenarios::spawn_and_join), 1000),
+        ("spawn_many_local", Some(scenarios::spawn_and_join), 25_000),
+        ("spawn_batch", Some(scenarios::spawn_batch), 250),
+        ("spawn_recursively", Some(scenarios::spawn_recursively), TASKS * (STEPS + 1)),
+        ("self_wake", Some(scenarios::self_wake), 1000),
+        ("yield_now", Some(scenarios::yield_now), TASKS * STEPS),
+        ("ping_pong", Some(scenarios::ping_pong), 1000),
+        ("channels", Some(scenarios::channels), TASKS * STEPS),
+        ("callback", R::CALLBACKS, 1000),
+        ("closure_from_another_thread", R::REMOTE_CLOSURES, 100_000),
+        ("timer_arm_and_cancel", Some(scenarios::timers), 1000),
+        ("timers_1m_armed_then_cancelled", Some(scenarios::timers_at_once), 1_000_000),
+        ("sleepers_100k", Some(scenarios::sleepers), 100_000),
+    ]
+}
+
+/// One scenario after the other, each on all runtimes: what is compared is measured side by side.
 fn executor(criterion: &mut Criterion) {
-    for (name, scenario, count) in [
-        ("spawn_and_join_1000", Scenario::SpawnAndJoin, ROUND),
-        ("spawn_one_and_await", Scenario::SpawnOne, ROUND),
-        ("self_wake", Scenario::SelfWake, ROUND),
-        ("ping_pong", Scenario::PingPong, ROUND),
-        ("callback", Scenario::Callback, ROUND),
-        ("timer_arm_and_cancel", Scenario::Timers, ROUND),
-        ("closure_from_another_thread", Scenario::Remote, 100_000),
-        ("sleepers_100k", Scenario::Sleepers, SLEEPERS),
-    ] {
+    for (row, (name, _, count)) in table::<Squall>().into_iter().enumerate() {
         let mut group = criterion.benchmark_group(name);
         group.throughput(Throughput::Elements(count.into()));
-        if count > ROUND {
+        if count > 1000 {
             group.sample_size(10);
         }
-        measure::<Squall>(&mut group, scenario, count);
+        measure::<Squall>(&mut group, row);
         #[cfg(feature = "peers")]
         {
-            measure::<peers::Tokio>(&mut group, scenario, count);
-            measure::<peers::AsyncExecutor>(&mut group, scenario, count);
-            measure::<peers::Monoio>(&mut group, scenario, count);
+            measure::<peers::Tokio>(&mut group, row);
+            measure::<peers::TokioLocalSet>(&mut group, row);
+            measure::<peers::AsyncExecutor>(&mut group, row);
+            measure::<peers::Monoio>(&mut group, row);
+            measure::<peers::Compio>(&mut group, row);
         }
         group.finish();
     }
 }
 
-#[derive(Clone, Copy)]
-enum Scenario {
-    SpawnAndJoin,
-    SpawnOne,
-    SelfWake,
-    PingPong,
-    Callback,
-    Timers,
-    Remote,
-    Sleepers,
-}
-
-fn measure<R: Runtime>(group: &mut BenchmarkGroup<'_, WallTime>, scenario: Scenario, count: u32) {
-    let mut runtime = R::new();
-    let round: fn(&mut R, u32) -> bool = match scenario {
-        Scenario::SpawnAndJoin => scenarios::spawn_and_join,
-        Scenario::SpawnOne => scenarios::spawn_one,
-        Scenario::SelfWake => scenarios::self_wake,
-        Scenario::PingPong => scenarios::ping_pong,
-        Scenario::Callback => R::callbacks,
-        Scenario::Timers => scenarios::timers,
-        Scenario::Remote => R::remote_closures,
-        Scenario::Sleepers => scenarios::sleepers,
+fn measure<R: Runtime>(group: &mut BenchmarkGroup<'_, WallTime>, row: usize) {
+    let (_, Some(round), count) = table::<R>()[row] else {
+        return;
     };
-    if !round(&mut runtime, 1) {
-        return; // the runtime has no such thing
-    }
+    let mut runtime = R::new();
     group.bench_function(BenchmarkId::from_parameter(R::NAME), |bencher| {
         bencher.iter(|| round(&mut runtime, count));
     });

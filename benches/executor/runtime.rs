@@ -3,9 +3,18 @@
 use std::future::Future;
 use std::time::Duration;
 
+/// Does so many operations on a runtime: what criterion measures.
+pub(crate) type Round<R> = fn(&mut R, u32);
+
 /// A single-threaded runtime.
-pub(crate) trait Runtime {
+pub(crate) trait Runtime: Sized {
     const NAME: &'static str;
+
+    /// Runs so many plain closures on the loop, if the runtime has any.
+    const CALLBACKS: Option<Round<Self>> = None;
+
+    /// Runs so many closures that another thread sends, if the runtime has a door for them.
+    const REMOTE_CLOSURES: Option<Round<Self>> = None;
 
     fn new() -> Self;
 
@@ -17,15 +26,16 @@ pub(crate) trait Runtime {
         F: Future + 'static,
         F::Output: 'static;
 
+    /// Spawns all of them: for a runtime with a verb of its own for it.
+    fn spawn_many<F>(
+        futures: impl Iterator<Item = F>,
+    ) -> Vec<impl Future<Output = F::Output> + 'static>
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        futures.map(Self::spawn).collect()
+    }
+
     fn sleep(duration: Duration) -> impl Future + 'static;
-
-    /// Runs so many plain closures on the loop; `false` if the runtime has none.
-    fn callbacks(&mut self, _count: u32) -> bool {
-        false
-    }
-
-    /// Runs so many closures that another thread sends; `false` if the runtime has no door for them.
-    fn remote_closures(&mut self, _count: u32) -> bool {
-        false
-    }
 }

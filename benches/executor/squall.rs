@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use squall_executor::{EventLoop, stop};
 
-use crate::runtime::Runtime;
+use crate::runtime::{Round, Runtime};
 
 pub(crate) struct Squall(EventLoop);
 
 impl Runtime for Squall {
     const NAME: &'static str = "squall";
+    const CALLBACKS: Option<Round<Squall>> = Some(Squall::callbacks);
+    const REMOTE_CLOSURES: Option<Round<Squall>> = Some(Squall::remote_closures);
 
     fn new() -> Squall {
         Squall(EventLoop::new().expect("a loop"))
@@ -34,8 +36,10 @@ impl Runtime for Squall {
     fn sleep(duration: Duration) -> impl Future + 'static {
         squall_executor::sleep(duration)
     }
+}
 
-    fn callbacks(&mut self, count: u32) -> bool {
+impl Squall {
+    fn callbacks(&mut self, count: u32) {
         let sum = Rc::new(Cell::new(0));
         for n in 0..count {
             let sum = sum.clone();
@@ -43,10 +47,9 @@ impl Runtime for Squall {
         }
         self.0.add_callback(stop);
         self.0.run().expect("a run");
-        true
     }
 
-    fn remote_closures(&mut self, count: u32) -> bool {
+    fn remote_closures(&mut self, count: u32) {
         let handle = self.0.handle();
         let sender = std::thread::spawn(move || {
             for n in 0..count {
@@ -59,6 +62,5 @@ impl Runtime for Squall {
         });
         self.0.run().expect("a run");
         sender.join().expect("no panic");
-        true
     }
 }
