@@ -43,8 +43,11 @@ impl Callback {
         location: &'static Location<'static>,
         closure: F,
     ) -> Callback {
+        let place = recycle::allocate();
         let cell = Cell { head: Erased { location, consume: consume::<F> }, closure };
-        Callback { erased: recycle::store(cell).cast(), not_send: PhantomData }
+        // SAFETY: the place was just allocated for it.
+        unsafe { place.write(cell) };
+        Callback { erased: place.cast(), not_send: PhantomData }
     }
 
     pub(crate) fn location(&self) -> &'static Location<'static> {

@@ -25,24 +25,24 @@ thread_local! {
     static CACHE: Cache = const { Cache::new(KEPT_BYTES) };
 }
 
-/// Moves a value to memory of its own.
+/// Memory for one `T`, uninitialised.
+///
+/// Ask for it before you make the value: then the value is made in its place, and not copied there from the stack while its
+/// parts are still on their way to the first-level cache.
 #[inline]
-pub(crate) fn store<T>(value: T) -> NonNull<T> {
+pub(crate) fn allocate<T>() -> NonNull<T> {
     const { assert!(layout_of::<T>().size() > 0, "an allocation needs a size") };
-    let place = match class_of::<T>() {
+    let block = match class_of::<T>() {
         Some(class) => CACHE.try_with(|cache| cache.take(class)).ok().flatten(),
         None => None,
     };
-    let place = place.unwrap_or_else(|| allocate(layout_of::<T>())).cast::<T>();
-    // SAFETY: the block is free, and large and aligned enough for `T` by its layout.
-    unsafe { place.write(value) };
-    place
+    block.unwrap_or_else(|| allocate_block(layout_of::<T>())).cast()
 }
 
 /// Frees the memory of a value, which it does not drop.
 ///
 /// # Safety
-/// `place` is from [`store`], its value was dropped or moved out, and it is not used any more.
+/// `place` is from [`allocate`], its value was dropped or moved out, and it is not used any more.
 #[inline]
 pub(crate) unsafe fn release<T>(place: NonNull<T>) {
     let block = place.cast::<Free>();
@@ -77,8 +77,9 @@ const fn block_layout(class: usize) -> Layout {
     }
 }
 
-fn allocate(layout: Layout) -> NonNull<Free> {
-    // SAFETY: the size is not zero: a block's is at least STEP, and `store` asserts it for all others.
+#[cold]
+fn allocate_block(layout: Layout) -> NonNull<Free> {
+    // SAFETY: the size is not zero: a block's is at least STEP, and `allocate` asserts it for all others.
     let block = unsafe { alloc(layout) };
     NonNull::new(block.cast()).unwrap_or_else(|| handle_alloc_error(layout))
 }
@@ -155,7 +156,7 @@ mod tests {
     #[test]
     fn a_block_comes_back_to_its_own_class_and_the_list_has_an_end() {
         let cache = Cache::new(3 * STEP);
-        let blocks: Vec<_> = (0..4).map(|_| allocate(block_layout(0))).collect();
+        let blocks: Vec<_> = (0..4).map(|_| allocate_block(block_layout(0))).collect();
         // SAFETY: the blocks are free and of this class.
         let kept: Vec<_> = blocks.iter().map(|block| unsafe { cache.keep(0, *block) }).collect();
         assert_eq!(kept, [true, true, true, false]);
@@ -173,8 +174,10 @@ mod tests {
         #[repr(align(64))]
         struct Aligned([u8; 64]);
         fn round_trip<T>(value: T, check: impl Fn(&T) -> bool) {
-            let place = store(value);
+            let place = allocate::<T>();
             assert!(place.is_aligned());
+            // SAFETY: the place is for a `T`.
+            unsafe { place.write(value) };
             // SAFETY: `place` holds a `T`, which is moved out once and then released.
             let value = unsafe { place.read() };
             assert!(check(&value));

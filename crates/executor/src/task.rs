@@ -24,8 +24,9 @@
 
 #![allow(unsafe_code, reason = "a task is shared with wakers through raw pointers")]
 
+use std::any::Any;
 use std::future::Future;
-use std::mem::ManuallyDrop;
+use std::mem::{ManuallyDrop, MaybeUninit};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::process::abort;
@@ -99,7 +100,8 @@ pub(crate) struct TaskPtr(NonNull<Header>);
 impl TaskPtr {
     /// Makes a task that is LISTED, has a HANDLE and is not queued yet.
     pub(crate) fn allocate<F: Future + 'static>(future: F, shared: Loan) -> TaskPtr {
-        let task = recycle::store(Task {
+        let place = recycle::allocate();
+        let task = Task {
             header: Header {
                 vtable: const {
                     &TaskVTable {
@@ -119,8 +121,10 @@ impl TaskPtr {
                 life: Life::begin(),
             },
             stage: UnsafeCell::new(Stage::Running(future)),
-        });
-        TaskPtr(task.cast())
+        };
+        // SAFETY: the place was just allocated for it.
+        unsafe { place.write(task) };
+        TaskPtr(place.cast())
     }
 
     fn header(&self) -> &Header {
@@ -279,10 +283,11 @@ impl TaskPtr {
     /// `T` is the output of the task's future. Called through the task's only handle.
     pub(crate) unsafe fn poll_outcome<T>(self, cx: &mut Context<'_>) -> Poll<Result<T, JoinError>> {
         if self.is_done() {
-            let mut outcome: Option<Result<T, JoinError>> = None;
-            // SAFETY: alive by the handle, on the home thread; `outcome` is what `take_outcome` writes for this `T`.
-            unsafe { (self.header().vtable.take_outcome)(self, (&raw mut outcome).cast()) };
-            return Poll::Ready(outcome.expect("a JoinHandle was polled after it had completed"));
+            let mut outcome = MaybeUninit::<Poll<Result<T, JoinError>>>::uninit();
+            // SAFETY: alive by the handle, on the home thread; `outcome` is of the type that `take_outcome` writes.
+            unsafe { (self.header().vtable.take_outcome)(self, outcome.as_mut_ptr().cast()) };
+            // SAFETY: `take_outcome` has written it, or panicked.
+            return unsafe { outcome.assume_init() };
         }
         let known = self.joiner(|joiner| match joiner {
             Some(joiner) => joiner.will_wake(cx.waker()),
@@ -320,12 +325,11 @@ unsafe fn poll<F: Future>(task: TaskPtr, cx: &mut Context<'_>) -> Poll<()> {
             unsafe { Pin::new_unchecked(future) }.poll(cx)
         })
     }));
-    let outcome = match polled {
+    match polled {
         Ok(Poll::Pending) => return Poll::Pending,
-        Ok(Poll::Ready(output)) => Ok(output),
-        Err(payload) => Err(JoinError::panicked(payload)),
-    };
-    settle::<F>(task, outcome);
+        Ok(Poll::Ready(output)) => settle::<F>(task, Ok(output)),
+        Err(payload) => settle_panicked::<F>(task, payload),
+    }
     Poll::Ready(())
 }
 
@@ -333,7 +337,15 @@ unsafe fn cancel<F: Future>(task: TaskPtr) {
     settle::<F>(task, Err(JoinError::cancelled()));
 }
 
+#[cold]
+fn settle_panicked<F: Future>(task: TaskPtr, payload: Box<dyn Any + Send>) {
+    settle::<F>(task, Err(JoinError::panicked(payload)));
+}
+
 /// Drops the future, then keeps the outcome for the handle or gets rid of it.
+///
+/// Inlined, so that the outcome is made where it stays.
+#[inline]
 fn settle<F: Future>(task: TaskPtr, outcome: Result<F::Output, JoinError>) {
     // Deaf first: what the future's destructor wakes must not queue this task again.
     task.set(DEAF);
@@ -341,11 +353,11 @@ fn settle<F: Future>(task: TaskPtr, outcome: Result<F::Output, JoinError>) {
     empty::<F>(task, "the destructor of a task");
     if task.has(HANDLE) {
         stage_of::<F, _>(task, |stage| {
-            // SAFETY: on the home thread; the stage is empty and nobody else looks at it before DONE.
-            unsafe { *stage = Stage::Finished(outcome) }
+            // SAFETY: on the home thread; the stage is empty, so nothing is overwritten, and nobody looks at it before DONE.
+            unsafe { stage.write(Stage::Finished(outcome)) }
         });
     } else {
-        discard::<F>(Stage::Finished(outcome));
+        discard::<F>(outcome);
     }
     task.set(DONE);
 }
@@ -363,49 +375,56 @@ fn empty<F: Future>(task: TaskPtr, what: &str) {
     });
 }
 
+/// Writes a `Poll<Result<F::Output, JoinError>>`.
+///
+/// # Panics
+/// If the outcome was taken before.
 unsafe fn take_outcome<F: Future>(task: TaskPtr, into: *mut ()) {
-    let into = into.cast::<Option<Result<F::Output, JoinError>>>();
     stage_of::<F, _>(task, |stage| {
         // SAFETY: on the home thread; the task is DONE, so only its handle, the caller, touches the stage.
         let stage = unsafe { &mut *stage };
-        if let Stage::Finished(outcome) = std::mem::replace(stage, Stage::Empty) {
-            // SAFETY: `poll_outcome` passes a live slot of this type.
-            unsafe { *into = Some(outcome) };
-        }
+        let Stage::Finished(outcome) = std::mem::replace(stage, Stage::Empty) else {
+            panic!("a JoinHandle was polled after it had completed")
+        };
+        let into = into.cast::<Poll<Result<F::Output, JoinError>>>();
+        // SAFETY: `poll_outcome` passes a slot of this type.
+        unsafe { into.write(Poll::Ready(outcome)) };
     });
 }
 
 unsafe fn drop_handle<F: Future>(task: TaskPtr) {
-    let unseen = if task.is_done() {
-        stage_of::<F, _>(task, |stage| {
-            // SAFETY: on the home thread; the task is DONE and its handle is the caller.
-            std::mem::replace(unsafe { &mut *stage }, Stage::Empty)
-        })
-    } else {
-        Stage::Empty
+    let is_unseen = |stage: *mut Stage<F>| {
+        // SAFETY: on the home thread; the task is DONE and its handle is the caller.
+        task.is_done() && matches!(unsafe { &*stage }, Stage::Finished(_))
     };
+    let unseen = stage_of::<F, _>(task, |stage| {
+        // SAFETY: as above.
+        is_unseen(stage).then(|| std::mem::replace(unsafe { &mut *stage }, Stage::Empty))
+    });
     task.clear(HANDLE);
     task.release_home();
     // The task may be gone, and is not touched any more: what runs now may even end the loop.
-    discard(unseen);
+    if let Some(Stage::Finished(outcome)) = unseen {
+        discard::<F>(outcome);
+    }
 }
 
 /// Drops an outcome that nobody will see; a panic in it is reported.
-fn discard<F: Future>(unseen: Stage<F>) {
+fn discard<F: Future>(unseen: Result<F::Output, JoinError>) {
     match unseen {
-        Stage::Finished(Err(error)) => {
+        Ok(output) => shield("the destructor of a task's output", || drop(output)),
+        Err(error) => {
             if let Ok(payload) = error.into_panic() {
                 report("a task", payload);
             }
         }
-        other => shield("the destructor of a task's output", || drop(other)),
     }
 }
 
 unsafe fn free<F: Future>(task: TaskPtr) {
     task.header().life.ends();
     let task = task.0.cast::<Task<F>>();
-    // SAFETY: stored as a `Task<F>` by `allocate::<F>`, and nobody holds it any more. The stage is empty by rule 5, so
+    // SAFETY: written as a `Task<F>` by `TaskPtr::allocate::<F>`, and nobody holds it any more. The stage is empty by rule 5, so
     // nothing of the user is dropped here.
     unsafe { task.drop_in_place() };
     // SAFETY: as above, and the value was just dropped.
