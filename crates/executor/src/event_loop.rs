@@ -188,7 +188,8 @@ impl Core {
     /// Runs the timers that are due, alive and not armed in this turn, in (deadline, sequence) order.
     fn run_timers(&self, armed_before: u64) -> usize {
         self.time.worked();
-        self.timers.borrow_mut().take_due(self.time.now(), armed_before);
+        let now = self.time.now();
+        self.timers.borrow_mut().take_due(now, armed_before);
         let mut fired = 0;
         loop {
             let armed = self.timers.borrow_mut().next_due(); // ends the borrow before foreign code runs
@@ -204,6 +205,7 @@ impl Core {
             self.stay_entered();
             fired += 1;
         }
+        self.fired.set((now, armed_before));
         if fired > 0 {
             self.timers_fired.set(self.timers_fired.get() + fired as u64);
             self.scheduler.end_batch();

@@ -57,6 +57,7 @@ mod models;
 mod panics;
 mod periodic;
 mod pool;
+mod ready_queue;
 mod recycle;
 mod remote;
 mod root;

@@ -32,6 +32,8 @@ pub(crate) struct Core {
     pub(crate) scheduler: Scheduler,
     pub(crate) timers: RefCell<Timers<Armed>>,
     pub(crate) time: TurnClock,
+    /// Every timer with at most this deadline that was armed before this sequence number has run, or was removed.
+    pub(crate) fired: Cell<(u64, u64)>,
     pub(crate) own: Weak<Core>,
     /// Which loop of this process it is.
     pub(crate) number: u64,
@@ -78,6 +80,7 @@ impl Core {
             scheduler: Scheduler::new(inbox_of(&reactor)),
             timers: RefCell::new(Timers::new(number << 40)),
             time: TurnClock::new(options.clock),
+            fired: Cell::new((0, 0)),
             number,
             reactor: RefCell::new(Some(reactor)),
             events: Cell::new(None),
@@ -155,10 +158,17 @@ impl Core {
         true
     }
 
-    /// Moves a timer that has not run yet; `false` if it has.
+    /// Moves a timer that has not run yet; `false` if it has, or if the new time has passed: then it must be armed anew.
     pub(crate) fn postpone(&self, timer: TimerId, deadline: Option<Instant>) -> bool {
         let deadline = deadline.map_or(NEVER, |deadline| self.time.nanos(deadline));
-        self.timers.borrow_mut().postpone(timer, deadline)
+        deadline > self.fired.get().0 && self.timers.borrow_mut().postpone(timer, deadline)
+    }
+
+    /// Tells for sure that a timer has run, by its place in the order and without looking for it; `false` says nothing.
+    pub(crate) fn has_fired(&self, timer: TimerId, deadline: Option<Instant>) -> bool {
+        let (until, before) = self.fired.get();
+        let is_past = |deadline| self.time.nanos(deadline) <= until;
+        timer.sequence() < before && deadline.is_some_and(is_past)
     }
 
     pub(crate) fn stop(&self) {

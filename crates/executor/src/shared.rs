@@ -9,7 +9,6 @@
 
 #![allow(unsafe_code, reason = "the ready queue lives in an Arc but belongs to one thread")]
 
-use std::collections::VecDeque;
 use std::marker::PhantomData;
 use std::ops::Deref;
 use std::ptr::{self, NonNull};
@@ -19,6 +18,7 @@ use std::task::Waker;
 use crate::callback::Callback;
 use crate::handler::Handler;
 use crate::inbox::Inbox;
+use crate::ready_queue::ReadyQueue;
 use crate::sync::{Arc, AtomicUsize, Cell, Ordering, UnsafeCell, fence};
 use crate::task::TaskPtr;
 
@@ -38,7 +38,7 @@ const _: () = assert!(size_of::<Option<Entry>>() == 2 * size_of::<usize>());
 
 pub(crate) struct Shared {
     /// The one ready queue. Touched only through [`AtHome`].
-    ready: UnsafeCell<VecDeque<Entry>>,
+    ready: UnsafeCell<ReadyQueue>,
     /// Loans that were given out and not returned at home. Touched at home only.
     lent: Cell<usize>,
     /// [`BIAS`] minus the loans that were returned elsewhere, until [`Home`] is dropped; from then on the loans that are out.
@@ -88,12 +88,12 @@ pub(crate) struct AtHome<'a> {
 impl AtHome<'_> {
     #[inline]
     pub(crate) fn push(self, entry: Entry) {
-        self.with_ready(|ready| ready.push_back(entry));
+        self.with_ready(|ready| ready.push(entry));
     }
 
     #[inline]
     pub(crate) fn pop(self) -> Option<Entry> {
-        self.with_ready(VecDeque::pop_front)
+        self.with_ready(ReadyQueue::pop)
     }
 
     /// Shows the entry at the head of the queue to `f`, which must call nothing that could come back here.
@@ -106,7 +106,7 @@ impl AtHome<'_> {
     }
 
     #[inline]
-    fn with_ready<R>(self, f: impl FnOnce(&mut VecDeque<Entry>) -> R) -> R {
+    fn with_ready<R>(self, f: impl FnOnce(&mut ReadyQueue) -> R) -> R {
         self.shared.ready.with_mut(|ready| {
             // SAFETY: an `AtHome` exists on one thread only, and the closures above call nothing that could come back
             // here, `describe_next`'s included, so this is the only reference.
@@ -126,7 +126,7 @@ pub(crate) struct Home {
 impl Home {
     pub(crate) fn new(inbox: Inbox) -> Home {
         let shared = Arc::new(Shared {
-            ready: UnsafeCell::new(VecDeque::new()),
+            ready: UnsafeCell::new(ReadyQueue::new()),
             lent: Cell::new(0),
             account: AtomicUsize::new(BIAS),
             inbox,

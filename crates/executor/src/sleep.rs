@@ -72,9 +72,8 @@ impl Sleep {
     pub(crate) fn set_deadline(&mut self, deadline: Option<Instant>) {
         self.deadline = deadline;
         self.done = false;
-        let postponed =
-            self.armed.as_ref().is_none_or(|(core, timer)| core.postpone(*timer, self.deadline));
-        if !postponed {
+        let is_moved = |(core, timer): &(Rc<Core>, TimerId)| core.postpone(*timer, deadline);
+        if !self.armed.as_ref().is_none_or(is_moved) {
             self.disarm();
         }
     }
@@ -98,7 +97,8 @@ impl Future for Sleep {
         let here = current::get();
         match &self.armed {
             Some((core, timer)) if Rc::ptr_eq(core, &here) => {
-                if core.alarm_wakes(*timer, cx.waker()) {
+                let has_fired = core.has_fired(*timer, self.deadline);
+                if !has_fired && core.alarm_wakes(*timer, cx.waker()) {
                     return Poll::Pending;
                 }
                 self.armed = None;

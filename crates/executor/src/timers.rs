@@ -1,7 +1,10 @@
-//! Timers in (deadline, sequence) order: an indexed four-ary heap over a slab.
+//! Timers in (deadline, sequence) order: a four-ary heap of small nodes over a slab of what they stand for.
 //!
-//! Pure: every method takes the time it needs, in nanoseconds since the loop was made. A cancelled timer leaves the heap
-//! at once, so a million armed and cancelled ones leave nothing behind.
+//! Pure: every method takes the time it needs, in nanoseconds since the loop was made.
+//!
+//! A timer that is cancelled, or moved to an earlier time, leaves a dead node in the heap, so that the heap's nodes need not be
+//! followed by an index: moving one touches nothing but its neighbours in one array. The dead go when they reach the head, or all
+//! together when they are more than the living: a million armed and cancelled timers leave nothing behind.
 //!
 //! Source: Daniel H. Larkin, Siddhartha Sen, Robert E. Tarjan, "A Back-to-Basics Empirical Study of Priority Queues"
 //! (2014), for the choice of four children a node.
@@ -20,6 +23,10 @@ pub struct TimerId {
 }
 
 impl TimerId {
+    pub(crate) fn sequence(self) -> u64 {
+        self.sequence
+    }
+
     /// The id of a timer that was never armed.
     pub(crate) fn nobody() -> TimerId {
         TimerId { index: usize::MAX, sequence: u64::MAX, not_send: PhantomData }
@@ -27,14 +34,19 @@ impl TimerId {
 }
 
 pub(crate) struct Timers<T> {
-    /// Each node is at most as late as its four children.
+    /// Each node is at most as late as its four children. The first is alive.
     heap: Vec<Node>,
     slots: Slab<Slot<T>>,
-    /// Taken off the heap by [`take_due`](Timers::take_due) and not run yet; a cancelled one is skipped.
-    due: VecDeque<(usize, u64)>,
+    /// Taken off the heap by [`take_due`](Timers::take_due) and not run yet.
+    due: VecDeque<Node>,
+    /// Due, but armed in this very turn; filled only while the due ones are taken.
+    too_young: Vec<Node>,
+    /// How many timers were postponed since their node was placed.
+    postponed: usize,
     next_sequence: u64,
 }
 
+/// A place in the order. It is alive while its slot holds the same sequence number and deadline.
 #[derive(Clone, Copy)]
 struct Node {
     deadline: u64,
@@ -44,20 +56,27 @@ struct Node {
 
 struct Slot<T> {
     sequence: u64,
-    /// Where the slot's node is, or [`DUE`].
-    position: usize,
-    /// The true deadline. A postponed timer's node still has an earlier one, until that comes up.
+    /// The deadline of this timer's living node; every timer has one, in the heap or in `due`.
+    node_deadline: u64,
+    /// The true deadline, which is later if the timer was postponed since.
     deadline: u64,
     value: T,
 }
 
-/// The position of a timer that has left the heap and waits for its turn to run.
-const DUE: usize = usize::MAX;
+impl<T> Slot<T> {
+    fn is_postponed(&self) -> bool {
+        self.deadline > self.node_deadline
+    }
+}
+
+/// How many dead nodes are not worth a clean-up.
+const FEW: usize = 64;
 const CHILDREN: usize = 4;
 
 impl Node {
-    fn key(&self) -> (u64, u64) {
-        (self.deadline, self.sequence)
+    /// One number, so that two nodes are compared without a branch.
+    fn key(&self) -> u128 {
+        (u128::from(self.deadline) << 64) | u128::from(self.sequence)
     }
 }
 
@@ -68,6 +87,8 @@ impl<T> Timers<T> {
             heap: Vec::new(),
             slots: Slab::new(),
             due: VecDeque::new(),
+            too_young: Vec::new(),
+            postponed: 0,
             next_sequence: first_sequence,
         }
     }
@@ -79,24 +100,23 @@ impl<T> Timers<T> {
     pub(crate) fn insert(&mut self, deadline: u64, value: T) -> TimerId {
         let sequence = self.next_sequence;
         self.next_sequence += 1;
-        let index = self.slots.insert(Slot { sequence, position: DUE, deadline, value });
+        let slot = Slot { sequence, node_deadline: deadline, deadline, value };
+        let index = self.slots.insert(slot);
         self.push_node(Node { deadline, sequence, slot: index });
         TimerId { index, sequence, not_send: PhantomData }
     }
 
-    fn push_node(&mut self, node: Node) {
-        self.heap.push(node);
-        self.sift_up(self.heap.len() - 1);
-    }
-
     /// Takes a timer out; `None` if it ran or was removed before.
     pub(crate) fn remove(&mut self, id: TimerId) -> Option<T> {
-        let position = self.slot(id)?.position;
-        let slot = self.slots.remove(id.index);
-        if position != DUE {
-            self.remove_node(position);
+        self.slot(id)?;
+        let Slot { node_deadline, value, .. } = self.take(id.index);
+        if self.heap.first().is_some_and(|head| head.deadline >= node_deadline) {
+            self.drop_dead_heads(); // it may have been the first
         }
-        Some(slot.value)
+        if self.heap.len() > 2 * self.slots.len() + FEW {
+            self.drop_all_dead();
+        }
+        Some(value)
     }
 
     /// What was armed; `None` if it ran or was removed.
@@ -110,15 +130,16 @@ impl<T> Timers<T> {
     /// A later one is only noted: the node comes up at its old time and is put back then. So a deadline that is pushed
     /// back at every request costs a store, and one extra wake-up of the loop in each of its spans.
     pub(crate) fn postpone(&mut self, id: TimerId, deadline: u64) -> bool {
-        let Some(slot) = self.slot(id) else { return false };
-        let position = slot.position;
-        self.slots[id.index].deadline = deadline;
-        if position == DUE {
-            // Taken off but not run: back onto the heap, so that what is left of it in `due` is skipped.
+        if self.slot(id).is_none() {
+            return false;
+        }
+        let slot = &mut self.slots[id.index];
+        self.postponed -= usize::from(slot.is_postponed());
+        slot.deadline = deadline;
+        self.postponed += usize::from(slot.is_postponed());
+        if deadline < slot.node_deadline {
+            slot.node_deadline = deadline;
             self.push_node(Node { deadline, sequence: id.sequence, slot: id.index });
-        } else if deadline < self.heap[position].deadline {
-            self.heap[position].deadline = deadline;
-            self.sift_up(position);
         }
         true
     }
@@ -136,27 +157,25 @@ impl<T> Timers<T> {
     /// Takes every timer that is due off the heap, before any of them runs, but for those that were armed since `sequence`
     /// was the next number: they wait for the next turn, even with a deadline in the past.
     pub(crate) fn take_due(&mut self, now: u64, sequence: u64) {
-        let mut too_young = Vec::new();
         while let Some(&node) = self.heap.first() {
             // The last moment is never: deadlines beyond it were saturated.
             if node.deadline > now || node.deadline == u64::MAX {
                 break;
             }
-            let true_deadline = self.slots[node.slot].deadline;
-            if true_deadline > node.deadline {
-                self.heap[0].deadline = true_deadline; // postponed: it comes up at its own place
+            if let Some(node) = self.put_off(node) {
+                self.heap[0] = node; // postponed: it comes up at its own place
                 self.sift_down(0);
-                continue;
-            }
-            self.remove_node(0);
-            if node.sequence < sequence {
-                self.slots[node.slot].position = DUE;
-                self.due.push_back((node.slot, node.sequence));
             } else {
-                too_young.push(node);
+                self.pop_node();
+                if node.sequence < sequence {
+                    self.due.push_back(node);
+                } else {
+                    self.too_young.push(node);
+                }
             }
+            self.drop_dead_heads();
         }
-        for node in too_young {
+        while let Some(node) = self.too_young.pop() {
             self.push_node(node);
         }
     }
@@ -164,10 +183,13 @@ impl<T> Timers<T> {
     /// The next due timer that was neither cancelled nor moved meanwhile.
     pub(crate) fn next_due(&mut self) -> Option<T> {
         loop {
-            let (index, sequence) = self.due.pop_front()?;
-            let is_it = |slot: &Slot<T>| slot.sequence == sequence && slot.position == DUE;
-            if self.slots.get(index).is_some_and(is_it) {
-                return Some(self.slots.remove(index).value);
+            let node = self.due.pop_front()?;
+            if !self.is_alive(node) {
+                continue;
+            }
+            match self.put_off(node) {
+                Some(node) => self.push_node(node),
+                None => return Some(self.take(node.slot).value),
             }
         }
     }
@@ -181,6 +203,7 @@ impl<T> Timers<T> {
     pub(crate) fn drain(&mut self) -> Vec<T> {
         self.heap.clear();
         self.due.clear();
+        self.postponed = 0;
         self.slots.drain().map(|slot| slot.value).collect()
     }
 
@@ -188,12 +211,66 @@ impl<T> Timers<T> {
         self.slots.get(id.index).filter(|slot| slot.sequence == id.sequence)
     }
 
-    fn remove_node(&mut self, position: usize) {
-        self.heap.swap_remove(position);
-        if position < self.heap.len() {
-            // What came from the end may belong above or below.
+    fn take(&mut self, index: usize) -> Slot<T> {
+        let slot = self.slots.remove(index);
+        self.postponed -= usize::from(slot.is_postponed());
+        if self.slots.is_empty() {
+            self.slots.clear(); // the next ones go one beside the other again, and not where the last ones left holes
+        }
+        slot
+    }
+
+    /// Tells whether some node stands for nobody: every timer has one living node.
+    fn has_dead(&self) -> bool {
+        self.heap.len() + self.due.len() + self.too_young.len() > self.slots.len()
+    }
+
+    fn is_alive(&self, node: Node) -> bool {
+        let slot = self.slots.get(node.slot);
+        slot.is_some_and(|s| s.sequence == node.sequence && s.node_deadline == node.deadline)
+    }
+
+    /// The node that a living one is replaced by, if its timer was postponed since.
+    fn put_off(&mut self, node: Node) -> Option<Node> {
+        if self.postponed == 0 {
+            return None; // without a look at the slot, which is far away
+        }
+        let slot = &mut self.slots[node.slot];
+        if !slot.is_postponed() {
+            return None;
+        }
+        self.postponed -= 1;
+        slot.node_deadline = slot.deadline;
+        Some(Node { deadline: slot.deadline, ..node })
+    }
+
+    fn drop_dead_heads(&mut self) {
+        while self.has_dead() && self.heap.first().is_some_and(|head| !self.is_alive(*head)) {
+            self.pop_node();
+        }
+    }
+
+    /// Keeps the living and puts them in order again.
+    #[cold]
+    fn drop_all_dead(&mut self) {
+        let mut heap = std::mem::take(&mut self.heap);
+        heap.retain(|node| self.is_alive(*node));
+        heap.shrink_to(2 * heap.len());
+        self.heap = heap;
+        for position in (0..self.heap.len().div_ceil(CHILDREN)).rev() {
             self.sift_down(position);
-            self.sift_up(position);
+        }
+    }
+
+    fn push_node(&mut self, node: Node) {
+        self.heap.push(node);
+        self.sift_up(self.heap.len() - 1);
+    }
+
+    fn pop_node(&mut self) {
+        self.heap.swap_remove(0);
+        if !self.heap.is_empty() {
+            self.sift_down(0);
         }
     }
 
@@ -205,10 +282,10 @@ impl<T> Timers<T> {
             if self.heap[parent].key() <= node.key() {
                 break;
             }
-            self.place(position, self.heap[parent]);
+            self.heap[position] = self.heap[parent];
             position = parent;
         }
-        self.place(position, node);
+        self.heap[position] = node;
     }
 
     /// Moves the node at `position` away from the root until no child is earlier.
@@ -223,15 +300,10 @@ impl<T> Timers<T> {
             if node.key() <= self.heap[earliest].key() {
                 break;
             }
-            self.place(position, self.heap[earliest]);
+            self.heap[position] = self.heap[earliest];
             position = earliest;
         }
-        self.place(position, node);
-    }
-
-    fn place(&mut self, position: usize, node: Node) {
         self.heap[position] = node;
-        self.slots[node.slot].position = position;
     }
 }
 
