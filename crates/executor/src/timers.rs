@@ -69,7 +69,7 @@ impl<T> Slot<T> {
     }
 }
 
-/// How many dead nodes are not worth a clean-up.
+/// How many dead nodes, or empty slots, are not worth a clean-up.
 const FEW: usize = 64;
 const CHILDREN: usize = 4;
 
@@ -97,6 +97,7 @@ impl<T> Timers<T> {
         self.slots.len()
     }
 
+    #[inline]
     pub(crate) fn insert(&mut self, deadline: u64, value: T) -> TimerId {
         let sequence = self.next_sequence;
         self.next_sequence += 1;
@@ -211,11 +212,12 @@ impl<T> Timers<T> {
         self.slots.get(id.index).filter(|slot| slot.sequence == id.sequence)
     }
 
+    #[inline]
     fn take(&mut self, index: usize) -> Slot<T> {
         let slot = self.slots.remove(index);
         self.postponed -= usize::from(slot.is_postponed());
-        if self.slots.is_empty() {
-            self.slots.clear(); // the next ones go one beside the other again, and not where the last ones left holes
+        if self.slots.is_empty() && index >= FEW {
+            self.slots.clear(); // after a crowd: the next ones go side by side again, and not where the last left holes
         }
         slot
     }
@@ -262,9 +264,11 @@ impl<T> Timers<T> {
         }
     }
 
+    #[inline(always)] // or the node would be put together in memory, and read again before it is there
     fn push_node(&mut self, node: Node) {
+        let position = self.heap.len();
         self.heap.push(node);
-        self.sift_up(self.heap.len() - 1);
+        self.sift_up(position, node);
     }
 
     fn pop_node(&mut self) {
@@ -274,9 +278,8 @@ impl<T> Timers<T> {
         }
     }
 
-    /// Moves the node at `position` towards the root until its parent is not later.
-    fn sift_up(&mut self, mut position: usize) {
-        let node = self.heap[position];
+    /// Moves `node`, which is at `position`, towards the root until its parent is not later.
+    fn sift_up(&mut self, mut position: usize, node: Node) {
         while position > 0 {
             let parent = (position - 1) / CHILDREN;
             if self.heap[parent].key() <= node.key() {
