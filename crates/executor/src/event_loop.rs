@@ -22,6 +22,7 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::panic::Location;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -91,6 +92,9 @@ pub struct EventLoop {
 struct Run<'a> {
     root: Option<Root<'a>>,
     heeds_stop: bool,
+    /// Whether each turn asks the kernel, even if there is no descriptor to hear of: a loop around this one watches epoll's own,
+    /// which is readable until then.
+    is_embedded: bool,
 }
 
 impl Run<'_> {
@@ -130,7 +134,7 @@ impl Core {
             (Some(next), Some(longest)) => Some(next.min(longest)),
             (next, longest) => next.or(longest),
         };
-        Ok(ran + self.ask_kernel(timeout)?)
+        Ok(ran + self.ask_kernel(timeout, run.is_embedded)?)
     }
 
     /// Runs whole batches until enough entries ran, nothing is ready or the run is over. `stop` lets a batch finish.
@@ -143,14 +147,15 @@ impl Core {
                 match &self.slow_hook {
                     None => self.run_next(run),
                     Some(hook) => {
-                        let who = self.scheduler.describe_next();
+                        let root = run.root.as_ref().map(Root::location);
+                        let who = self.scheduler.describe_next(root);
                         self.time_entry(hook, who, || self.run_next(run));
                     }
                 }
                 self.stay_entered();
                 since_asked += 1;
                 if since_asked == ENTRIES_PER_TURN && left > 0 {
-                    self.ask_kernel(Some(Duration::ZERO))?; // only appends: the batch keeps its end
+                    self.ask_kernel(Some(Duration::ZERO), false)?; // only appends: the batch keeps its end
                     since_asked = 0;
                 }
             }
@@ -234,14 +239,16 @@ impl Core {
         Some(Duration::from_nanos(left))
     }
 
-    /// Waits for events at most that long, queues those that they concern, and collects the mail.
-    fn ask_kernel(&self, timeout: Option<Duration>) -> Result<usize, RunError> {
+    /// Waits for events at most that long, queues those that they concern, and collects the mail. `in_any_case`: also if there is
+    /// nothing to hear of.
+    fn ask_kernel(&self, timeout: Option<Duration>, in_any_case: bool) -> Result<usize, RunError> {
         self.check_process()?; // an entry may have forked
         let inbox = self.scheduler.inbox();
         let sleeps = timeout != Some(Duration::ZERO) && inbox.fall_asleep();
         let timeout = if sleeps { timeout } else { Some(Duration::ZERO) };
-        // Nothing to hear of without a descriptor: mail is told by the inbox.
-        let is_asked = sleeps || self.reactor.borrow().as_ref().is_some_and(|r| !r.is_empty());
+        // Without a descriptor there is nothing to hear of: mail is told by the inbox.
+        let watches = || self.reactor.borrow().as_ref().is_some_and(|reactor| !reactor.is_empty());
+        let is_asked = sleeps || in_any_case || watches();
         let events = is_asked.then(|| self.wait_for_events(timeout));
         if sleeps {
             inbox.wake_up();
@@ -342,6 +349,7 @@ impl EventLoop {
     /// - [`RunError::Stopped`]: [`stop`](Self::stop) was called first; the future is dropped.
     /// - [`RunError::TimedOut`]: the future is dropped.
     /// - [`RunError::AlreadyRunning`], [`RunError::Forked`], [`RunError::Io`].
+    #[track_caller]
     pub fn run_sync<F: Future>(
         &self,
         future: F,
@@ -366,7 +374,7 @@ impl EventLoop {
     #[doc(alias = "start")]
     pub fn run(&self) -> Result<(), RunError> {
         let _running = Running::begin(&self.core)?;
-        self.core.run_until_over(&mut Run { root: None, heeds_stop: true })?;
+        self.core.run_until_over(&mut Run { root: None, heeds_stop: true, is_embedded: false })?;
         self.core.stopping.set(false);
         Ok(())
     }
@@ -380,7 +388,7 @@ impl EventLoop {
     /// [`RunError::AlreadyRunning`], [`RunError::Forked`], [`RunError::Io`].
     pub fn run_once(&self, timeout: Option<Duration>) -> Result<usize, RunError> {
         let _running = Running::begin(&self.core)?;
-        let mut run = Run { root: None, heeds_stop: false };
+        let mut run = Run { root: None, heeds_stop: false, is_embedded: true };
         let longest = |ran| if ran > 0 { Some(Duration::ZERO) } else { timeout };
         self.core.turn(&mut run, longest)
     }
@@ -409,6 +417,7 @@ impl EventLoop {
         self.core.stats()
     }
 
+    #[track_caller]
     fn run_root<F: Future>(
         &self,
         future: F,
@@ -424,8 +433,8 @@ impl EventLoop {
             let number = core.roots.get() + 1;
             core.roots.set(number);
             let shared = core.scheduler.shared().clone();
-            let root = Some(Root::new(number, shared, &mut poll));
-            core.run_until_over(&mut Run { root, heeds_stop })?;
+            let root = Some(Root::new(number, shared, &mut poll, Location::caller()));
+            core.run_until_over(&mut Run { root, heeds_stop, is_embedded: false })?;
             if heeds_stop {
                 core.stopping.set(false);
             }

@@ -3,6 +3,7 @@
 #![allow(unsafe_code, reason = "a waker whose kind can be told by its table")]
 
 use std::mem::ManuallyDrop;
+use std::panic::Location;
 use std::ptr;
 use std::sync::Arc;
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
@@ -17,6 +18,8 @@ pub(crate) struct Root<'a> {
     /// Which `block_on` of this loop it is. An entry with another number is a stale wake, and is dropped.
     number: usize,
     poll: &'a mut dyn FnMut(&mut Context<'_>) -> Poll<()>,
+    /// Who called `block_on`.
+    location: &'static Location<'static>,
     signal: Arc<RootSignal>,
     waker: Waker,
     done: bool,
@@ -28,10 +31,15 @@ impl<'a> Root<'a> {
         number: usize,
         shared: sync::Arc<Shared>,
         poll: &'a mut dyn FnMut(&mut Context<'_>) -> Poll<()>,
+        location: &'static Location<'static>,
     ) -> Root<'a> {
         let signal = Arc::new(RootSignal { shared, number, queued: AtomicBool::new(false) });
         signal.queue();
-        Root { number, poll, waker: signal.waker(), signal, done: false }
+        Root { number, poll, location, waker: signal.waker(), signal, done: false }
+    }
+
+    pub(crate) fn location(&self) -> &'static Location<'static> {
+        self.location
     }
 
     pub(crate) fn is_done(&self) -> bool {

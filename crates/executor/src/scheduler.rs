@@ -6,6 +6,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::panic::Location;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -140,15 +141,18 @@ impl Scheduler {
             .collect()
     }
 
-    /// Who will run next, for a report; the root future is the caller's.
-    pub(crate) fn describe_next(&self) -> Option<SlowCallback> {
+    /// Who will run next, for a report; the root future is the caller's, who says where it comes from.
+    pub(crate) fn describe_next(
+        &self,
+        root: Option<&'static Location<'static>>,
+    ) -> Option<SlowCallback> {
         self.home.here().peek(|entry| match entry {
             Entry::Task(task) => {
                 let location = self.tasks.borrow()[task.key()].birth.location;
                 let name = self.names.borrow().get(&task.key()).cloned();
                 SlowCallback { name, ..SlowCallback::new(Work::Task, Some(location)) }
             }
-            Entry::Root(_) => SlowCallback::new(Work::BlockOn, None),
+            Entry::Root(_) => SlowCallback::new(Work::BlockOn, root),
             Entry::Callback(callback) => {
                 SlowCallback::new(Work::Callback, Some(callback.location()))
             }

@@ -466,6 +466,7 @@ fn handlers_whose_destructors_panic_are_all_dropped_with_their_loop() {
     drop(el);
 }
 
+// W9
 #[test]
 fn a_loop_may_live_in_a_thread_local() {
     std::thread::spawn(|| {

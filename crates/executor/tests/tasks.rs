@@ -414,6 +414,7 @@ fn a_sleep_that_is_reset_ends_at_its_last_deadline() {
     });
 }
 
+// P9
 #[test]
 fn deep_chains_of_tasks_need_no_deep_stack() {
     fn chain(depth: u32) -> Pin<Box<dyn Future<Output = u32>>> {

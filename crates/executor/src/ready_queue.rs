@@ -1,0 +1,109 @@
+//! The one ready queue: a ring that grows.
+//!
+//! Not a `VecDeque`: that counts its length up and down, and a wake that is followed by its poll would wait for the same word three
+//! times. Here each end has a word of its own.
+
+use std::mem;
+
+use crate::shared::Entry;
+
+pub(crate) struct ReadyQueue {
+    /// As many as a power of two. Those from `head` to `tail`, modulo their number, are filled.
+    slots: Box<[Option<Entry>]>,
+    /// How many entries were popped.
+    head: usize,
+    /// How many entries were pushed.
+    tail: usize,
+}
+
+impl ReadyQueue {
+    pub(crate) fn new() -> ReadyQueue {
+        ReadyQueue { slots: Box::new([]), head: 0, tail: 0 }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.tail.wrapping_sub(self.head)
+    }
+
+    #[inline]
+    pub(crate) fn push(&mut self, entry: Entry) {
+        if self.len() == self.slots.len() {
+            self.grow();
+        }
+        let slot = self.tail & (self.slots.len() - 1);
+        // What is replaced is `None`, so there is nothing to drop.
+        mem::forget(self.slots[slot].replace(entry));
+        self.tail = self.tail.wrapping_add(1);
+    }
+
+    #[inline]
+    pub(crate) fn pop(&mut self) -> Option<Entry> {
+        if self.head == self.tail {
+            return None;
+        }
+        let slot = self.head & (self.slots.len() - 1);
+        self.head = self.head.wrapping_add(1);
+        self.slots[slot].take()
+    }
+
+    /// The entry that will be popped next.
+    pub(crate) fn front(&self) -> Option<&Entry> {
+        self.slots.get(self.head & self.slots.len().wrapping_sub(1))?.as_ref()
+    }
+
+    #[cold]
+    fn grow(&mut self) {
+        let len = self.len();
+        let room = (len * 2).max(64);
+        let mut slots = Vec::with_capacity(room);
+        slots.extend(std::iter::from_fn(|| self.pop()).map(Some));
+        slots.resize_with(room, || None);
+        *self = ReadyQueue { slots: slots.into_boxed_slice(), head: 0, tail: len };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn number(entry: Option<Entry>) -> Option<usize> {
+        entry.map(|entry| match entry {
+            Entry::Root(number) => number,
+            _ => unreachable!("only roots are pushed"),
+        })
+    }
+
+    #[test]
+    fn entries_leave_in_the_order_in_which_they_came_wherever_the_ring_begins() {
+        for begin in 0..130 {
+            let mut queue = ReadyQueue::new();
+            for n in 0..begin {
+                queue.push(Entry::Root(n));
+                assert_eq!(number(queue.pop()), Some(n));
+            }
+            assert!(queue.front().is_none());
+            for n in 0..200 {
+                queue.push(Entry::Root(n));
+                assert_eq!(queue.len(), n + 1);
+            }
+            assert!(matches!(queue.front(), Some(Entry::Root(0))));
+            let popped: Vec<_> = std::iter::from_fn(|| number(queue.pop())).collect();
+            assert_eq!(popped, (0..200).collect::<Vec<_>>());
+            assert_eq!(queue.len(), 0);
+        }
+    }
+
+    #[test]
+    fn the_counts_may_wrap() {
+        let mut queue = ReadyQueue::new();
+        queue.push(Entry::Root(1));
+        number(queue.pop());
+        (queue.head, queue.tail) = (usize::MAX, usize::MAX);
+        for n in 0..3 {
+            queue.push(Entry::Root(n));
+        }
+        assert_eq!(queue.len(), 3);
+        let popped: Vec<_> = std::iter::from_fn(|| number(queue.pop())).collect();
+        assert_eq!(popped, [0, 1, 2]);
+    }
+}

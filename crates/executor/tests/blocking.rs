@@ -1,0 +1,241 @@
+//! Work that blocks, on the loop's own threads and on the user's.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::rc::Rc;
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Barrier};
+use std::thread;
+use std::time::Duration;
+
+use squall_executor::fault::{self, Call};
+use squall_executor::{
+    EventLoop, JoinError, add_callback, add_future, block_on, spawn, spawn_blocking, stats, stop,
+    timeout, yield_now,
+};
+
+const WATCHDOG: Duration = Duration::from_secs(10);
+
+/// Runs a future on a loop of its own, for so long at most.
+fn on_a_loop<T>(future: impl Future<Output = T>) -> T {
+    EventLoop::new().unwrap().run_sync(future, Some(WATCHDOG)).expect("it hangs")
+}
+
+// FUT-06
+#[test]
+fn blocking_work_runs_elsewhere_and_its_output_comes_back() {
+    on_a_loop(async {
+        let here = thread::current().id();
+        let there = spawn_blocking(|| thread::current().id()).await.unwrap();
+        assert_ne!(here, there);
+        assert_eq!(spawn_blocking(|| "forty-two".len()).await.unwrap(), 9);
+    });
+}
+
+// IOL-26
+#[test]
+fn add_future_calls_back_on_the_loop_with_the_output_of_a_thread() {
+    let event_loop = EventLoop::new().unwrap();
+    let here = thread::current().id();
+    let job = event_loop.spawn_blocking(|| thread::current().id());
+    event_loop.add_future(job, move |there| {
+        assert_eq!(thread::current().id(), here);
+        assert_ne!(there.unwrap(), here);
+        stop();
+    });
+    event_loop.run().unwrap();
+}
+
+// IOL-27
+#[test]
+fn jobs_that_wait_for_each_other_all_run_at_once() {
+    on_a_loop(async {
+        let barrier = Arc::new(Barrier::new(8));
+        let jobs: Vec<_> = (0..8)
+            .map(|_| {
+                let barrier = Arc::clone(&barrier);
+                spawn_blocking(move || barrier.wait().is_leader())
+            })
+            .collect();
+        let mut leaders = 0;
+        for job in jobs {
+            leaders += u32::from(job.await.unwrap());
+        }
+        assert_eq!(leaders, 1);
+    });
+}
+
+// IOL-28
+#[test]
+fn an_executor_of_the_user_s_gets_exactly_the_jobs_that_were_submitted() {
+    let jobs = Rc::new(RefCell::new(Vec::new()));
+    let executor = {
+        let jobs = jobs.clone();
+        move |job| jobs.borrow_mut().push(job)
+    };
+    let event_loop = EventLoop::builder().blocking_executor(executor).build().unwrap();
+    let run = async {
+        let ran = spawn_blocking(|| 42);
+        assert_eq!(jobs.borrow().len(), 1);
+        jobs.borrow_mut().pop().unwrap()();
+        assert_eq!(ran.await.unwrap(), 42);
+        let dropped = spawn_blocking(|| 42);
+        jobs.borrow_mut().clear();
+        assert!(dropped.await.unwrap_err().is_cancelled(), "a job that is dropped is cancelled");
+    };
+    event_loop.run_sync(run, Some(WATCHDOG)).unwrap();
+}
+
+#[test]
+fn a_panic_comes_back_with_its_payload_and_one_that_nobody_awaits_is_reported() {
+    let reports = Rc::new(Cell::new(0));
+    let hook = {
+        let reports = reports.clone();
+        move |_: &(dyn std::any::Any + Send)| reports.set(reports.get() + 1)
+    };
+    let event_loop = EventLoop::builder().on_panic(hook).build().unwrap();
+    let run = async {
+        let error: JoinError = spawn_blocking(|| panic!("on purpose")).await.unwrap_err();
+        let payload = error.into_panic().unwrap();
+        assert_eq!(payload.downcast_ref::<&str>(), Some(&"on purpose"));
+        assert_eq!(reports.get(), 0);
+        drop(spawn_blocking(|| panic!("on purpose")));
+        while reports.get() == 0 {
+            yield_now().await;
+        }
+    };
+    event_loop.run_sync(run, Some(WATCHDOG)).unwrap();
+    assert_eq!(reports.get(), 1);
+}
+
+// FUT-20
+#[test]
+fn a_timeout_passes_what_is_done_and_gives_up_on_what_is_slow() {
+    on_a_loop(async {
+        assert_eq!(timeout(WATCHDOG, spawn_blocking(|| 1)).await.unwrap().unwrap(), 1);
+        let done = spawn_blocking(|| 2);
+        while !done.is_finished() {
+            yield_now().await;
+        }
+        assert_eq!(timeout(Duration::ZERO, done).await.unwrap().unwrap(), 2);
+        let (_gate, closed) = channel::<()>();
+        let slow = spawn_blocking(move || closed.recv().is_err());
+        assert!(timeout(Duration::from_millis(1), slow).await.is_err());
+        assert_eq!(stats().live_timers, 1, "only the one of run_sync is left");
+    });
+}
+
+#[test]
+fn a_job_that_is_aborted_before_it_begins_is_dropped_unrun() {
+    let event_loop = EventLoop::builder().blocking_threads(1).build().unwrap();
+    let run = async {
+        let (gate, closed) = channel::<()>();
+        let first = spawn_blocking(move || closed.recv().is_err());
+        let second = spawn_blocking(|| unreachable!("it was aborted"));
+        second.abort();
+        assert!(second.await.unwrap_err().is_cancelled());
+        drop(gate);
+        assert!(first.await.unwrap());
+        assert_eq!(spawn_blocking(|| 3).await.unwrap(), 3, "the second did not panic");
+    };
+    event_loop.run_sync(run, Some(WATCHDOG)).unwrap();
+}
+
+#[test]
+fn a_loop_that_ends_drops_what_has_not_begun_and_waits_for_nothing() {
+    let (gate, closed) = channel::<()>();
+    let (begun, has_begun) = channel();
+    let (waiting, dropped) = channel::<()>();
+    let (output, delivered) = channel();
+    let event_loop = EventLoop::builder().blocking_threads(1).build().unwrap();
+    drop(event_loop.spawn_blocking(move || {
+        begun.send(()).unwrap();
+        let _ = closed.recv();
+        output.send(()).unwrap();
+    }));
+    drop(event_loop.spawn_blocking(move || drop(waiting)));
+    has_begun.recv_timeout(WATCHDOG).unwrap();
+    drop(event_loop); // while the first job is held
+    assert!(dropped.recv_timeout(WATCHDOG).is_err());
+    assert!(delivered.try_recv().is_err());
+    drop(gate);
+    delivered.recv_timeout(WATCHDOG).expect("a job that has begun runs to its end");
+}
+
+#[test]
+fn a_closed_loop_cancels_blocking_work_at_once() {
+    let event_loop = EventLoop::new().unwrap();
+    let handle = event_loop.spawn(async {
+        struct Spawns;
+        impl Drop for Spawns {
+            fn drop(&mut self) {
+                let job = spawn_blocking(|| unreachable!("the loop is closed"));
+                assert!(job.is_finished());
+            }
+        }
+        let _spawns = Spawns;
+        std::future::pending::<()>().await;
+    });
+    event_loop.run_once(Some(Duration::ZERO)).unwrap();
+    drop(event_loop);
+    assert!(handle.is_finished());
+}
+
+// X10
+#[test]
+fn a_job_for_which_no_thread_can_be_started_says_so() {
+    if !fault::ACTIVE {
+        return eprintln!("skipped: this build has no fault seam");
+    }
+    on_a_loop(async {
+        fault::inject(Call::Thread, 0, 1, 11 /* EAGAIN */);
+        let error = spawn_blocking(|| ()).await.unwrap_err();
+        assert!(error.is_panic());
+        let text = io::Error::from(error).to_string();
+        assert!(text.contains("cannot start a thread for a blocking job"), "{text}");
+        spawn_blocking(|| ()).await.unwrap();
+    });
+}
+
+#[test]
+fn callbacks_go_on_while_a_job_blocks() {
+    block_on(async {
+        let (gate, closed) = channel::<()>();
+        let job = spawn_blocking(move || closed.recv().is_err());
+        let gate = Cell::new(Some(gate));
+        fn count_down(left: u32, gate: Cell<Option<std::sync::mpsc::Sender<()>>>) {
+            match left {
+                0 => drop(gate.take()),
+                left => add_callback(move || count_down(left - 1, gate)),
+            }
+        }
+        count_down(1000, gate);
+        assert!(job.await.unwrap());
+    });
+}
+
+#[test]
+#[should_panic(expected = "at least one thread")]
+fn a_pool_without_threads_is_refused() {
+    drop(EventLoop::builder().blocking_threads(0));
+}
+
+#[test]
+fn ten_thousand_jobs_all_come_back() {
+    on_a_loop(async {
+        let mut sum = 0;
+        let jobs: Vec<_> = (0..10_000_u64).map(|n| spawn_blocking(move || n)).collect();
+        for job in jobs {
+            sum += job.await.unwrap();
+        }
+        assert_eq!(sum, 49_995_000);
+        let done = Rc::new(Cell::new(false));
+        add_future(spawn(async {}), {
+            let done = done.clone();
+            move |_| done.set(true)
+        });
+        while !done.get() {
+            yield_now().await;
+        }
+    });
+}

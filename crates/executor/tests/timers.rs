@@ -1,0 +1,444 @@
+//! Timers, intervals and periodic callbacks, on a clock that the tests drive.
+
+use std::cell::{Cell, RefCell};
+use std::future::Future as _;
+use std::future::pending;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use squall_executor::future::Future;
+use squall_executor::{
+    Clock, EventLoop, Interval, PeriodicCallback, add_callback, call_at, call_later, interval,
+    remove_timeout, sleep, sleep_until, spawn, stats, timeout, timeout_at,
+};
+
+const AT_ONCE: Option<Duration> = Some(Duration::ZERO);
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A loop whose time is in the test's hand.
+struct Bench {
+    event_loop: EventLoop,
+    clock: Clock,
+    begin: Instant,
+}
+
+impl Bench {
+    fn new() -> Bench {
+        let clock = Clock::manual();
+        let event_loop = EventLoop::builder().clock(clock.clone()).build().unwrap();
+        Bench { event_loop, begin: clock.now(), clock }
+    }
+
+    /// Runs what is to be run now.
+    fn settle(&self) {
+        while self.event_loop.run_once(AT_ONCE).unwrap() > 0 {}
+    }
+
+    fn advance(&self, by: Duration) {
+        self.clock.advance(by);
+        self.settle();
+    }
+
+    fn millis(&self, time: Instant) -> u128 {
+        time.duration_since(self.begin).as_millis()
+    }
+}
+
+/// A number that callbacks count up.
+#[derive(Clone, Default)]
+struct Count(Rc<Cell<u32>>);
+
+impl Count {
+    fn add(&self) {
+        self.0.set(self.0.get() + 1);
+    }
+
+    fn next(&self) -> u32 {
+        self.add();
+        self.get()
+    }
+
+    fn get(&self) -> u32 {
+        self.0.get()
+    }
+}
+
+// IOL-02
+#[test]
+fn a_callback_that_a_timer_adds_does_not_wait_for_the_next_timer() {
+    let bench = Bench::new();
+    let count = Count::default();
+    bench.event_loop.call_later(3600 * SECOND, || unreachable!());
+    bench.event_loop.call_later(Duration::ZERO, {
+        let count = count.clone();
+        move || add_callback(move || count.add())
+    });
+    bench.settle();
+    assert_eq!(count.get(), 1);
+}
+
+// IOL-14, IOL-15
+#[test]
+fn every_way_to_arm_a_timer_runs_its_callback_with_what_it_captured_unless_it_is_removed() {
+    let bench = Bench::new();
+    let _entered = bench.event_loop.enter();
+    let log = Rc::new(RefCell::new(Vec::new()));
+    let entry = |text: &'static str| {
+        let log = log.clone();
+        move || log.borrow_mut().push(text)
+    };
+    call_later(2 * SECOND, entry("later"));
+    call_later(Duration::ZERO, entry("zero"));
+    call_at(bench.begin + SECOND, entry("at"));
+    call_at(bench.begin, entry("past"));
+    let removed = [call_later(SECOND, entry("a")), call_at(bench.begin + SECOND, entry("b"))];
+    assert!(removed.into_iter().all(remove_timeout));
+    assert!(!removed.into_iter().any(remove_timeout));
+    bench.advance(3 * SECOND);
+    assert_eq!(*log.borrow(), ["zero", "past", "at", "later"]);
+}
+
+// T6
+#[test]
+fn a_delay_counts_from_the_call_and_not_from_the_beginning_of_a_long_turn() {
+    let bench = Bench::new();
+    let count = Count::default();
+    let clock = bench.clock.clone();
+    bench.event_loop.add_callback({
+        let count = count.clone();
+        move || {
+            clock.advance(Duration::from_millis(200)); // works for so long
+            call_later(Duration::from_millis(50), move || count.add());
+        }
+    });
+    bench.settle();
+    bench.advance(Duration::from_millis(49));
+    assert_eq!(count.get(), 0);
+    bench.advance(Duration::from_millis(1));
+    assert_eq!(count.get(), 1);
+}
+
+// T8
+#[test]
+fn a_timer_that_is_due_runs_although_the_clock_stands_still() {
+    let bench = Bench::new();
+    let count = Count::default();
+    let again = count.clone();
+    bench.event_loop.call_at(bench.begin, move || again.add());
+    assert_eq!(bench.event_loop.run_once(AT_ONCE).unwrap(), 1);
+    assert_eq!((count.get(), bench.event_loop.stats().turns), (1, 1));
+}
+
+// T1
+#[test]
+fn the_longest_times_are_legal_everywhere_and_never_come() {
+    let bench = Bench::new();
+    let _entered = bench.event_loop.enter();
+    for forever in [Duration::MAX, Duration::MAX / 2, Duration::from_secs(u64::MAX / 4)] {
+        call_later(forever, || unreachable!());
+        drop(spawn(sleep(forever)));
+        drop(spawn(timeout(forever, pending::<()>())));
+        drop(spawn(async move { interval(forever).tick().await }));
+        PeriodicCallback::new(forever, || unreachable!()).jitter(1.0).start();
+    }
+    bench.advance(Duration::from_secs(3600 * 24 * 365 * 100));
+    let stats = bench.event_loop.stats();
+    assert_eq!((stats.live_timers, stats.timers_fired, stats.live_tasks), (15, 0, 9));
+    let far = bench.begin + Duration::from_secs(3600 * 24 * 365 * 200);
+    drop((spawn(sleep_until(far)), spawn(timeout_at(far, pending::<()>()))));
+    bench.settle();
+    assert_eq!(bench.event_loop.stats().live_timers, 17);
+}
+
+#[test]
+fn a_million_armed_and_cancelled_timers_leave_no_node_behind_that_the_loop_would_wake_for() {
+    let bench = Bench::new();
+    for round in 0..4 {
+        let timers: Vec<_> = (0..250_000)
+            .map(|n| bench.event_loop.call_later(SECOND * (n % 1000 + 1), || unreachable!()))
+            .collect();
+        assert_eq!(bench.event_loop.stats().live_timers, 250_000, "round {round}");
+        for timer in timers {
+            assert!(bench.event_loop.remove_timeout(timer));
+        }
+        assert_eq!(bench.event_loop.next_deadline(), None);
+    }
+    bench.advance(2000 * SECOND);
+    assert_eq!(bench.event_loop.stats().timers_fired, 0);
+}
+
+#[test]
+fn a_sleep_that_is_reset_into_the_past_ends_in_the_next_turn_and_leaves_no_timer() {
+    let bench = Bench::new();
+    bench.advance(SECOND);
+    let past = bench.begin;
+    let task = bench.event_loop.spawn(async move {
+        let mut sleep = sleep(SECOND);
+        let polled = std::future::poll_fn(|cx| Poll::Ready(pin!(&mut sleep).poll(cx))).await;
+        assert!(polled.is_pending());
+        sleep.reset(past);
+        (&mut sleep).await;
+        assert_eq!(stats().live_timers, 0);
+    });
+    bench.settle();
+    assert!(task.is_finished());
+}
+
+// T7
+#[test]
+fn an_interval_ticks_on_its_grid_and_skips_what_was_missed() {
+    let bench = Bench::new();
+    let ticks = Rc::new(RefCell::new(Vec::new()));
+    drop(bench.event_loop.spawn({
+        let ticks = ticks.clone();
+        async move {
+            let mut interval = interval(Duration::from_millis(10));
+            loop {
+                let tick = interval.tick().await;
+                ticks.borrow_mut().push(tick);
+            }
+        }
+    }));
+    bench.settle();
+    for pause in [9, 1, 10, 5, 4, 1, 5000, 3, 7, 10] {
+        bench.advance(Duration::from_millis(pause));
+    }
+    let ticks: Vec<_> = ticks.borrow().iter().map(|tick| bench.millis(*tick)).collect();
+    assert_eq!(ticks, [10, 20, 30, 40, 5040, 5050], "one for the five seconds that were missed");
+}
+
+#[test]
+fn a_tick_that_was_dropped_is_given_to_the_next_call() {
+    let bench = Bench::new();
+    let _entered = bench.event_loop.enter();
+    let mut interval: Interval = interval(SECOND);
+    let cx = &mut Context::from_waker(Waker::noop());
+    assert!(pin!(interval.tick()).poll(cx).is_pending());
+    bench.advance(SECOND);
+    let Poll::Ready(tick) = pin!(interval.tick()).poll(cx) else { panic!("the tick is lost") };
+    assert_eq!(bench.millis(tick), 1000);
+    assert!(pin!(interval.tick()).poll(cx).is_pending());
+    drop(interval);
+    assert_eq!(bench.event_loop.stats().live_timers, 0);
+}
+
+#[test]
+fn an_interval_is_a_stream() {
+    let bench = Bench::new();
+    let ticks = Count::default();
+    drop(bench.event_loop.spawn({
+        let ticks = ticks.clone();
+        async move {
+            use futures_lite::StreamExt;
+            interval(SECOND).take(3).for_each(|_| ticks.add()).await;
+        }
+    }));
+    bench.settle();
+    (0..5).for_each(|_| bench.advance(SECOND));
+    assert_eq!((ticks.get(), bench.event_loop.stats().live_tasks), (3, 0));
+}
+
+fn panic_text(f: impl FnOnce()) -> String {
+    let payload = std::panic::catch_unwind(std::panic::AssertUnwindSafe(f)).unwrap_err();
+    match payload.downcast_ref::<&str>() {
+        Some(text) => (*text).to_owned(),
+        None => payload.downcast_ref::<String>().cloned().unwrap_or_default(),
+    }
+}
+
+// IOL-38
+#[test]
+fn a_period_of_zero_is_refused() {
+    for text in [
+        panic_text(|| drop(interval(Duration::ZERO))),
+        panic_text(|| drop(PeriodicCallback::new(Duration::ZERO, || {}))),
+        panic_text(|| drop(PeriodicCallback::new_async(Duration::ZERO, async || {}))),
+    ] {
+        assert!(text.contains("must be longer than zero"), "{text}");
+    }
+    let text = panic_text(|| drop(PeriodicCallback::new(SECOND, || {}).jitter(1.5)));
+    assert!(text.contains("between 0 and 1, not 1.5"), "{text}");
+}
+
+// IOL-38
+#[test]
+fn a_periodic_callback_runs_from_start_to_stop_and_again_after_the_next_start() {
+    let bench = Bench::new();
+    let _entered = bench.event_loop.enter();
+    let count = Count::default();
+    let periodic = PeriodicCallback::new(Duration::from_millis(10), {
+        let count = count.clone();
+        move || count.add()
+    });
+    bench.advance(SECOND);
+    assert_eq!((count.get(), periodic.is_running()), (0, false));
+    periodic.start();
+    periodic.start(); // once is enough
+    bench.advance(Duration::from_millis(9));
+    assert_eq!(count.get(), 0, "the first call comes after one period");
+    bench.advance(Duration::from_millis(1));
+    bench.advance(Duration::from_millis(10));
+    bench.advance(Duration::from_millis(10));
+    assert_eq!((count.get(), periodic.is_running()), (3, true));
+    periodic.clone().stop();
+    assert_eq!(bench.event_loop.stats().live_timers, 0);
+    bench.advance(SECOND);
+    assert_eq!((count.get(), periodic.is_running()), (3, false));
+    periodic.start();
+    bench.advance(Duration::from_millis(10));
+    assert_eq!(count.get(), 4);
+}
+
+#[test]
+fn a_periodic_callback_may_stop_itself_and_panics_do_not() {
+    let bench = Bench::new();
+    let _entered = bench.event_loop.enter();
+    let count = Count::default();
+    let own = Rc::new(RefCell::new(None::<PeriodicCallback>));
+    let periodic = PeriodicCallback::new(SECOND, {
+        let (count, own) = (count.clone(), own.clone());
+        move || match count.next() {
+            1 => panic!("on purpose"),
+            2 => {}
+            _ => own.borrow().as_ref().unwrap().stop(),
+        }
+    });
+    *own.borrow_mut() = Some(periodic.clone());
+    periodic.start();
+    (0..9).for_each(|_| bench.advance(SECOND));
+    assert_eq!((count.get(), periodic.is_running()), (3, false));
+    own.take();
+}
+
+#[test]
+fn a_call_that_takes_too_long_is_followed_by_a_pause_and_not_by_a_burst() {
+    let bench = Bench::new();
+    let _entered = bench.event_loop.enter();
+    let begins = Rc::new(RefCell::new(Vec::new()));
+    let durations = [9, 10, 11, 35, 0];
+    PeriodicCallback::new(10 * SECOND, {
+        let (begins, clock, begin) = (begins.clone(), bench.clock.clone(), bench.begin);
+        move || {
+            let call = begins.borrow().len();
+            begins.borrow_mut().push(clock.now().duration_since(begin).as_secs());
+            clock.advance(SECOND * durations[call.min(4)]);
+        }
+    })
+    .start();
+    for _ in 0..300 {
+        bench.advance(SECOND / 2);
+    }
+    assert_eq!(begins.borrow()[..6], [10, 20, 40, 60, 100, 110]);
+}
+
+#[test]
+fn async_calls_never_overlap_and_a_panic_in_one_does_not_end_them() {
+    let bench = Bench::new();
+    let _entered = bench.event_loop.enter();
+    let (begun, ended) = (Count::default(), Count::default());
+    let periodic = PeriodicCallback::new_async(SECOND, {
+        let (begun, ended) = (begun.clone(), ended.clone());
+        async move || {
+            let call = begun.next();
+            sleep(SECOND * 5 / 2).await;
+            assert!(call != 2, "on purpose");
+            ended.add();
+        }
+    });
+    periodic.start();
+    for _ in 0..40 {
+        bench.advance(SECOND / 4);
+        assert!(begun.get() - ended.get() <= 1 + u32::from(begun.get() > 2));
+    }
+    // Begun at 1 s, ended at 3.5; at 4 with a panic at 6.5; at 7, ended at 9.5; at 10.
+    assert_eq!((begun.get(), ended.get()), (4, 2));
+    periodic.stop();
+    bench.advance(10 * SECOND);
+    assert_eq!((begun.get(), ended.get()), (4, 3), "a call that is under way ends");
+}
+
+#[test]
+fn a_restart_during_an_async_call_begins_no_second_one_beside_it() {
+    let bench = Bench::new();
+    let _entered = bench.event_loop.enter();
+    let (begun, gate) = (Count::default(), Future::<()>::new());
+    let periodic = PeriodicCallback::new_async(SECOND, {
+        let (begun, gate) = (begun.clone(), gate.clone());
+        async move || {
+            begun.add();
+            let _ = gate.ready().await;
+        }
+    });
+    periodic.start();
+    bench.advance(SECOND);
+    periodic.stop();
+    periodic.start();
+    (0..5).for_each(|_| bench.advance(SECOND));
+    assert_eq!(begun.get(), 1);
+    gate.set_result(()).unwrap();
+    bench.settle();
+    bench.advance(SECOND);
+    assert_eq!(begun.get(), 2, "its end has scheduled the next one");
+}
+
+#[test]
+fn jitter_keeps_every_period_within_half_of_its_share() {
+    let bench = Bench::new();
+    let _entered = bench.event_loop.enter();
+    let times = Rc::new(RefCell::new(vec![bench.begin]));
+    PeriodicCallback::new(Duration::from_millis(1000), {
+        let (times, clock) = (times.clone(), bench.clock.clone());
+        move || times.borrow_mut().push(clock.now())
+    })
+    .jitter(0.5)
+    .start();
+    for _ in 0..20_000 {
+        bench.advance(Duration::from_millis(5));
+    }
+    let times = times.borrow();
+    let gaps: Vec<_> = times.windows(2).map(|pair| (pair[1] - pair[0]).as_millis()).collect();
+    assert!((90..=110).contains(&gaps.len()), "{} calls in 100 s", gaps.len());
+    assert!(gaps.iter().all(|gap| (745..=1255).contains(gap)), "{gaps:?}");
+    assert!(gaps.iter().any(|gap| *gap < 950) && gaps.iter().any(|gap| *gap > 1050), "{gaps:?}");
+}
+
+#[test]
+fn a_periodic_callback_is_dropped_with_its_loop_and_may_be_started_on_another() {
+    let count = Count::default();
+    let periodic = PeriodicCallback::new(SECOND, {
+        let count = count.clone();
+        move || count.add()
+    });
+    let first = Bench::new();
+    {
+        let _entered = first.event_loop.enter();
+        periodic.start();
+    }
+    drop(first.event_loop);
+    assert!(!periodic.is_running());
+    let second = Bench::new();
+    let _entered = second.event_loop.enter();
+    periodic.start();
+    second.advance(SECOND);
+    assert_eq!(count.get(), 1);
+    assert_eq!(Rc::strong_count(&count.0), 2);
+    periodic.stop();
+    drop(periodic);
+    assert_eq!(Rc::strong_count(&count.0), 1, "its closure is gone with the last handle");
+}
+
+// T2; the sleep row of the cost sheet, by counters
+#[test]
+fn a_short_sleep_costs_one_wait_and_is_not_rounded_to_milliseconds() {
+    let event_loop = EventLoop::new().unwrap();
+    event_loop.block_on(async {
+        for _ in 0..1000 {
+            sleep(Duration::from_micros(50)).await;
+        }
+    });
+    let stats = event_loop.stats();
+    assert!(stats.waits <= 3 * 1000, "{} waits for 1000 timers", stats.waits);
+    assert!(stats.idle_time < Duration::from_secs(1), "{:?} of sleep", stats.idle_time);
+}
