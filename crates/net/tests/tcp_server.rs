@@ -41,6 +41,41 @@ fn many_clients_are_served_at_once() {
     });
 }
 
+// FUT-04, FUT-05
+#[test]
+fn a_line_client_gets_its_answer_or_the_server_s_error_by_await_and_by_future() {
+    async fn capitalized(address: SocketAddr, text: &str) -> Result<String, String> {
+        let mut stream = IoStream::new(TcpStream::connect(address).await.unwrap());
+        stream.write(format!("{text}\n")).unwrap();
+        let line = stream.read_until(b"\n").await.unwrap();
+        let line = String::from_utf8(line.to_vec()).unwrap();
+        match line.trim_end().strip_prefix("error: ") {
+            Some(error) => Err(error.to_owned()),
+            None => Ok(line.trim_end().to_owned()),
+        }
+    }
+    block_on(async {
+        let server = TcpServer::new(async |mut stream: IoStream, _| {
+            let line = stream.read_until(b"\n").await?;
+            let text = String::from_utf8_lossy(&line).trim_end().to_owned();
+            let is_upper = text.chars().all(char::is_uppercase);
+            let answer = if is_upper { "already capitalized" } else { &text.to_uppercase() };
+            let mark = if is_upper { "error: " } else { "" };
+            stream.write(format!("{mark}{answer}\n"))?;
+            Ok(stream.shutdown().await?)
+        });
+        let address = server.listen("127.0.0.1:0").unwrap();
+        assert_eq!(capitalized(address, "hello").await, Ok("HELLO".to_owned()));
+        let error = Err("already capitalized".to_owned());
+        assert_eq!(capitalized(address, "HELLO").await, error);
+        let future = squall_executor::future::Future::new();
+        let setter = future.clone();
+        let client = async move { capitalized(address, "HELLO").await };
+        squall_executor::add_future(client, move |outcome| setter.set_result(outcome).unwrap());
+        assert_eq!(timeout(WATCHDOG, future).await.unwrap(), Ok(error));
+    });
+}
+
 // TCS-01, P1
 #[test]
 fn a_handler_that_fails_or_panics_closes_its_connection_and_accepting_goes_on() {
