@@ -121,7 +121,7 @@ impl fmt::Display for Dump {
         writeln!(f, "tasks: {}", self.tasks.len())?;
         for task in &self.tasks {
             let state = if task.is_ready { "ready" } else { "waiting" };
-            write!(f, "  {state}, {:?} old, of {}", task.age, task.location)?;
+            write!(f, "  {state}, {:.1?} old, of {}", task.age, task.location)?;
             match &task.name {
                 Some(name) => writeln!(f, ", \"{name}\"")?,
                 None => writeln!(f)?,
@@ -132,13 +132,13 @@ impl fmt::Display for Dump {
             let what = if timer.is_callback { "callback" } else { "sleep" };
             match timer.due_in {
                 Duration::MAX => write!(f, "  {what}, never due")?,
-                due_in => write!(f, "  {what}, due in {due_in:?}")?,
+                due_in => write!(f, "  {what}, due in {due_in:.1?}")?,
             }
-            writeln!(f, ", {:?} old, of {}", timer.age, timer.location)?;
+            writeln!(f, ", {:.1?} old, of {}", timer.age, timer.location)?;
         }
         write!(f, "handlers: {}", self.handlers.len())?;
         for handler in &self.handlers {
-            write!(f, "\n  {:?} old, of {}", handler.age, handler.location)?;
+            write!(f, "\n  {:.1?} old, of {}", handler.age, handler.location)?;
         }
         Ok(())
     }

@@ -518,3 +518,39 @@ impl Drop for ForeignWake {
         drop_reference(self.0);
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    use crate::event_loop::EventLoop;
+
+    // W11
+    #[test]
+    fn a_count_of_wakers_that_would_overflow_ends_the_process() {
+        if std::env::var_os("SQUALL_CHILD").is_some() {
+            let event_loop = EventLoop::new().unwrap();
+            event_loop.block_on(std::future::poll_fn(|_| {
+                drop(crate::spawn(std::future::poll_fn(|cx| {
+                    let task = task_of(cx.waker().data());
+                    let many = isize::MAX.cast_unsigned() + 1;
+                    task.header().refs.store(many, Ordering::Relaxed);
+                    let _ = std::panic::catch_unwind(|| cx.waker().clone());
+                    Poll::<()>::Pending
+                })));
+                Poll::Ready(())
+            }));
+            event_loop.run_once(None).unwrap();
+            std::process::exit(0);
+        }
+        let mut child = Command::new(std::env::current_exe().unwrap());
+        child.args([
+            "--exact",
+            "task::tests::a_count_of_wakers_that_would_overflow_ends_the_process",
+        ]);
+        let output = child.env("SQUALL_CHILD", "1").output().unwrap();
+        let signal = std::os::unix::process::ExitStatusExt::signal(&output.status);
+        assert_eq!(signal, Some(6 /* SIGABRT */), "{output:?}");
+    }
+}

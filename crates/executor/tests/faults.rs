@@ -133,7 +133,7 @@ fn a_reset_that_nobody_waits_for_does_not_spin_and_is_told_to_whoever_asks() {
             assert!(matches!(poll_once(first), Poll::Pending)); // registers, and waits no more
         }
         let mut unread = peer.try_clone().unwrap();
-        (&*ours.get_ref()).write_all(b"never read").unwrap();
+        ours.write_with(|mut io| io.write(b"never read")).await.unwrap();
         let _ = unread.write(b"");
         drop((peer, unread)); // with unread bytes: a reset
         let turns = stats().turns;

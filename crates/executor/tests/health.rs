@@ -199,11 +199,11 @@ fn a_dump_names_every_task_timer_and_handler_with_its_line_and_age() {
     let text = dump.to_string();
     for part in [
         "tasks: 2\n",
-        "waiting, 10s old, of ",
+        "waiting, 10.0s old, of ",
         ", \"waits\"\n",
-        "timers: 2\n  sleep, due in 50s, 10s old, of ",
-        "  callback, never due, 10s old, of ",
-        "handlers: 1\n  10s old, of ",
+        "timers: 2\n  sleep, due in 50.0s, 10.0s old, of ",
+        "  callback, never due, 10.0s old, of ",
+        "handlers: 1\n  10.0s old, of ",
     ] {
         assert!(text.contains(part), "{part:?} is not in\n{text}");
     }

@@ -50,10 +50,12 @@ mod write_queue;
 pub use squall_executor as executor;
 #[doc(no_inline)]
 pub use squall_executor::{
-    AsyncFd, Builder, Clock, Elapsed, Entered, Event, EventLoop, Handle, HandlerId, Interest,
-    JoinError, JoinHandle, LoopClosed, RunError, Sleep, Stats, TimerId, add_callback, add_future,
-    add_handler, block_on, call_at, call_later, remove_handler, remove_timeout, sleep, sleep_until,
-    spawn, stats, stop, timeout, timeout_at, turn_time, update_handler, yield_now,
+    AbortOnDrop, AsyncFd, Builder, Clock, Dump, Elapsed, Entered, Event, EventLoop, Handle,
+    HandlerId, Interest, Interval, JoinError, JoinHandle, LoopClosed, PeriodicCallback,
+    RemoteJoinHandle, RunError, Sleep, SlowCallback, Stats, Timeout, TimerId, Work, add_callback,
+    add_future, add_handler, block_on, call_at, call_later, interval, remove_handler,
+    remove_timeout, signal, sleep, sleep_until, spawn, spawn_blocking, spawn_named, stats, stop,
+    timeout, timeout_at, turn_time, update_handler, yield_now,
 };
 
 pub use chunk::Chunk;

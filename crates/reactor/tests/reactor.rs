@@ -255,3 +255,28 @@ fn a_reactor_can_sit_inside_another() {
     assert_eq!(outer.wait(&mut events, WATCHDOG).unwrap(), 1);
     assert_eq!(inner.wait(&mut inner_events, AT_ONCE).unwrap(), 1);
 }
+
+// R20
+#[test]
+fn a_worker_that_pauses_leaves_the_rest_of_the_backlog_to_another() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut workers = [Reactor::new().unwrap(), Reactor::new().unwrap()];
+    let tokens: Vec<_> = workers
+        .iter_mut()
+        .map(|worker| worker.register(listener.as_fd(), Interest::READABLE, Mode::Exclusive, ()))
+        .collect();
+    let _clients: Vec<_> = (0..10).map(|_| TcpStream::connect(address).unwrap()).collect();
+    let mut events = Events::with_capacity(4);
+    let [first, second] = &mut workers;
+    assert_eq!(first.wait(&mut events, Some(Duration::from_secs(10))).unwrap(), 1);
+    (0..3).for_each(|_| drop(listener.accept().unwrap()));
+    first.deregister(*tokens[0].as_ref().unwrap()).unwrap(); // a pause
+    let mut accepted = 3;
+    while second.wait(&mut events, Some(Duration::ZERO)).unwrap() == 1 {
+        drop(listener.accept().unwrap());
+        accepted += 1;
+    }
+    assert_eq!(accepted, 10);
+}
