@@ -6,8 +6,8 @@
 
 use std::error::Error;
 use std::future::pending;
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream as StdStream};
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
 use std::thread;
 use std::time::Duration;
 
@@ -25,15 +25,10 @@ async fn length_of(word: &str, port: u16) -> Result<usize, Box<dyn Error>> {
 
 /// A server that knows nothing of squall.
 fn serve_one(listener: TcpListener) -> std::io::Result<()> {
-    let (mut client, _): (StdStream, _) = listener.accept()?;
-    let mut word = Vec::new();
-    for byte in (&client).bytes() {
-        match byte? {
-            b'\n' => break,
-            byte => word.push(byte),
-        }
-    }
-    writeln!(client, "{}", word.len())
+    let (mut client, _) = listener.accept()?;
+    let mut word = String::new();
+    BufReader::new(&client).read_line(&mut word)?;
+    writeln!(client, "{}", word.trim().len())
 }
 
 fn main() -> Result<(), Box<dyn Error>> {

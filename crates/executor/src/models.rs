@@ -117,6 +117,35 @@ fn no_message_is_left_behind_by_a_sleeping_loop() {
     });
 }
 
+// X3: a signal's handler on any thread notes its signal and rings; the loop takes its mail and then looks for notes
+#[test]
+fn a_signal_is_seen_by_a_sleeping_loop() {
+    model(|| {
+        let own = Loop::new();
+        let pending = Arc::new(AtomicUsize::new(0));
+        let handlers: Vec<_> = (0..2)
+            .map(|signal| {
+                let (shared, pending) = (own.scheduler.shared().clone(), pending.clone());
+                thread::spawn(move || {
+                    pending.fetch_or(1 << signal, Ordering::Release);
+                    shared.inbox.ring();
+                })
+            })
+            .collect();
+        let mut seen = 0;
+        while seen != 0b11 {
+            if own.scheduler.inbox().fall_asleep() {
+                own.bell.sleep(); // loom reports a deadlock
+                own.scheduler.inbox().wake_up();
+            }
+            own.scheduler.collect_mail(8);
+            seen |= pending.swap(0, Ordering::Acquire);
+        }
+        handlers.into_iter().for_each(|handler| handler.join().unwrap());
+        own.close();
+    });
+}
+
 // W2: what a waker wrote before its wake is seen by the poll that answers it
 #[test]
 fn a_poll_sees_what_was_written_before_the_wake() {

@@ -343,7 +343,7 @@ fn errors_appear_in_the_future_and_may_be_replaced_or_swallowed() {
 
 // R16, W1
 #[test]
-fn a_million_wakes_of_a_sleeping_loop_are_all_heard() {
+fn every_wake_of_a_sleeping_loop_is_heard() {
     static WAKES: AtomicU64 = AtomicU64::new(0);
     const EACH: u64 = if cfg!(debug_assertions) { 50_000 } else { 500_000 };
     let event_loop = EventLoop::new().unwrap();
