@@ -11,12 +11,9 @@
 //! ```
 
 use std::error::Error;
-use std::io::{self, Read};
+use std::io;
 use std::net::TcpListener;
-use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -26,9 +23,8 @@ use futures_lite::stream;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Method, StatusCode};
 use lexopt::prelude::*;
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::{flag, low_level};
-use squall_net::{AsyncFd, EventLoop, Handle, sleep, stats, stop};
+use squall_net::signal::{SIGINT, SIGTERM, Signals};
+use squall_net::{EventLoop, Handle, sleep, stats, stop};
 use tiny_http::{Config, Rejection, Request, Response, Server};
 
 /// How long requests that are under way may take once the server was told to stop.
@@ -156,7 +152,6 @@ fn main() -> ExitCode {
 }
 
 fn serve(options: &Options) -> Result<(), Box<dyn Error>> {
-    let signals = signals()?;
     let listener = listen(&options.listen)?;
     let address = listener.local_addr()?;
     let mut handles = Vec::new();
@@ -174,13 +169,15 @@ fn serve(options: &Options) -> Result<(), Box<dyn Error>> {
         handles.push(handle.recv()?);
     }
     let worker = Worker::new(listener)?;
-    worker.event_loop.add_future(
-        async move { signals.read_with(|mut pipe| pipe.read(&mut [0])).await },
-        move |_| {
-            handles.iter().for_each(Handle::stop);
-            stop();
-        },
-    );
+    let mut signals = {
+        let _entered = worker.event_loop.enter();
+        Signals::new([SIGTERM, SIGINT])?
+    };
+    // With the first one the stream is dropped, so the second ends the process as if it were not caught.
+    worker.event_loop.add_future(async move { signals.next().await }, move |_| {
+        handles.iter().for_each(Handle::stop);
+        stop();
+    });
     println!("listening on http://{address}");
     worker.run()?;
     for thread in threads {
@@ -223,16 +220,4 @@ fn listen(address: &str) -> Result<TcpListener, String> {
         Ok(listener) => Ok(listener.into_std()),
         Err(error) => Err(format!("cannot listen on {address}: {error}")),
     }
-}
-
-/// A pipe that becomes readable with the first SIGTERM or SIGINT; the second one ends the process as if it were not caught.
-fn signals() -> io::Result<AsyncFd<UnixStream>> {
-    let (reader, writer) = UnixStream::pair()?;
-    let told = Arc::new(AtomicBool::new(false));
-    for signal in [SIGTERM, SIGINT] {
-        flag::register_conditional_default(signal, Arc::clone(&told))?;
-        flag::register(signal, Arc::clone(&told))?;
-        low_level::pipe::register(signal, writer.try_clone()?)?;
-    }
-    AsyncFd::new(reader)
 }
