@@ -2,15 +2,12 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
-use std::rc::Rc;
 
-use crate::builder::Options;
 use crate::current;
 use crate::error::JoinError;
 use crate::event_loop::EventLoop;
 use crate::join_handle::JoinHandle;
 use crate::loop_core::Core;
-use crate::pool::{Job, Pool};
 use crate::remote::{self, RemoteJoinHandle};
 
 /// Runs `f`, which may block, on a thread of its own kind and returns a handle of its output. Tornado: `run_in_executor`.
@@ -53,39 +50,6 @@ impl EventLoop {
         f: impl FnOnce() -> T + Send + 'static,
     ) -> JoinHandle<T> {
         self.core.spawn_blocking(f, Location::caller())
-    }
-}
-
-/// Where a loop's blocking work goes.
-pub(crate) enum Blocking {
-    Own(Pool),
-    /// The user's; see [`Builder::blocking_executor`](crate::Builder::blocking_executor).
-    Given(Rc<dyn Fn(Job)>),
-}
-
-impl Blocking {
-    pub(crate) fn new(options: &Options) -> Blocking {
-        match &options.blocking_executor {
-            Some(executor) => Blocking::Given(Rc::clone(executor)),
-            None => Blocking::Own(Pool::new(options.blocking_threads)),
-        }
-    }
-
-    /// The loop ends.
-    pub(crate) fn close(&self) {
-        if let Blocking::Own(pool) = self {
-            pool.close();
-        }
-    }
-
-    fn submit(&self, job: Job) -> io::Result<()> {
-        match self {
-            Blocking::Own(pool) => pool.submit(job),
-            Blocking::Given(executor) => {
-                executor(job);
-                Ok(())
-            }
-        }
     }
 }
 

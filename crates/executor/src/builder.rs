@@ -8,37 +8,13 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::event_loop::EventLoop;
-use crate::panics::PanicHook;
-use crate::pool::{DEFAULT_THREADS, Job};
+use crate::options::Options;
 use crate::slow::{SlowCallback, SlowHook};
 
 /// Options for a new [`EventLoop`]; made by [`EventLoop::builder`].
 #[derive(Clone, Default)]
 pub struct Builder {
     options: Options,
-}
-
-/// What a builder has collected.
-#[derive(Clone)]
-pub(crate) struct Options {
-    pub(crate) clock: Clock,
-    pub(crate) panic_hook: Option<PanicHook>,
-    pub(crate) slow_hook: Option<SlowHook>,
-    pub(crate) blocking_threads: usize,
-    /// Instead of a pool of the loop's own.
-    pub(crate) blocking_executor: Option<Rc<dyn Fn(Job)>>,
-}
-
-impl Default for Options {
-    fn default() -> Options {
-        Options {
-            clock: Clock::system(),
-            panic_hook: None,
-            slow_hook: None,
-            blocking_threads: DEFAULT_THREADS,
-            blocking_executor: None,
-        }
-    }
 }
 
 impl Builder {

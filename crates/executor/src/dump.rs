@@ -4,13 +4,6 @@ use std::fmt;
 use std::panic::Location;
 use std::time::Duration;
 
-use squall_reactor::Reactor;
-
-use crate::event_loop::EventLoop;
-use crate::loop_core::{Alarm, Core};
-use crate::source::Registered;
-use crate::turn_clock::NEVER;
-
 /// Every task, timer and handler of a loop; made by [`EventLoop::dump`], to be printed or looked through.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -59,61 +52,6 @@ pub struct DumpedHandler {
     pub location: &'static Location<'static>,
     /// The time since then, as of the current turn.
     pub age: Duration,
-}
-
-impl EventLoop {
-    /// A picture of every live task, timer and handler, for a log or a debugging page.
-    ///
-    /// ```
-    /// use std::future::pending;
-    /// use squall_executor::EventLoop;
-    ///
-    /// let event_loop = EventLoop::new()?;
-    /// drop(event_loop.spawn_named("waits for ever", pending::<()>()));
-    /// let dump = event_loop.dump();
-    /// assert_eq!(dump.tasks[0].name.as_deref(), Some("waits for ever"));
-    /// println!("{dump}");
-    /// # std::io::Result::Ok(())
-    /// ```
-    ///
-    /// # Cost
-    /// A walk over all of them.
-    pub fn dump(&self) -> Dump {
-        self.core.dump()
-    }
-}
-
-impl Core {
-    pub(crate) fn dump(&self) -> Dump {
-        let now = self.time.now();
-        let since = |time: u64| Duration::from_nanos(now.saturating_sub(time));
-        let mut timers: Vec<_> = self
-            .timers
-            .borrow()
-            .iter()
-            .map(|(deadline, armed)| DumpedTimer {
-                is_callback: matches!(armed.alarm, Alarm::Call(_)),
-                location: armed.birth.location,
-                age: since(armed.birth.time),
-                due_in: match deadline {
-                    NEVER => Duration::MAX,
-                    deadline => Duration::from_nanos(deadline.saturating_sub(now)),
-                },
-            })
-            .collect();
-        timers.sort_by_key(|timer| timer.due_in);
-        let reactor = self.reactor.borrow();
-        let handlers = reactor
-            .iter()
-            .flat_map(Reactor::states)
-            .filter_map(|watched| match watched {
-                Registered::Handler(handler) => Some(handler.birth()),
-                Registered::Source(_) => None,
-            })
-            .map(|birth| DumpedHandler { location: birth.location, age: since(birth.time) })
-            .collect();
-        Dump { tasks: self.scheduler.dump(since), timers, handlers }
-    }
 }
 
 impl fmt::Display for Dump {

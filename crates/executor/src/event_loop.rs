@@ -31,16 +31,15 @@ use std::time::{Duration, Instant};
 
 use squall_reactor::{Events, Reactor};
 
-use crate::builder::Options;
 use crate::current;
 use crate::entered::{Entered, Running};
 use crate::error::RunError;
 use crate::loop_core::{Alarm, Armed, Core};
+use crate::options::Options;
 use crate::panics::shield;
 use crate::root::Root;
 use crate::shared::Entry;
-use crate::signal::Listener;
-use crate::slow::{SlowCallback, SlowHook, Work};
+use crate::slow::{SlowCallback, Work};
 use crate::source::Registered;
 use crate::stats::Stats;
 use crate::timeout::timeout;
@@ -126,7 +125,7 @@ impl Core {
         if run.is_over(self) {
             return Ok(ran);
         }
-        ran += self.run_timers(armed_before);
+        ran += self.run_timers(armed_before)?;
         if run.is_over(self) {
             return Ok(ran);
         }
@@ -149,10 +148,10 @@ impl Core {
                     Some(hook) => {
                         let root = run.root.as_ref().map(Root::location);
                         let who = self.scheduler.describe_next(root);
-                        self.time_entry(hook, who, || self.run_next(run));
+                        hook.time(&self.time, who, || self.run_next(run));
                     }
                 }
-                self.stay_entered();
+                self.stay_at_home()?;
                 since_asked += 1;
                 if since_asked == ENTRIES_PER_TURN && left > 0 {
                     self.ask_kernel(Some(Duration::ZERO), false)?; // only appends: the batch keeps its end
@@ -176,22 +175,8 @@ impl Core {
         });
     }
 
-    /// Runs `entry` between two readings of the clock, and reports it if it was slow.
-    fn time_entry(&self, hook: &SlowHook, who: Option<SlowCallback>, entry: impl FnOnce()) {
-        let begin = self.time.time();
-        entry();
-        let elapsed = self.time.time().saturating_duration_since(begin);
-        if let Some(who) = who
-            && elapsed >= hook.threshold
-        {
-            shield("the hook for slow callbacks", || {
-                (hook.report)(&SlowCallback { elapsed, ..who })
-            });
-        }
-    }
-
     /// Runs the timers that are due, alive and not armed in this turn, in (deadline, sequence) order.
-    fn run_timers(&self, armed_before: u64) -> usize {
+    fn run_timers(&self, armed_before: u64) -> Result<usize, RunError> {
         self.time.worked();
         let now = self.time.now();
         self.timers.borrow_mut().take_due(now, armed_before);
@@ -204,11 +189,11 @@ impl Core {
                 (Alarm::Call(callback), None) => shield("a timer's callback", callback),
                 (Alarm::Call(callback), Some(hook)) => {
                     let who = SlowCallback::new(Work::Timer, Some(birth.location));
-                    self.time_entry(hook, Some(who), || shield("a timer's callback", callback));
+                    hook.time(&self.time, Some(who), || shield("a timer's callback", callback));
                 }
             }
-            self.stay_entered();
             fired += 1;
+            self.stay_at_home()?;
         }
         self.fired.set((now, armed_before));
         if fired > 0 {
@@ -216,14 +201,18 @@ impl Core {
             self.scheduler.end_batch();
             self.time.worked(); // or the callbacks' time would lengthen the sleep
         }
-        fired
+        Ok(fired)
     }
 
     /// Makes this the thread's loop again if an entry has entered another one and kept the guard.
-    fn stay_entered(&self) {
+    ///
+    /// # Errors
+    /// [`RunError::Forked`], if an entry has forked and this is the child: nothing more runs there.
+    fn stay_at_home(&self) -> Result<(), RunError> {
         if !self.scheduler.home().is_entered() {
             drop(current::replace(self.own.upgrade()));
         }
+        self.check_process()
     }
 
     /// How long the kernel may let us sleep: not at all if something is ready, for ever if nothing is awaited.
@@ -242,7 +231,6 @@ impl Core {
     /// Waits for events at most that long, queues those that they concern, and collects the mail. `in_any_case`: also if there is
     /// nothing to hear of.
     fn ask_kernel(&self, timeout: Option<Duration>, in_any_case: bool) -> Result<usize, RunError> {
-        self.check_process()?; // an entry may have forked
         let inbox = self.scheduler.inbox();
         let sleeps = timeout != Some(Duration::ZERO) && inbox.fall_asleep();
         let timeout = if sleeps { timeout } else { Some(Duration::ZERO) };
@@ -274,13 +262,6 @@ impl Core {
             None => unreachable!("a closed loop does not run"),
         };
         Ok(events)
-    }
-
-    /// Queues who waits for a signal that came. Its handler has set MAIL after it noted the signal, so none is missed.
-    fn tell_of_signals(&self) {
-        let news = |listener: &Rc<Listener>| listener.take_waker();
-        let wakers: Vec<_> = self.listeners.borrow().iter().filter_map(news).collect();
-        wakers.into_iter().for_each(|waker| self.wake(waker));
     }
 
     fn deliver(&self, events: Events) -> usize {

@@ -11,6 +11,7 @@ use squall_reactor::{Event, Interest, Mode, Token};
 
 use crate::callback::Callback;
 use crate::current;
+use crate::dump::Dump;
 use crate::event_loop::EventLoop;
 use crate::handler::{Handler, HandlerId};
 use crate::join_handle::JoinHandle;
@@ -279,6 +280,26 @@ impl EventLoop {
     /// As [`stop`].
     pub fn stop(&self) {
         self.core.stop();
+    }
+
+    /// A picture of every live task, timer and handler, for a log or a debugging page.
+    ///
+    /// ```
+    /// use std::future::pending;
+    /// use squall_executor::EventLoop;
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// drop(event_loop.spawn_named("waits for ever", pending::<()>()));
+    /// let dump = event_loop.dump();
+    /// assert_eq!(dump.tasks[0].name.as_deref(), Some("waits for ever"));
+    /// println!("{dump}");
+    /// # std::io::Result::Ok(())
+    /// ```
+    ///
+    /// # Cost
+    /// A walk over all of them.
+    pub fn dump(&self) -> Dump {
+        self.core.dump()
     }
 
     /// The time on this loop's clock.

@@ -51,9 +51,11 @@ mod handler;
 mod inbox;
 mod interval;
 mod join_handle;
+mod listener;
 mod loop_core;
 #[cfg(all(test, loom))]
 mod models;
+mod options;
 mod panics;
 mod periodic;
 mod pool;

@@ -5,20 +5,21 @@ use std::panic::Location;
 use std::rc::{Rc, Weak};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use squall_reactor::{Events, Reactor};
+use squall_reactor::{Events, Process, Reactor};
 
 use crate::birth::Birth;
-use crate::blocking::Blocking;
-use crate::builder::Options;
+use crate::dump::{Dump, DumpedHandler, DumpedTimer};
 use crate::error::RunError;
 use crate::inbox::Inbox;
+use crate::listener::Listener;
+use crate::options::Options;
 use crate::panics::{PanicHook, shield};
+use crate::pool::Blocking;
 use crate::root::is_root_waker;
 use crate::scheduler::Scheduler;
 use crate::shared::Entry;
-use crate::signal::Listener;
 use crate::slow::SlowHook;
 use crate::source::Registered;
 use crate::stats::Stats;
@@ -37,6 +38,8 @@ pub(crate) struct Core {
     pub(crate) own: Weak<Core>,
     /// Which loop of this process it is.
     pub(crate) number: u64,
+    /// Who made it: a forked child keeps its hands off.
+    process: Process,
     /// What epoll watches; `None` once the loop is closed.
     pub(crate) reactor: RefCell<Option<Reactor<Registered>>>,
     /// The kernel's answers; away while they are delivered.
@@ -74,7 +77,7 @@ impl Core {
         /// Loops made by this process. Timer ids begin 2⁴⁰ apart, so they are not mistaken across loops.
         static LOOPS: AtomicU64 = AtomicU64::new(0);
         let number = LOOPS.fetch_add(1, Ordering::Relaxed);
-        let blocking = Blocking::new(&options);
+        let blocking = Blocking::new(options.blocking_threads, options.blocking_executor);
         let core = move |own: &Weak<Core>| Core {
             own: own.clone(),
             scheduler: Scheduler::new(inbox_of(&reactor)),
@@ -82,6 +85,7 @@ impl Core {
             time: TurnClock::new(options.clock),
             fired: Cell::new((0, 0)),
             number,
+            process: reactor.process(),
             reactor: RefCell::new(Some(reactor)),
             events: Cell::new(None),
             stopping: Cell::new(false),
@@ -115,10 +119,7 @@ impl Core {
 
     /// Fails in a forked copy of the process that made the loop: its epoll is the parent's.
     pub(crate) fn check_process(&self) -> Result<(), RunError> {
-        if self.reactor.borrow().as_ref().is_some_and(Reactor::is_forked) {
-            return Err(RunError::Forked);
-        }
-        Ok(())
+        if self.process.is_current() { Ok(()) } else { Err(RunError::Forked) }
     }
 
     /// Arms a timer; `None` is a time that never comes.
@@ -171,6 +172,13 @@ impl Core {
         timer.sequence() < before && deadline.is_some_and(is_past)
     }
 
+    /// Queues who waits for a signal that came. Its handler has set MAIL after it noted the signal, so none is missed.
+    pub(crate) fn tell_of_signals(&self) {
+        let news = |listener: &Rc<Listener>| listener.take_waker();
+        let wakers: Vec<_> = self.listeners.borrow().iter().filter_map(news).collect();
+        wakers.into_iter().for_each(|waker| self.wake(waker));
+    }
+
     pub(crate) fn stop(&self) {
         self.stopping.set(true);
     }
@@ -203,7 +211,7 @@ impl Core {
             }
         }
         let listeners = self.listeners.take();
-        for waker in listeners.into_iter().filter_map(Listener::into_waker) {
+        for waker in listeners.iter().filter_map(|listener| listener.take_any_waker()) {
             shield("a waker", || waker.wake());
         }
         self.blocking.close();
@@ -259,5 +267,36 @@ impl Core {
             idle_time: self.time.idle(),
             longest_turn: self.time.longest_turn(),
         }
+    }
+
+    pub(crate) fn dump(&self) -> Dump {
+        let now = self.time.now();
+        let since = |time: u64| Duration::from_nanos(now.saturating_sub(time));
+        let mut timers: Vec<_> = self
+            .timers
+            .borrow()
+            .iter()
+            .map(|(deadline, armed)| DumpedTimer {
+                is_callback: matches!(armed.alarm, Alarm::Call(_)),
+                location: armed.birth.location,
+                age: since(armed.birth.time),
+                due_in: match deadline {
+                    NEVER => Duration::MAX,
+                    deadline => Duration::from_nanos(deadline.saturating_sub(now)),
+                },
+            })
+            .collect();
+        timers.sort_by_key(|timer| timer.due_in);
+        let reactor = self.reactor.borrow();
+        let handlers = reactor
+            .iter()
+            .flat_map(Reactor::states)
+            .filter_map(|watched| match watched {
+                Registered::Handler(handler) => Some(handler.birth()),
+                Registered::Source(_) => None,
+            })
+            .map(|birth| DumpedHandler { location: birth.location, age: since(birth.time) })
+            .collect();
+        Dump { tasks: self.scheduler.dump(since), timers, handlers }
     }
 }

@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::rc::Rc;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -144,6 +145,36 @@ impl Pool {
 impl Drop for Pool {
     fn drop(&mut self) {
         self.close();
+    }
+}
+
+/// Where a loop's blocking work goes.
+pub(crate) enum Blocking {
+    Own(Pool),
+    /// The user's; see [`Builder::blocking_executor`](crate::Builder::blocking_executor).
+    Given(Rc<dyn Fn(Job)>),
+}
+
+impl Blocking {
+    pub(crate) fn new(most_threads: usize, given: Option<Rc<dyn Fn(Job)>>) -> Blocking {
+        given.map_or_else(|| Blocking::Own(Pool::new(most_threads)), Blocking::Given)
+    }
+
+    /// The loop ends.
+    pub(crate) fn close(&self) {
+        if let Blocking::Own(pool) = self {
+            pool.close();
+        }
+    }
+
+    pub(crate) fn submit(&self, job: Job) -> io::Result<()> {
+        match self {
+            Blocking::Own(pool) => pool.submit(job),
+            Blocking::Given(executor) => {
+                executor(job);
+                Ok(())
+            }
+        }
     }
 }
 

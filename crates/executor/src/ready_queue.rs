@@ -5,19 +5,17 @@
 
 use std::mem;
 
-use crate::shared::Entry;
-
-pub(crate) struct ReadyQueue {
+pub(crate) struct ReadyQueue<T> {
     /// As many as a power of two. Those from `head` to `tail`, modulo their number, are filled.
-    slots: Box<[Option<Entry>]>,
+    slots: Box<[Option<T>]>,
     /// How many entries were popped.
     head: usize,
     /// How many entries were pushed.
     tail: usize,
 }
 
-impl ReadyQueue {
-    pub(crate) fn new() -> ReadyQueue {
+impl<T> ReadyQueue<T> {
+    pub(crate) fn new() -> ReadyQueue<T> {
         ReadyQueue { slots: Box::new([]), head: 0, tail: 0 }
     }
 
@@ -26,7 +24,7 @@ impl ReadyQueue {
     }
 
     #[inline]
-    pub(crate) fn push(&mut self, entry: Entry) {
+    pub(crate) fn push(&mut self, entry: T) {
         if self.len() == self.slots.len() {
             self.grow();
         }
@@ -37,7 +35,7 @@ impl ReadyQueue {
     }
 
     #[inline]
-    pub(crate) fn pop(&mut self) -> Option<Entry> {
+    pub(crate) fn pop(&mut self) -> Option<T> {
         if self.head == self.tail {
             return None;
         }
@@ -47,7 +45,7 @@ impl ReadyQueue {
     }
 
     /// The entry that will be popped next.
-    pub(crate) fn front(&self) -> Option<&Entry> {
+    pub(crate) fn front(&self) -> Option<&T> {
         self.slots.get(self.head & self.slots.len().wrapping_sub(1))?.as_ref()
     }
 
@@ -66,28 +64,21 @@ impl ReadyQueue {
 mod tests {
     use super::*;
 
-    fn number(entry: Option<Entry>) -> Option<usize> {
-        entry.map(|entry| match entry {
-            Entry::Root(number) => number,
-            _ => unreachable!("only roots are pushed"),
-        })
-    }
-
     #[test]
     fn entries_leave_in_the_order_in_which_they_came_wherever_the_ring_begins() {
         for begin in 0..130 {
             let mut queue = ReadyQueue::new();
             for n in 0..begin {
-                queue.push(Entry::Root(n));
-                assert_eq!(number(queue.pop()), Some(n));
+                queue.push(n);
+                assert_eq!(queue.pop(), Some(n));
             }
             assert!(queue.front().is_none());
             for n in 0..200 {
-                queue.push(Entry::Root(n));
+                queue.push(n);
                 assert_eq!(queue.len(), n + 1);
             }
-            assert!(matches!(queue.front(), Some(Entry::Root(0))));
-            let popped: Vec<_> = std::iter::from_fn(|| number(queue.pop())).collect();
+            assert!(queue.front() == Some(&0));
+            let popped: Vec<_> = std::iter::from_fn(|| queue.pop()).collect();
             assert_eq!(popped, (0..200).collect::<Vec<_>>());
             assert_eq!(queue.len(), 0);
         }
@@ -96,14 +87,14 @@ mod tests {
     #[test]
     fn the_counts_may_wrap() {
         let mut queue = ReadyQueue::new();
-        queue.push(Entry::Root(1));
-        number(queue.pop());
+        queue.push(1);
+        queue.pop();
         (queue.head, queue.tail) = (usize::MAX, usize::MAX);
         for n in 0..3 {
-            queue.push(Entry::Root(n));
+            queue.push(n);
         }
         assert_eq!(queue.len(), 3);
-        let popped: Vec<_> = std::iter::from_fn(|| number(queue.pop())).collect();
+        let popped: Vec<_> = std::iter::from_fn(|| queue.pop()).collect();
         assert_eq!(popped, [0, 1, 2]);
     }
 }

@@ -38,7 +38,7 @@ const _: () = assert!(size_of::<Option<Entry>>() == 2 * size_of::<usize>());
 
 pub(crate) struct Shared {
     /// The one ready queue. Touched only through [`AtHome`].
-    ready: UnsafeCell<ReadyQueue>,
+    ready: UnsafeCell<ReadyQueue<Entry>>,
     /// Loans that were given out and not returned at home. Touched at home only.
     lent: Cell<usize>,
     /// [`BIAS`] minus the loans that were returned elsewhere, until [`Home`] is dropped; from then on the loans that are out.
@@ -106,7 +106,7 @@ impl AtHome<'_> {
     }
 
     #[inline]
-    fn with_ready<R>(self, f: impl FnOnce(&mut ReadyQueue) -> R) -> R {
+    fn with_ready<R>(self, f: impl FnOnce(&mut ReadyQueue<Entry>) -> R) -> R {
         self.shared.ready.with_mut(|ready| {
             // SAFETY: an `AtHome` exists on one thread only, and the closures above call nothing that could come back
             // here, `describe_next`'s included, so this is the only reference.

@@ -12,15 +12,14 @@
 
 #![allow(unsafe_code, reason = "what a signal handler may do is a promise that no type makes")]
 
-use std::cell::Cell;
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Poll};
 
 use futures_core::Stream;
 use libc::c_int;
@@ -28,8 +27,8 @@ use signal_hook_registry::{FORBIDDEN, SigId};
 use squall_reactor::Process;
 
 use crate::current;
+use crate::listener::Listener;
 use crate::loop_core::Core;
-use crate::shared::Shared;
 use crate::{sync, sys};
 
 pub use libc::{
@@ -91,45 +90,6 @@ pub struct Signals {
     actions: Vec<(c_int, SigId)>,
 }
 
-/// What the loop knows of a stream.
-pub(crate) struct Listener {
-    bell: Arc<Bell>,
-    waker: Cell<Option<Waker>>,
-}
-
-/// What the signal handler touches.
-struct Bell {
-    /// Signal `n` is bit `n - 1`.
-    pending: AtomicU64,
-    shared: sync::Arc<Shared>,
-}
-
-impl Bell {
-    /// Safe in a signal handler.
-    fn ring(&self, signal: c_int) {
-        // Before the ring, whose read-modify-write releases it to the loop that collects.
-        self.pending.fetch_or(bit(signal), Ordering::Release);
-        self.shared.inbox.ring();
-    }
-}
-
-fn bit(signal: c_int) -> u64 {
-    1 << (signal - 1)
-}
-
-impl Listener {
-    /// The waker of a stream that has something to give out.
-    pub(crate) fn take_waker(&self) -> Option<Waker> {
-        let is_pending = self.bell.pending.load(Ordering::Acquire) != 0;
-        is_pending.then(|| self.waker.take()).flatten()
-    }
-
-    /// The waker of a stream whose loop ends.
-    pub(crate) fn into_waker(self: Rc<Self>) -> Option<Waker> {
-        self.waker.take()
-    }
-}
-
 impl Signals {
     /// Listens to these signals, from now on and on this thread's loop.
     ///
@@ -144,8 +104,7 @@ impl Signals {
     pub fn new(signals: impl IntoIterator<Item = c_int>) -> io::Result<Signals> {
         let core = current::get();
         let shared = sync::Arc::clone(core.scheduler.shared());
-        let bell = Arc::new(Bell { pending: AtomicU64::new(0), shared });
-        let listener = Rc::new(Listener { bell, waker: Cell::new(None) });
+        let listener = Rc::new(Listener::new(shared));
         let process = Process::current()?;
         let mut stream =
             Signals { listener, core: Rc::downgrade(&core), process, actions: Vec::new() };
@@ -162,7 +121,7 @@ impl Signals {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
         }
         DEFAULTS.install(signal)?;
-        let bell = Arc::clone(&self.listener.bell);
+        let bell = self.listener.bell();
         // SAFETY: the action may be run by a signal handler: it does two atomic operations and at most writes an eventfd. It
         // is dropped by `unregister`, outside of handlers.
         let action = unsafe { signal_hook_registry::register(signal, move || bell.ring(signal)) }?;
@@ -177,21 +136,16 @@ impl Signals {
     }
 
     fn poll_signal(&self, cx: &mut Context<'_>) -> Poll<Option<c_int>> {
-        let bell = &self.listener.bell;
-        if bell.pending.load(Ordering::Acquire) == 0 {
-            if self.core.upgrade().is_none_or(|core| core.scheduler.is_closed()) {
-                return Poll::Ready(None);
-            }
-            drop(self.listener.waker.replace(Some(cx.waker().clone())));
+        let is_over = || self.core.upgrade().is_none_or(|core| core.scheduler.is_closed());
+        if let Some(signal) = self.listener.take_signal() {
+            return Poll::Ready(Some(signal));
         }
-        // What came since the first look has rung the loop, but its listener may have had no waker then.
-        let pending = bell.pending.load(Ordering::Acquire);
-        if pending == 0 {
-            return Poll::Pending;
+        if is_over() {
+            return Poll::Ready(None);
         }
-        let signal = pending.trailing_zeros().cast_signed() + 1;
-        bell.pending.fetch_and(!bit(signal), Ordering::Relaxed);
-        Poll::Ready(Some(signal))
+        self.listener.set_waker(cx.waker());
+        // What came since the first look has rung the loop, but the listener may have had no waker then.
+        self.listener.take_signal().map_or(Poll::Pending, |signal| Poll::Ready(Some(signal)))
     }
 }
 
@@ -213,7 +167,7 @@ impl Drop for Signals {
         if let Some(core) = self.core.upgrade() {
             core.listeners.borrow_mut().retain(|known| !Rc::ptr_eq(known, &self.listener));
         }
-        drop(self.listener.waker.take());
+        drop(self.listener.take_any_waker());
     }
 }
 

@@ -5,6 +5,9 @@ use std::panic::Location;
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::panics::shield;
+use crate::turn_clock::TurnClock;
+
 /// What the loop spends its time on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -75,4 +78,20 @@ impl fmt::Display for SlowCallback {
 pub(crate) struct SlowHook {
     pub(crate) threshold: Duration,
     pub(crate) report: Rc<dyn Fn(&SlowCallback)>,
+}
+
+impl SlowHook {
+    /// Runs `entry` between two readings of the clock, and reports it if it was slow.
+    pub(crate) fn time(&self, clock: &TurnClock, who: Option<SlowCallback>, entry: impl FnOnce()) {
+        let begin = clock.time();
+        entry();
+        let elapsed = clock.time().saturating_duration_since(begin);
+        if let Some(who) = who
+            && elapsed >= self.threshold
+        {
+            shield("the hook for slow callbacks", || {
+                (self.report)(&SlowCallback { elapsed, ..who })
+            });
+        }
+    }
 }

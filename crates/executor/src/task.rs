@@ -524,24 +524,20 @@ mod tests {
     use super::*;
     use std::process::Command;
 
-    use crate::event_loop::EventLoop;
+    use crate::inbox::Inbox;
+    use crate::shared::Home;
 
     // W11
     #[test]
     fn a_count_of_wakers_that_would_overflow_ends_the_process() {
         if std::env::var_os("SQUALL_CHILD").is_some() {
-            let event_loop = EventLoop::new().unwrap();
-            event_loop.block_on(std::future::poll_fn(|_| {
-                drop(crate::spawn(std::future::poll_fn(|cx| {
-                    let task = task_of(cx.waker().data());
-                    let many = isize::MAX.cast_unsigned() + 1;
-                    task.header().refs.store(many, Ordering::Relaxed);
-                    let _ = std::panic::catch_unwind(|| cx.waker().clone());
-                    Poll::<()>::Pending
-                })));
-                Poll::Ready(())
-            }));
-            event_loop.run_once(None).unwrap();
+            let reactor = squall_reactor::Reactor::<()>::new().unwrap();
+            let home = Home::new(Inbox::new(reactor.notifier()));
+            let task = TaskPtr::allocate(std::future::pending::<()>(), home.lend());
+            task.header().refs.store(isize::MAX.cast_unsigned() + 1, Ordering::Relaxed);
+            // SAFETY: the task is alive, and the waker, which has no count, is never dropped.
+            let waker = ManuallyDrop::new(unsafe { Waker::from_raw(task.raw_waker()) });
+            let _ = catch_unwind(|| waker.clone());
             std::process::exit(0);
         }
         let mut child = Command::new(std::env::current_exe().unwrap());

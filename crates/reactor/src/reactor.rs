@@ -260,6 +260,11 @@ impl<S> Reactor<S> {
         !self.process.is_current()
     }
 
+    /// The process that made the reactor.
+    pub fn process(&self) -> Process {
+        self.process
+    }
+
     fn check_process(&self) -> io::Result<()> {
         if self.is_forked() {
             return Err(io::Error::other(

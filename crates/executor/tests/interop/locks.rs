@@ -54,7 +54,7 @@ fn a_condition_wakes_one_some_or_all_in_the_order_of_waiting() {
         }
         settle().await;
         condition.notify(1);
-        assert_eq!(log.take(), [], "a waiter does not run inside the call");
+        assert!(log.take().is_empty(), "a waiter does not run inside the call");
         settle().await;
         assert_eq!(log.take(), [0]);
         condition.notify_additional(1);
