@@ -14,8 +14,8 @@ use crate::remote::{self, RemoteJoinHandle};
 ///
 /// The threads belong to the loop: they are started on demand, up to
 /// [`Builder::blocking_threads`](crate::Builder::blocking_threads), and leave after ten idle seconds. `f` is dropped unrun if its
-/// handle is [aborted](JoinHandle::abort), or the loop dropped, before it began; once it has begun nothing can end it, and
-/// nobody waits for it: neither a loop that closes nor a process that exits.
+/// handle is [aborted](JoinHandle::abort), or the loop dropped, before it began; an aborted one is dropped when a thread comes to
+/// it. Once it has begun nothing can end it, and nobody waits for it: neither a loop that closes nor a process that exits.
 ///
 /// ```
 /// use squall_executor::{block_on, spawn_blocking};
@@ -32,7 +32,7 @@ use crate::remote::{self, RemoteJoinHandle};
 /// started.
 ///
 /// # Panics
-/// If there is no loop on this thread.
+/// If there is no loop on this thread; with a panic of the builder's own executor.
 ///
 /// # Cost
 /// A task, three allocations, and one message from the thread.
@@ -60,6 +60,11 @@ impl Core {
         caller: &'static Location<'static>,
     ) -> JoinHandle<T> {
         let (sender, receiver) = remote::channel();
+        if self.scheduler.is_closed() {
+            drop(f);
+            drop(sender); // the receiver says cancelled
+            return self.spawn(output_of(Ok(()), receiver), caller);
+        }
         let job = move || {
             if sender.is_wanted() {
                 sender.send(catch_unwind(AssertUnwindSafe(f)).map_err(JoinError::panicked));

@@ -25,7 +25,8 @@ impl Builder {
     }
 
     /// Calls `hook` with the payload of every panic that nobody else sees: of a callback, a handler, a destructor, or a
-    /// task without a [`JoinHandle`](crate::JoinHandle). The log is told in any case, and the loop goes on.
+    /// task without a [`JoinHandle`](crate::JoinHandle). The log is told in any case, and the loop goes on. Panics on other threads, of
+    /// blocking jobs whose handle is gone, are told to the log only.
     pub fn on_panic(mut self, hook: impl Fn(&(dyn Any + Send)) + 'static) -> Builder {
         self.options.panic_hook = Some(Rc::new(hook));
         self
@@ -45,7 +46,8 @@ impl Builder {
     /// ```
     ///
     /// # Cost
-    /// Two readings of the clock for each entry of the ready queue; none if this is not set.
+    /// Two readings of the clock for each entry of the ready queue, and for a task with a name a copy of it; nothing if this
+    /// is not set.
     pub fn slow_callback(
         mut self,
         threshold: Duration,
@@ -92,6 +94,7 @@ impl fmt::Debug for Builder {
         f.debug_struct("Builder")
             .field("clock", &self.options.clock)
             .field("on_panic", &self.options.panic_hook.is_some())
+            .field("blocking_threads", &self.options.blocking_threads)
             .field("slow_callback", &self.options.slow_hook.as_ref().map(|slow| slow.threshold))
             .finish()
     }

@@ -1,6 +1,6 @@
 //! The loop of this thread: the one that runs, or was entered.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use crate::loop_core::Core;
@@ -10,6 +10,36 @@ use crate::shared::Home;
 thread_local! {
     /// Owns the loop, so that the address that [`Home::enter`] leaves behind is that of a living one.
     static CURRENT: RefCell<Option<Rc<Core>>> = const { RefCell::new(None) };
+    /// The guards that are alive, each with its loop; they may fall in any order.
+    static GUARDS: RefCell<Vec<(GuardId, Rc<Core>)>> = const { RefCell::new(Vec::new()) };
+    static NEXT_GUARD: Cell<GuardId> = const { Cell::new(0) };
+}
+
+pub(crate) type GuardId = u64;
+
+/// Makes `core` the loop of this thread until [`leave`] or the next `enter`.
+pub(crate) fn enter(core: Rc<Core>) -> GuardId {
+    let guard = NEXT_GUARD.get();
+    NEXT_GUARD.set(guard + 1);
+    let _ = GUARDS.try_with(|guards| guards.borrow_mut().push((guard, Rc::clone(&core))));
+    drop(replace(Some(core)));
+    guard
+}
+
+/// Ends a guard. If it was the last one, the thread's loop is that of the guard before, if there is one.
+pub(crate) fn leave(guard: GuardId) {
+    let remaining = GUARDS.try_with(|guards| {
+        let mut guards = guards.borrow_mut();
+        let place = guards.iter().rposition(|(known, _)| *known == guard)?;
+        let was_last = place + 1 == guards.len();
+        let left = guards.remove(place);
+        Some((left, was_last, guards.last().map(|(_, core)| Rc::clone(core))))
+    });
+    match remaining {
+        Ok(Some((left, true, before))) => drop((replace(before), left)),
+        Ok(Some((left, false, _))) => drop(left),
+        Ok(None) | Err(_) => drop(replace(None)), // the thread ends
+    }
 }
 
 /// The loop of this thread.

@@ -7,26 +7,26 @@ use std::rc::Rc;
 
 use squall_reactor::Process;
 
-use crate::current;
+use crate::current::{self, GuardId};
 use crate::error::RunError;
 use crate::loop_core::Core;
 
 /// Keeps a loop the thread's; made by [`EventLoop::enter`](crate::EventLoop::enter).
+#[must_use = "the loop is the thread's only while this guard lives"]
 pub struct Entered<'a> {
-    previous: Option<Rc<Core>>,
+    guard: GuardId,
     event_loop: PhantomData<&'a Core>,
 }
 
 impl Entered<'_> {
     pub(crate) fn new(core: &Rc<Core>) -> Self {
-        let previous = current::replace(Some(Rc::clone(core)));
-        Entered { previous, event_loop: PhantomData }
+        Entered { guard: current::enter(Rc::clone(core)), event_loop: PhantomData }
     }
 }
 
 impl Drop for Entered<'_> {
     fn drop(&mut self) {
-        drop(current::replace(self.previous.take()));
+        current::leave(self.guard);
     }
 }
 
@@ -64,6 +64,7 @@ impl<'a> Running<'a> {
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
+        self.core.time.worked(); // the last turn, which ended without an ask of the kernel
         self.core.scheduler.inbox().rest();
         RUNS.set(self.outer);
     }

@@ -246,8 +246,7 @@ impl Core {
             Some(events) => self.deliver(events?),
             None => 0,
         };
-        let mail = self.scheduler.collect_mail(MAIL_PER_TURN);
-        self.tell_of_signals();
+        let mail = self.scheduler.collect_mail(MAIL_PER_TURN) + self.tell_of_signals();
         if sleeps && count + mail == 0 && self.until_next() != Some(Duration::ZERO) {
             self.empty_wakeups.set(self.empty_wakeups.get() + 1);
         }

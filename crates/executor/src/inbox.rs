@@ -35,7 +35,7 @@ pub(crate) struct Inbox {
     queue: Queue<Message>,
     word: AtomicUsize,
     notifier: Notifier,
-    /// How often the eventfd was written.
+    /// For how many messages the eventfd was written.
     written: AtomicU64,
 }
 
@@ -45,6 +45,11 @@ const MAIL: usize = 1;
 const ASLEEP: usize = 2;
 /// The loop is gone; whoever pushes must take his message back.
 const CLOSED: usize = 4;
+
+/// Tells whether the eventfd has to be written.
+fn is_slept_through(before: usize) -> bool {
+    before & (ASLEEP | MAIL | CLOSED) == ASLEEP
+}
 
 impl Inbox {
     pub(crate) fn new(notifier: Notifier) -> Inbox {
@@ -62,9 +67,13 @@ impl Inbox {
             return Err(LoopClosed);
         }
         self.queue.push(message);
-        if self.ring() & CLOSED != 0 {
+        let before = self.ring();
+        if before & CLOSED != 0 {
             self.discard();
             return Err(LoopClosed);
+        }
+        if is_slept_through(before) {
+            self.written.fetch_add(1, Ordering::Relaxed);
         }
         Ok(())
     }
@@ -72,8 +81,7 @@ impl Inbox {
     /// Lets the loop look for mail, from any thread and from a signal handler; returns what the word was before.
     pub(crate) fn ring(&self) -> usize {
         let before = self.word.fetch_or(MAIL, Ordering::AcqRel);
-        if before & (ASLEEP | MAIL | CLOSED) == ASLEEP {
-            self.written.fetch_add(1, Ordering::Relaxed);
+        if is_slept_through(before) {
             self.notifier.notify();
         }
         before
@@ -128,10 +136,15 @@ impl Inbox {
 
     /// Tells whether nobody will collect: the loop is gone, or this is a forked copy of it.
     pub(crate) fn is_closed(&self) -> bool {
-        self.word.load(Ordering::Acquire) & CLOSED != 0 || self.notifier.is_forked()
+        self.word.load(Ordering::Acquire) & CLOSED != 0 || self.is_forked()
     }
 
-    /// How often the eventfd was written.
+    /// Tells whether this process is a fork of the one whose loop it is.
+    pub(crate) fn is_forked(&self) -> bool {
+        self.notifier.is_forked()
+    }
+
+    /// For how many messages the eventfd was written.
     pub(crate) fn written(&self) -> u64 {
         self.written.load(Ordering::Relaxed)
     }

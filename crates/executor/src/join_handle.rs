@@ -45,9 +45,9 @@ impl<T> JoinHandle<T> {
         self.task.abort();
     }
 
-    /// Tells whether the task has ended, in whatever way.
+    /// Tells whether the task has ended, in whatever way; one of the parent's has, for a forked child.
     pub fn is_finished(&self) -> bool {
-        self.task.is_done()
+        self.task.is_done() || self.task.is_forked()
     }
 
     /// Turns this into a handle that aborts the task when it is dropped.

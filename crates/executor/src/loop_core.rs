@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use squall_reactor::{Events, Process, Reactor};
+use squall_reactor::{Events, Process, Reactor, ReactorStats};
 
 use crate::birth::Birth;
 use crate::dump::{Dump, DumpedHandler, DumpedTimer};
@@ -52,6 +52,8 @@ pub(crate) struct Core {
     pub(crate) blocking: Blocking,
     /// The streams of signals.
     pub(crate) listeners: RefCell<Vec<Rc<Listener>>>,
+    /// What a closed loop's reactor had counted.
+    kernel: Cell<ReactorStats>,
     /// How many handlers are registered.
     pub(crate) handlers: Cell<usize>,
     pub(crate) turns: Cell<u64>,
@@ -94,6 +96,7 @@ impl Core {
             listeners: RefCell::new(Vec::new()),
             panic_hook: options.panic_hook,
             slow_hook: options.slow_hook,
+            kernel: Cell::default(),
             handlers: Cell::new(0),
             turns: Cell::new(0),
             empty_wakeups: Cell::new(0),
@@ -173,10 +176,12 @@ impl Core {
     }
 
     /// Queues who waits for a signal that came. Its handler has set MAIL after it noted the signal, so none is missed.
-    pub(crate) fn tell_of_signals(&self) {
+    pub(crate) fn tell_of_signals(&self) -> usize {
         let news = |listener: &Rc<Listener>| listener.take_waker();
         let wakers: Vec<_> = self.listeners.borrow().iter().filter_map(news).collect();
+        let count = wakers.len();
         wakers.into_iter().for_each(|waker| self.wake(waker));
+        count
     }
 
     pub(crate) fn stop(&self) {
@@ -217,6 +222,8 @@ impl Core {
         self.blocking.close();
         self.scheduler.inbox().close();
         let reactor = self.reactor.borrow_mut().take();
+        self.handlers.set(0);
+        self.kernel.set(reactor.as_ref().map(Reactor::stats).unwrap_or_default());
         for watched in reactor.map(Reactor::into_states).unwrap_or_default() {
             match &watched {
                 Registered::Source(source) => {
@@ -243,7 +250,7 @@ fn inbox_of(_: &Reactor<Registered>) -> Inbox {
 impl Core {
     pub(crate) fn stats(&self) -> Stats {
         let reactor = self.reactor.borrow();
-        let kernel = reactor.as_ref().map(Reactor::stats).unwrap_or_default();
+        let kernel = reactor.as_ref().map_or(self.kernel.get(), Reactor::stats);
         let messages = self.scheduler.messages.get();
         let wakeups_written = self.scheduler.inbox().written();
         Stats {
@@ -272,11 +279,12 @@ impl Core {
     pub(crate) fn dump(&self) -> Dump {
         let now = self.time.now();
         let since = |time: u64| Duration::from_nanos(now.saturating_sub(time));
-        let mut timers: Vec<_> = self
-            .timers
-            .borrow()
-            .iter()
-            .map(|(deadline, armed)| DumpedTimer {
+        let timers = self.timers.borrow();
+        let mut timers: Vec<_> = timers.iter().collect();
+        timers.sort_by_key(|(order, _)| *order);
+        let timers = timers
+            .into_iter()
+            .map(|((deadline, _), armed)| DumpedTimer {
                 is_callback: matches!(armed.alarm, Alarm::Call(_)),
                 location: armed.birth.location,
                 age: since(armed.birth.time),
@@ -286,7 +294,6 @@ impl Core {
                 },
             })
             .collect();
-        timers.sort_by_key(|timer| timer.due_in);
         let reactor = self.reactor.borrow();
         let handlers = reactor
             .iter()

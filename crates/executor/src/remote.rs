@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use crate::error::JoinError;
+use crate::panics::report;
 
 /// The two ends.
 pub(crate) fn channel<T>() -> (Sender<T>, RemoteJoinHandle<T>) {
@@ -39,6 +40,18 @@ struct SlotState<T> {
     outcome: Option<Result<T, JoinError>>,
     is_finished: bool,
     waiter: Option<Waker>,
+}
+
+impl<T> Drop for Slot<T> {
+    /// Reports a panic that nobody has asked for.
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(Err(error)) = state.outcome.take()
+            && let Ok(payload) = error.into_panic()
+        {
+            report("a task", payload);
+        }
+    }
 }
 
 impl<T> Slot<T> {

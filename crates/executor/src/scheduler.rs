@@ -78,8 +78,9 @@ impl Scheduler {
         &self.home.shared().inbox
     }
 
+    /// Tells whether nothing will run any more: the loop is gone, or this is a forked copy of it.
     pub(crate) fn is_closed(&self) -> bool {
-        self.closed.get()
+        self.closed.get() || self.inbox().is_forked()
     }
 
     pub(crate) fn live_tasks(&self) -> usize {

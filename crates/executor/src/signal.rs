@@ -7,7 +7,7 @@
 //!                                       pending
 //! ```
 //!
-//! The handler does two atomic operations and at most one `write`: no lock, no allocation, and `errno` is kept by
+//! The handler does two atomic operations and, if the loop sleeps, one `write`: no lock, no allocation, and `errno` is kept by
 //! signal-hook-registry, which installs it and chains to whatever handler was there before.
 
 #![allow(unsafe_code, reason = "what a signal handler may do is a promise that no type makes")]
@@ -27,6 +27,7 @@ use signal_hook_registry::{FORBIDDEN, SigId};
 use squall_reactor::Process;
 
 use crate::current;
+use crate::error::LoopClosed;
 use crate::listener::Listener;
 use crate::loop_core::Core;
 use crate::{sync, sys};
@@ -51,20 +52,24 @@ pub use libc::{
 /// ```
 ///
 /// # Errors
-/// As [`Signals::new`].
+/// As [`Signals::new`]; [`LoopClosed`] if the loop ends first.
 ///
 /// # Panics
 /// If there is no loop on this thread.
 pub async fn ctrl_c() -> io::Result<()> {
-    Signals::new([SIGINT])?.next().await;
-    Ok(())
+    let signal = Signals::new([SIGINT])?.next().await;
+    signal.map(drop).ok_or(LoopClosed.into())
 }
 
 /// A stream of the signals that the process gets. Tornado: `add_callback_from_signal`.
 ///
 /// As long as a stream of a signal lives, on whatever loop, its default action is off; with the last one's end it is back in
-/// force. Every stream gets every signal. Signals of one kind that come faster than they are taken are one, as with the
-/// kernel itself.
+/// force: squall's handler stays, and lets the kernel act whenever no stream listens. That looks at squall's streams only: who listens
+/// to the same signal by other means should keep a stream of it. A signal that had another action before keeps that, ignored
+/// ones too, except that programs which are started from here do not inherit the ignoring.
+///
+/// Every stream gets every signal. Signals of one kind that come faster than they are taken are one, as with the kernel
+/// itself. A forked child has none of its parent's streams: there they end at once.
 ///
 /// ```
 /// use squall_executor::{block_on, signal::{SIGHUP, SIGTERM, Signals}};
@@ -94,15 +99,15 @@ impl Signals {
     /// Listens to these signals, from now on and on this thread's loop.
     ///
     /// # Errors
-    /// - `InvalidInput`: a number that is no signal, or a signal that cannot be handled (`SIGKILL`, `SIGSTOP`, and those that tell
-    ///   of a fault in the program).
-    /// - those of `sigaction(2)`.
+    /// - `InvalidInput`: a number that is no signal, or one of `SIGKILL`, `SIGSTOP`, `SIGSEGV`, `SIGILL` and `SIGFPE`.
+    /// - in a forked child on its parent's loop; those of `sigaction(2)`.
     ///
     /// # Panics
     /// If there is no loop on this thread.
     #[track_caller]
     pub fn new(signals: impl IntoIterator<Item = c_int>) -> io::Result<Signals> {
         let core = current::get();
+        core.check_process()?;
         let shared = sync::Arc::clone(core.scheduler.shared());
         let listener = Rc::new(Listener::new(shared));
         let process = Process::current()?;
@@ -136,6 +141,9 @@ impl Signals {
     }
 
     fn poll_signal(&self, cx: &mut Context<'_>) -> Poll<Option<c_int>> {
+        if !self.process.is_current() {
+            return Poll::Ready(None); // what is pending is the parent's
+        }
         let is_over = || self.core.upgrade().is_none_or(|core| core.scheduler.is_closed());
         if let Some(signal) = self.listener.take_signal() {
             return Poll::Ready(Some(signal));
@@ -160,10 +168,12 @@ impl Stream for Signals {
 
 impl Drop for Signals {
     fn drop(&mut self) {
-        for (signal, action) in self.actions.drain(..) {
-            DEFAULTS.leave(signal, self.process);
-            signal_hook_registry::unregister(action);
-        }
+        if self.process.is_current() {
+            for (signal, action) in self.actions.drain(..) {
+                DEFAULTS.leave(signal, self.process);
+                signal_hook_registry::unregister(action);
+            }
+        } // in a forked child the bell rings for nobody, and the registry may have been copied in the middle of something
         if let Some(core) = self.core.upgrade() {
             core.listeners.borrow_mut().retain(|known| !Rc::ptr_eq(known, &self.listener));
         }
@@ -180,8 +190,8 @@ impl fmt::Debug for Signals {
 
 /// Puts the default action of a signal in force whenever nobody listens to it.
 ///
-/// A handler, once installed, stays: taking it back could remove another library's that was chained to it. So each signal's
-/// handler gets one more action, which looks whether there are listeners and does what the kernel would have done if not.
+/// A handler, once installed, stays: signal-hook-registry does not take it back, since others may have chained theirs to it. So each
+/// signal's handler gets one more action, which looks whether there are listeners and lets the kernel act if not.
 static DEFAULTS: Defaults = Defaults {
     installed: Mutex::new([false; 65]),
     listeners: [const { AtomicU64::new(0) }; 65],

@@ -47,7 +47,7 @@ pub struct SlowCallback {
     pub work: Work,
     /// The name of a task that was spawned with one.
     pub name: Option<String>,
-    /// Where it was spawned, added or armed; `None` for a foreign waker.
+    /// Where it was spawned, added or armed; `None` for a foreign waker and for a wake-up that came too late.
     pub location: Option<&'static Location<'static>>,
     /// How long this one call or poll took.
     pub elapsed: Duration,

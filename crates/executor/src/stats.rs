@@ -33,7 +33,7 @@ pub struct Stats {
     pub registrations: u64,
     /// Descriptors removed from epoll.
     pub deregistrations: u64,
-    /// Tasks that are not finished.
+    /// Tasks that are not finished, and finished ones that are still in the queue because they were woken once too often.
     pub live_tasks: usize,
     /// Timers that are armed.
     pub live_timers: usize,

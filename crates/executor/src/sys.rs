@@ -8,17 +8,31 @@ use std::ptr;
 
 use libc::c_int;
 
-/// `pthread_sigmask(3)`: lets no signal interrupt this thread.
-pub(crate) fn block_all_signals() {
-    let mut all = MaybeUninit::uninit();
-    // SAFETY: `sigfillset` writes a whole `sigset_t` into the place, and fails only for a bad pointer.
-    unsafe { libc::sigfillset(all.as_mut_ptr()) };
-    // SAFETY: `all` is initialised, the null pointer asks for no former mask, and the call fails only for an unknown act.
-    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), ptr::null_mut()) };
+/// Tells whether a signal has its default action now.
+pub(crate) fn has_default_action(signal: c_int) -> io::Result<bool> {
+    Ok(action_of(signal)?.sa_sigaction == libc::SIG_DFL)
 }
 
-/// `sigaction(2)`: tells whether a signal has its default action now.
-pub(crate) fn has_default_action(signal: c_int) -> io::Result<bool> {
+/// Lets the kernel do with a signal what it does when nobody handles it. To be called by its handler.
+///
+/// The default action is put in force, the signal is sent to this thread, and let through at this point: most end the process
+/// here, some stop it, some do nothing. If it is still there, or there again, the handler is put back: the kernel spares the first
+/// process of a container.
+pub(crate) fn act_by_default(signal: c_int) {
+    let Ok(handler) = action_of(signal) else { return };
+    let mut default = handler;
+    default.sa_sigaction = libc::SIG_DFL;
+    set_action(signal, &default);
+    // SAFETY: takes no pointer. The signal waits, since it is blocked while its handler runs.
+    unsafe { libc::raise(signal) };
+    let only_this = set_of(signal);
+    set_mask(libc::SIG_UNBLOCK, &only_this);
+    set_mask(libc::SIG_BLOCK, &only_this);
+    set_action(signal, &handler);
+}
+
+/// `sigaction(2)`, which a signal handler may call: the current action.
+fn action_of(signal: c_int) -> io::Result<libc::sigaction> {
     let mut action = MaybeUninit::<libc::sigaction>::uninit();
     // SAFETY: the null pointer asks for no change; the kernel writes the current action into the place.
     let result = unsafe { libc::sigaction(signal, ptr::null(), action.as_mut_ptr()) };
@@ -26,24 +40,27 @@ pub(crate) fn has_default_action(signal: c_int) -> io::Result<bool> {
         return Err(io::Error::last_os_error());
     }
     // SAFETY: the call has succeeded, so the action was written.
-    Ok(unsafe { action.assume_init() }.sa_sigaction == libc::SIG_DFL)
+    Ok(unsafe { action.assume_init() })
 }
 
-/// Does what the kernel would do with a signal that nobody handles. To be called by its handler.
-pub(crate) fn act_by_default(signal: c_int) {
-    match signal {
-        libc::SIGCHLD | libc::SIGCONT | libc::SIGURG | libc::SIGWINCH => {}
-        libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU => raise(libc::SIGSTOP),
-        _ => {
-            // SAFETY: the default action takes no function, and both calls may be made by a signal handler.
-            unsafe { libc::signal(signal, libc::SIG_DFL) };
-            // Blocked while its handler runs, it comes when that returns, and ends the process.
-            raise(signal);
-        }
-    }
+/// `sigaction(2)`, which a signal handler may call.
+fn set_action(signal: c_int, action: &libc::sigaction) {
+    // SAFETY: `action` is the default one, or one that the kernel has given out; the null pointer asks for no old one.
+    unsafe { libc::sigaction(signal, action, ptr::null_mut()) };
 }
 
-fn raise(signal: c_int) {
-    // SAFETY: takes no pointer, and may be called by a signal handler.
-    unsafe { libc::raise(signal) };
+fn set_of(signal: c_int) -> libc::sigset_t {
+    let mut set = MaybeUninit::uninit();
+    // SAFETY: writes a whole `sigset_t` into the place.
+    unsafe { libc::sigemptyset(set.as_mut_ptr()) };
+    // SAFETY: the set is initialised.
+    unsafe { libc::sigaddset(set.as_mut_ptr(), signal) };
+    // SAFETY: as above.
+    unsafe { set.assume_init() }
+}
+
+/// `pthread_sigmask(3)`, which a signal handler may call.
+fn set_mask(how: c_int, set: &libc::sigset_t) {
+    // SAFETY: `set` is initialised, and the null pointer asks for no old mask.
+    unsafe { libc::pthread_sigmask(how, set, ptr::null_mut()) };
 }

@@ -165,6 +165,11 @@ impl TaskPtr {
         self.has(DONE)
     }
 
+    /// Tells whether it runs in another process, of which this one is a fork, and here no more.
+    pub(crate) fn is_forked(self) -> bool {
+        self.header().shared.inbox.is_forked()
+    }
+
     /// Queues the task unless it is queued or deaf: the whole cost of a wake at home.
     #[inline]
     pub(crate) fn queue(self, home: AtHome<'_>) {
@@ -288,6 +293,9 @@ impl TaskPtr {
             unsafe { (self.header().vtable.take_outcome)(self, outcome.as_mut_ptr().cast()) };
             // SAFETY: `take_outcome` has written it, or panicked.
             return unsafe { outcome.assume_init() };
+        }
+        if self.is_forked() {
+            return Poll::Ready(Err(JoinError::cancelled()));
         }
         let known = self.joiner(|joiner| match joiner {
             Some(joiner) => joiner.will_wake(cx.waker()),

@@ -195,9 +195,9 @@ impl<T> Timers<T> {
         }
     }
 
-    /// Every timer that was neither run nor removed, with its deadline, in no order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, &T)> {
-        self.slots.iter().map(|(_, slot)| (slot.deadline, &slot.value))
+    /// Every timer that was neither run nor removed, with its deadline and sequence number, in no order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = ((u64, u64), &T)> {
+        self.slots.iter().map(|(_, slot)| ((slot.deadline, slot.sequence), &slot.value))
     }
 
     /// Takes everything out, in no order.

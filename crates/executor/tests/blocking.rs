@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Barrier};
 use std::thread;
@@ -128,17 +129,23 @@ fn a_timeout_passes_what_is_done_and_gives_up_on_what_is_slow() {
 #[test]
 fn a_job_that_is_aborted_before_it_begins_is_dropped_unrun() {
     let event_loop = EventLoop::builder().blocking_threads(1).build().unwrap();
+    let ran = Arc::new(AtomicBool::new(false));
     let run = async {
         let (gate, closed) = channel::<()>();
         let first = spawn_blocking(move || closed.recv().is_err());
-        let second = spawn_blocking(|| unreachable!("it was aborted"));
+        let second = spawn_blocking({
+            let ran = ran.clone();
+            move || ran.store(true, Ordering::Relaxed)
+        });
         second.abort();
         assert!(second.await.unwrap_err().is_cancelled());
         drop(gate);
         assert!(first.await.unwrap());
-        assert_eq!(spawn_blocking(|| 3).await.unwrap(), 3, "the second did not panic");
+        assert_eq!(spawn_blocking(|| 3).await.unwrap(), 3, "the thread has come to the second");
     };
     event_loop.run_sync(run, Some(WATCHDOG)).unwrap();
+    assert!(!ran.load(Ordering::Relaxed));
+    assert_eq!(Arc::strong_count(&ran), 1);
 }
 
 #[test]
@@ -163,22 +170,57 @@ fn a_loop_that_ends_drops_what_has_not_begun_and_waits_for_nothing() {
 }
 
 #[test]
-fn a_closed_loop_cancels_blocking_work_at_once() {
-    let event_loop = EventLoop::new().unwrap();
-    let handle = event_loop.spawn(async {
-        struct Spawns;
-        impl Drop for Spawns {
-            fn drop(&mut self) {
-                let job = spawn_blocking(|| unreachable!("the loop is closed"));
-                assert!(job.is_finished());
-            }
+fn a_closing_loop_cancels_blocking_work_and_runs_none() {
+    struct Spawns(Arc<AtomicBool>, Rc<Cell<bool>>);
+    impl Drop for Spawns {
+        fn drop(&mut self) {
+            let ran = self.0.clone();
+            let job = spawn_blocking(move || ran.store(true, Ordering::Relaxed));
+            self.1.set(job.is_finished());
         }
-        let _spawns = Spawns;
-        std::future::pending::<()>().await;
+    }
+    let builder = || EventLoop::builder().blocking_threads(1);
+    let given = builder().blocking_executor(|job| thread::spawn(job).join().unwrap());
+    for builder in [builder(), given] {
+        let (ran, was_finished) = (Arc::new(AtomicBool::new(false)), Rc::new(Cell::new(false)));
+        let event_loop = builder.build().unwrap();
+        let spawns = Spawns(ran.clone(), was_finished.clone());
+        drop(event_loop.spawn(async move {
+            let _spawns = spawns;
+            std::future::pending::<()>().await;
+        }));
+        event_loop.run_once(Some(Duration::ZERO)).unwrap();
+        drop(event_loop);
+        assert!(was_finished.get());
+        assert!(!ran.load(Ordering::Relaxed) && Arc::strong_count(&ran) == 1);
+    }
+}
+
+#[test]
+fn a_panic_of_a_task_that_another_thread_started_and_forgot_is_reported() {
+    let reports = Rc::new(Cell::new(0));
+    let hook = {
+        let reports = reports.clone();
+        move |_: &(dyn std::any::Any + Send)| reports.set(reports.get() + 1)
+    };
+    let event_loop = EventLoop::builder().on_panic(hook).build().unwrap();
+    drop(event_loop.handle().spawn(async || panic!("on purpose")).unwrap());
+    while event_loop.run_once(Some(Duration::ZERO)).unwrap() > 0 {}
+    assert_eq!(reports.get(), 1);
+}
+
+// X9
+#[test]
+fn a_process_that_a_job_starts_can_be_ended() {
+    on_a_loop(async {
+        let blocked = spawn_blocking(|| {
+            let status = std::process::Command::new("cat").arg("/proc/self/status").output();
+            String::from_utf8(status.unwrap().stdout).unwrap()
+        });
+        let status = blocked.await.unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("SigBlk:")).unwrap();
+        assert_eq!(u64::from_str_radix(line.trim(), 16), Ok(0), "it inherits a mask: {line}");
     });
-    event_loop.run_once(Some(Duration::ZERO)).unwrap();
-    drop(event_loop);
-    assert!(handle.is_finished());
 }
 
 // X10

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use squall_executor::fault::{self, Call};
 use squall_executor::{
-    Clock, EventLoop, Handle, Interest, LoopClosed, RunError, add_callback, block_on, call_later,
+    Clock, EventLoop, Interest, LoopClosed, RunError, add_callback, block_on, call_later,
     sleep, spawn, stats, stop, yield_now,
 };
 
@@ -411,11 +411,16 @@ fn entered_loops_nest_and_guards_may_fall_in_any_order() {
     let in_b = b.enter();
     add_callback(|| {});
     drop(in_a);
+    add_callback(|| {});
     drop(in_b);
-    assert_eq!((a.run_once(AT_ONCE).unwrap(), b.run_once(AT_ONCE).unwrap()), (0, 1));
-    // Dropping out of order has left `a` entered; it must stay usable although it was dropped by name.
-    drop(a);
-    let _ = Handle::current().add_callback(|| {});
+    assert_eq!((a.run_once(AT_ONCE).unwrap(), b.run_once(AT_ONCE).unwrap()), (0, 2));
+    let none_is_left = std::panic::catch_unwind(|| add_callback(|| {})).is_err();
+    assert!(none_is_left);
+    let (in_b, in_a) = (b.enter(), a.enter());
+    drop(in_b);
+    add_callback(|| {});
+    drop(in_a);
+    assert_eq!((a.run_once(AT_ONCE).unwrap(), b.run_once(AT_ONCE).unwrap()), (1, 0));
 }
 
 #[test]

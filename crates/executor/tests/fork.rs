@@ -10,8 +10,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use squall_executor::{
-    AsyncFd, EventLoop, Handle, Interest, LoopClosed, RunError, add_callback, add_handler,
-    block_on, sleep, spawn, stop,
+    AsyncFd, EventLoop, Handle, Interest, LoopClosed, PeriodicCallback, RunError, add_callback,
+    add_handler, block_on, sleep, spawn, spawn_blocking, stop, timeout, yield_now,
 };
 
 const WATCHDOG: Duration = Duration::from_secs(10);
@@ -115,7 +115,12 @@ fn a_callback_that_forks_ends_the_run_in_the_child_only() {
     event_loop.add_callback({
         let child = child.clone();
         // SAFETY: both processes return from the callback; the child leaves by `_exit` below.
-        move || child.set(unsafe { libc::fork() })
+        move || {
+            child.set(unsafe { libc::fork() });
+            if child.get() == 0 {
+                stop(); // is no excuse
+            }
+        }
     });
     let behind = Rc::new(Cell::new(false));
     event_loop.add_callback({
@@ -217,4 +222,44 @@ fn wakers_and_handles_do_nothing_in_a_child() {
     let stats = event_loop.stats();
     assert_eq!((stats.polls, stats.wakeups_written), (polls, 0));
     assert!(stats.idle_time >= Duration::from_millis(5), "{:?}", stats.idle_time);
+}
+
+// X1, P7
+#[test]
+fn what_a_child_inherits_works_on_its_own_loop_or_says_that_it_is_gone() {
+    let event_loop = EventLoop::new().unwrap();
+    let (a, mut b) = UnixStream::pair().unwrap();
+    let stream = AsyncFd::new(a).unwrap();
+    let task = event_loop.spawn(std::future::pending::<()>());
+    let calls = Rc::new(Cell::new(0));
+    let periodic = PeriodicCallback::new(Duration::from_millis(1), {
+        let calls = calls.clone();
+        move || calls.set(calls.get() + 1)
+    });
+    event_loop.block_on(async {
+        periodic.start();
+        let read = stream.read_with(|mut stream| stream.read(&mut [0; 8]));
+        assert!(timeout(Duration::ZERO, read).await.is_err()); // it is registered now
+        spawn_blocking(|| ()).await.unwrap(); // a thread is idle now
+    });
+    in_a_child!(move || {
+        let job = event_loop.spawn_blocking(|| unreachable!("there is no thread here"));
+        assert!(job.is_finished());
+        drop(event_loop);
+        assert!(task.is_finished() && !periodic.is_running());
+        b.write_all(b"x").unwrap();
+        let own = EventLoop::new().unwrap();
+        let run = async {
+            assert!(task.await.unwrap_err().is_cancelled());
+            assert!(job.await.unwrap_err().is_cancelled());
+            let read = stream.read_with(|mut stream| stream.read(&mut [0; 8])).await;
+            assert_eq!(read.unwrap(), 1);
+            let before = calls.get();
+            periodic.start();
+            while calls.get() == before {
+                yield_now().await;
+            }
+        };
+        own.run_sync(run, Some(WATCHDOG)).unwrap();
+    });
 }

@@ -140,6 +140,15 @@ fn busy_and_idle_time_are_counted_by_the_turn() {
     let stats = event_loop.stats();
     assert_eq!((stats.busy_time, stats.idle_time), (11 * MILLISECOND, Duration::ZERO));
     assert_eq!(stats.longest_turn, 6 * MILLISECOND);
+    event_loop.add_callback({
+        let last = work(300);
+        move || {
+            last();
+            stop(); // ends the run in the middle of a turn
+        }
+    });
+    event_loop.run().unwrap();
+    assert_eq!(event_loop.stats().longest_turn, 300 * MILLISECOND);
     let real = EventLoop::new().unwrap();
     assert_eq!(real.run_once(Some(2 * MILLISECOND)).unwrap(), 0);
     assert!(real.stats().idle_time >= 2 * MILLISECOND);
@@ -216,4 +225,20 @@ fn a_finished_task_takes_its_name_along_and_the_next_one_in_its_place_has_none()
     event_loop.run_once(AT_ONCE).unwrap();
     drop(event_loop.spawn(pending::<()>()));
     assert_eq!(event_loop.dump().tasks[0].name, None);
+}
+
+#[test]
+fn a_dump_shows_timers_in_the_order_in_which_they_will_run() {
+    let clock = Clock::manual();
+    let event_loop = EventLoop::builder().clock(clock.clone()).build().unwrap();
+    let first = line!() + 1;
+    event_loop.call_later(3 * MILLISECOND, || {});
+    event_loop.call_later(MILLISECOND, || {});
+    event_loop.call_later(2 * MILLISECOND, || {});
+    event_loop.call_later(MILLISECOND, || {});
+    clock.advance(Duration::from_secs(1)); // all are late
+    event_loop.block_on(async {}); // reads the clock, and runs no timer
+    let dump = event_loop.dump();
+    let lines: Vec<_> = dump.timers.iter().map(|timer| timer.location.line() - first).collect();
+    assert_eq!(lines, [1, 3, 2, 0]);
 }

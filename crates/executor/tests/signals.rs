@@ -9,14 +9,15 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 use std::thread;
 use std::time::Duration;
 
 use squall_executor::signal::{
-    SIGALRM, SIGCONT, SIGHUP, SIGINT, SIGIO, SIGQUIT, SIGTERM, SIGTSTP, SIGURG, SIGUSR1, SIGUSR2,
-    SIGWINCH, Signals, ctrl_c,
+    SIGALRM, SIGHUP, SIGINT, SIGIO, SIGQUIT, SIGTERM, SIGTSTP, SIGURG, SIGUSR1, SIGUSR2, SIGWINCH,
+    Signals, ctrl_c,
 };
-use squall_executor::{EventLoop, add_callback, block_on, sleep, spawn, stop, yield_now};
+use squall_executor::{EventLoop, add_callback, block_on, sleep, spawn, stop, timeout, yield_now};
 
 const WATCHDOG: Duration = Duration::from_secs(10);
 
@@ -143,12 +144,75 @@ fn every_stream_gets_every_signal_on_whatever_loop() {
 
 #[test]
 fn a_signal_that_cannot_be_handled_is_refused_and_nothing_is_left() {
-    on_a_loop(async {
-        for bad in [libc::SIGKILL, libc::SIGSTOP, libc::SIGSEGV, 0, -1, 65, i32::MAX, i32::MIN] {
-            let error = Signals::new([SIGCONT, bad]).unwrap_err();
-            assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{bad}");
-            assert!(error.to_string().contains(&bad.to_string()), "{error}");
+    if is_the_child() {
+        on_a_loop(async {
+            for bad in [libc::SIGKILL, libc::SIGSTOP, libc::SIGSEGV, 0, -1, 65, i32::MAX, i32::MIN]
+            {
+                let error = Signals::new([SIGTERM, bad]).unwrap_err();
+                assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{bad}");
+                assert!(error.to_string().contains(&bad.to_string()), "{error}");
+            }
+            raise(SIGTERM);
+            unreachable!("nobody listens: the default action ends the process");
+        });
+    }
+    let status = in_a_process("a_signal_that_cannot_be_handled_is_refused_and_nothing_is_left");
+    assert_eq!(status.signal(), Some(SIGTERM), "{status}");
+}
+
+#[test]
+fn the_first_process_of_a_container_survives_a_default_action_and_still_hears() {
+    let test = "the_first_process_of_a_container_survives_a_default_action_and_still_hears";
+    if is_the_child() {
+        assert_eq!(std::process::id(), 1);
+        on_a_loop(async { drop(Signals::new([SIGTERM]).unwrap()) });
+        raise(SIGTERM); // the kernel spares process 1
+        let heard = on_a_loop(async {
+            let mut signals = Signals::new([SIGTERM]).unwrap();
+            raise(SIGTERM);
+            signals.next().await
+        });
+        std::process::exit(if heard == Some(SIGTERM) { 7 } else { 8 });
+    }
+    let mut container = Command::new("unshare");
+    container.args(["-Urpf", "--mount-proc"]).arg(std::env::current_exe().unwrap());
+    container.args(["--exact", test, "--nocapture", "--test-threads=1"]).env("SQUALL_CHILD", test);
+    match container.stdout(Stdio::null()).stderr(Stdio::null()).status() {
+        Ok(status) if matches!(status.code(), Some(7 | 8 | 101)) => {
+            assert_eq!(status.code(), Some(7));
         }
+        _ => eprintln!("skipped: this machine gives no process namespace"),
+    }
+}
+
+#[test]
+fn ctrl_c_of_a_loop_that_is_gone_is_an_error() {
+    let event_loop = EventLoop::new().unwrap();
+    let mut waits = Box::pin(ctrl_c());
+    event_loop.block_on(async {
+        assert!(timeout(Duration::ZERO, &mut waits).await.is_err());
+    });
+    drop(event_loop);
+    assert!(on_a_loop(waits).is_err());
+}
+
+#[test]
+fn a_signal_that_comes_while_the_waker_is_left_is_not_missed() {
+    static RAISES: RawWakerVTable = RawWakerVTable::new(
+        |_| {
+            raise(libc::SIGVTALRM); // between the first look and the second
+            RawWaker::new(std::ptr::null(), &RAISES)
+        },
+        |_| {},
+        |_| {},
+        |_| {},
+    );
+    on_a_loop(async {
+        let mut signals = Signals::new([libc::SIGVTALRM]).unwrap();
+        // SAFETY: the table's functions use no data.
+        let waker = unsafe { Waker::from_raw(RawWaker::new(std::ptr::null(), &RAISES)) };
+        let polled = std::pin::pin!(signals.next()).poll(&mut Context::from_waker(&waker));
+        assert_eq!(polled, Poll::Ready(Some(libc::SIGVTALRM)));
     });
 }
 
@@ -259,9 +323,14 @@ fn a_forked_child_neither_inherits_the_streams_nor_wakes_its_parent() {
         let event_loop = EventLoop::new().unwrap();
         let _entered = event_loop.enter();
         let mut signals = Signals::new([SIGTERM]).unwrap();
+        raise(SIGTERM); // is the parent's
         // SAFETY: the child ends by a signal.
         let child = unsafe { libc::fork() };
         if child == 0 {
+            let ended = EventLoop::new().unwrap().run_sync(signals.next(), Some(WATCHDOG));
+            assert_eq!(ended.unwrap(), None);
+            assert!(Signals::new([SIGHUP]).is_err(), "this thread's loop is the parent's");
+            drop(signals);
             raise(SIGTERM);
             // SAFETY: ends the child, which should not come here.
             unsafe { libc::_exit(9) };
@@ -270,8 +339,9 @@ fn a_forked_child_neither_inherits_the_streams_nor_wakes_its_parent() {
         // SAFETY: `status` is a live int.
         unsafe { libc::waitpid(child, &raw mut status, 0) };
         assert_eq!(libc::WTERMSIG(status), SIGTERM, "the default action was in force there");
+        let next = event_loop.run_sync(signals.next(), Some(WATCHDOG)).unwrap();
+        assert_eq!(next, Some(SIGTERM));
         assert_eq!(event_loop.run_once(Some(Duration::from_millis(5))).unwrap(), 0);
-        assert_eq!(event_loop.stats().wakeups_written, 0);
         raise(SIGTERM);
         let next = event_loop.run_sync(signals.next(), Some(WATCHDOG)).unwrap();
         assert_eq!(next, Some(SIGTERM));
