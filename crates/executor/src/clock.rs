@@ -49,7 +49,7 @@ impl Clock {
     /// Moves a manual clock, and its clones, on.
     ///
     /// # Panics
-    /// If this is the machine's clock.
+    /// If this is the machine's clock, or the time is beyond what an `Instant` holds.
     #[track_caller]
     pub fn advance(&self, by: Duration) {
         let time = self.manual.as_ref().expect("only a manual clock can be moved");

@@ -1,8 +1,7 @@
 //! The event loop. Open this page first.
 //!
 //! Everything that wants to run is an entry of one ready queue: a task that was woken, a callback, a handler with news.
-//! A *batch* is what is queued when it begins; what its entries queue runs in the next one. A *turn* is the span between
-//! two asks of the kernel:
+//! A *batch* is what is queued when it begins; what its entries queue runs in the next one. A *turn* is one round of this:
 //!
 //! ```text
 //!      ┌──▶ run batches   until 61 entries ran or nothing is ready      tasks are polled, callbacks called
@@ -12,9 +11,10 @@
 //! ```
 //!
 //! Hence the promises. A callback that adds itself again, and a task that wakes itself, cost no system call and no clock
-//! read, and keep neither timers nor descriptors waiting: a descriptor that is ready is queued within 61 entries, because a
-//! batch that is larger asks the kernel inside itself. A timer that is armed by a callback or a timer, even in the past,
-//! waits for the next turn.
+//! read of their own, and keep neither timers nor descriptors waiting: a descriptor that is ready is queued within 61 entries or
+//! timers, because a batch that is larger asks the kernel inside itself, and short runs add up. A loop that watches no
+//! descriptor asks only before it sleeps. A timer that is due waits for the end of a batch; one that is armed by a callback or
+//! a timer, even in the past, waits for the next turn.
 //!
 //! Tornado: this is `PollIOLoop.start` of version 4.5.
 
@@ -42,7 +42,7 @@ use crate::shared::Entry;
 use crate::slow::{SlowCallback, Work};
 use crate::source::Registered;
 use crate::stats::Stats;
-use crate::timeout::timeout;
+use crate::timeout::Timeout;
 use crate::turn_clock::NEVER;
 
 /// Entries after which the kernel is asked, whatever is still queued. A prime, as in tokio, so that it keeps no step with
@@ -122,14 +122,12 @@ impl Core {
         self.time.begin_turn();
         let armed_before = self.timers.borrow().next_sequence();
         let mut ran = self.run_batches(run)?;
-        if run.is_over(self) {
-            return Ok(ran);
+        if run.is_over(self) && self.since_asked.get() < ENTRIES_PER_TURN {
+            return Ok(ran); // else many short runs would keep timers and descriptors waiting
         }
         ran += self.run_timers(armed_before)?;
-        if run.is_over(self) {
-            return Ok(ran);
-        }
         let timeout = match (self.until_next(), longest(ran)) {
+            _ if run.is_over(self) => Some(Duration::ZERO),
             (Some(next), Some(longest)) => Some(next.min(longest)),
             (next, longest) => next.or(longest),
         };
@@ -139,7 +137,6 @@ impl Core {
     /// Runs whole batches until enough entries ran, nothing is ready or the run is over. `stop` lets a batch finish.
     fn run_batches(&self, run: &mut Run<'_>) -> Result<usize, RunError> {
         let mut ran = 0;
-        let mut since_asked = 0;
         while ran < ENTRIES_PER_TURN && !run.is_over(self) {
             let batch = self.scheduler.ready_len();
             for left in (0..batch).rev() {
@@ -152,11 +149,7 @@ impl Core {
                     }
                 }
                 self.stay_at_home()?;
-                since_asked += 1;
-                if since_asked == ENTRIES_PER_TURN && left > 0 {
-                    self.ask_kernel(Some(Duration::ZERO), false)?; // only appends: the batch keeps its end
-                    since_asked = 0;
-                }
+                ran += self.ask_in_between(left)?; // only appends: the batch keeps its end
             }
             self.scheduler.end_batch();
             if batch == 0 {
@@ -180,6 +173,7 @@ impl Core {
         self.time.worked();
         let now = self.time.now();
         self.timers.borrow_mut().take_due(now, armed_before);
+        self.taken_until.set(now);
         let mut fired = 0;
         loop {
             let armed = self.timers.borrow_mut().next_due(); // ends the borrow before foreign code runs
@@ -194,6 +188,8 @@ impl Core {
             }
             fired += 1;
             self.stay_at_home()?;
+            let left = self.timers.borrow().due_len();
+            self.ask_in_between(left)?; // only appends: these timers were taken before
         }
         self.fired.set((now, armed_before));
         if fired > 0 {
@@ -202,6 +198,16 @@ impl Core {
             self.time.worked(); // or the callbacks' time would lengthen the sleep
         }
         Ok(fired)
+    }
+
+    /// Counts what has run, and asks the kernel if that was enough for a turn and something is left before the turn does.
+    #[inline]
+    fn ask_in_between(&self, left: usize) -> Result<usize, RunError> {
+        self.since_asked.set(self.since_asked.get() + 1);
+        if self.since_asked.get() < ENTRIES_PER_TURN || left == 0 {
+            return Ok(0);
+        }
+        self.ask_kernel(Some(Duration::ZERO), false)
     }
 
     /// Makes this the thread's loop again if an entry has entered another one and kept the guard.
@@ -231,12 +237,13 @@ impl Core {
     /// Waits for events at most that long, queues those that they concern, and collects the mail. `in_any_case`: also if there is
     /// nothing to hear of.
     fn ask_kernel(&self, timeout: Option<Duration>, in_any_case: bool) -> Result<usize, RunError> {
+        self.since_asked.set(0);
         let inbox = self.scheduler.inbox();
         let sleeps = timeout != Some(Duration::ZERO) && inbox.fall_asleep();
         let timeout = if sleeps { timeout } else { Some(Duration::ZERO) };
         // Without a descriptor there is nothing to hear of: mail is told by the inbox.
         let watches = || self.reactor.borrow().as_ref().is_some_and(|reactor| !reactor.is_empty());
-        let is_asked = sleeps || in_any_case || watches();
+        let is_asked = inbox.take_notice() || sleeps || in_any_case || watches();
         let events = is_asked.then(|| self.wait_for_events(timeout));
         if sleeps {
             inbox.wake_up();
@@ -337,10 +344,13 @@ impl EventLoop {
     ) -> Result<F::Output, RunError> {
         let output = match limit {
             None => self.run_root(future, true)?,
-            Some(limit) => match self.run_root(async { timeout(limit, future).await }, true)? {
-                Some(outcome) => Some(outcome.map_err(|_| RunError::TimedOut)?),
-                None => None,
-            },
+            Some(limit) => {
+                let deadline = self.core.time.time().checked_add(limit);
+                match self.run_root(Timeout::until(deadline, future), true)? {
+                    Some(outcome) => Some(outcome.map_err(|_| RunError::TimedOut)?),
+                    None => None,
+                }
+            }
         };
         output.ok_or(RunError::Stopped)
     }

@@ -35,6 +35,8 @@ pub(crate) struct Core {
     pub(crate) time: TurnClock,
     /// Every timer with at most this deadline that was armed before this sequence number has run, or was removed.
     pub(crate) fired: Cell<(u64, u64)>,
+    /// Until when the timers were taken that run now, or ran last.
+    pub(crate) taken_until: Cell<u64>,
     pub(crate) own: Weak<Core>,
     /// Which loop of this process it is.
     pub(crate) number: u64,
@@ -45,6 +47,8 @@ pub(crate) struct Core {
     /// The kernel's answers; away while they are delivered.
     pub(crate) events: Cell<Option<Events>>,
     pub(crate) stopping: Cell<bool>,
+    /// How many entries and timers have run since the kernel was asked, in this run or in short ones before it.
+    pub(crate) since_asked: Cell<usize>,
     /// How many root futures there were; the number of the current one.
     pub(crate) roots: Cell<usize>,
     panic_hook: Option<PanicHook>,
@@ -86,6 +90,8 @@ impl Core {
             timers: RefCell::new(Timers::new(number << 40)),
             time: TurnClock::new(options.clock),
             fired: Cell::new((0, 0)),
+            taken_until: Cell::new(0),
+            since_asked: Cell::new(0),
             number,
             process: reactor.process(),
             reactor: RefCell::new(Some(reactor)),
@@ -162,10 +168,18 @@ impl Core {
         true
     }
 
-    /// Moves a timer that has not run yet; `false` if it has, or if the new time has passed: then it must be armed anew.
-    pub(crate) fn postpone(&self, timer: TimerId, deadline: Option<Instant>) -> bool {
+    /// Moves a timer that has not run yet and returns its name from now on; `None` if it has run.
+    ///
+    /// One that is moved to where timers have run already is armed anew, so that its place in the order is among those that
+    /// have not.
+    pub(crate) fn move_timer(&self, timer: TimerId, deadline: Option<Instant>) -> Option<TimerId> {
         let deadline = deadline.map_or(NEVER, |deadline| self.time.nanos(deadline));
-        deadline > self.fired.get().0 && self.timers.borrow_mut().postpone(timer, deadline)
+        let mut timers = self.timers.borrow_mut();
+        if deadline > self.taken_until.get() {
+            return timers.postpone(timer, deadline).then_some(timer);
+        }
+        let armed = timers.remove(timer)?;
+        Some(timers.insert(deadline, armed))
     }
 
     /// Tells for sure that a timer has run, by its place in the order and without looking for it; `false` says nothing.

@@ -31,17 +31,25 @@ pub(crate) fn shield(what: &str, f: impl FnOnce()) {
     }
 }
 
-/// Tells the log and the loop's hook of a panic that nobody else will see.
+/// Tells the log and the loop's hook of a panic that nobody else will see. Never panics, whatever the logger and the hook do.
 pub(crate) fn report(what: &str, payload: Box<dyn Any + Send>) {
-    log::error!("panic in {what}: {}", panic_text(&*payload));
+    write_to_log(&format!("panic in {what}"), &*payload);
     let hook = HOOK.try_with(|place| place.borrow().clone()).ok().flatten();
     if let Some(hook) = hook
         && let Err(second) = catch_unwind(AssertUnwindSafe(|| hook(&*payload)))
     {
-        log::error!("panic in the panic hook of the event loop: {}", panic_text(&*second));
+        write_to_log("panic in the panic hook of the event loop", &*second);
         dispose(second);
     }
     dispose(payload);
+}
+
+/// A logger may panic too, as one does that writes to a closed terminal.
+fn write_to_log(what: &str, payload: &(dyn Any + Send)) {
+    let write = || log::error!("{what}: {}", panic_text(payload));
+    if let Err(third) = catch_unwind(AssertUnwindSafe(write)) {
+        dispose(third);
+    }
 }
 
 /// Drops a payload, whose destructor may panic with another one, and so on; after a few of them the last is forgotten.

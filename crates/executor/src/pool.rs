@@ -6,7 +6,6 @@
 use std::collections::VecDeque;
 use std::io;
 use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -53,9 +52,7 @@ impl Shared {
     /// A thread's life: jobs, until there are none for a while.
     fn work(&self, keep_alive: Duration) {
         while let Some(job) = self.next_job(keep_alive) {
-            // Twice: a logger that panics must not take the thread along, which would stay counted.
-            let outcome = catch_unwind(AssertUnwindSafe(|| shield("a blocking job", job)));
-            mem::forget(outcome);
+            shield("a blocking job", job);
         }
     }
 

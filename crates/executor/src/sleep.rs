@@ -61,7 +61,8 @@ impl Sleep {
         Sleep { deadline, armed: None, done: false, location: Location::caller() }
     }
 
-    /// Waits until another time instead, also if the first has passed.
+    /// Waits until another time instead, also if the first has passed. Whoever waits already is woken at the new time; a time that
+    /// has passed is the next turn.
     ///
     /// Pushing the deadline back is cheap, a store: a timer that is moved at every request need not be armed anew.
     pub fn reset(&mut self, deadline: Instant) {
@@ -72,10 +73,10 @@ impl Sleep {
     pub(crate) fn set_deadline(&mut self, deadline: Option<Instant>) {
         self.deadline = deadline;
         self.done = false;
-        let is_moved = |(core, timer): &(Rc<Core>, TimerId)| core.postpone(*timer, deadline);
-        if !self.armed.as_ref().is_none_or(is_moved) {
-            self.disarm();
-        }
+        self.armed = self.armed.take().and_then(|(core, timer)| {
+            let timer = core.move_timer(timer, deadline)?;
+            Some((core, timer))
+        });
     }
 
     fn disarm(&mut self) {
@@ -108,6 +109,9 @@ impl Future for Sleep {
             // Not armed yet, or by another loop, which may not run when the time has come.
             _ => {
                 self.disarm();
+                if here.scheduler.is_closed() {
+                    return Poll::Pending; // it ends, and this with it
+                }
                 let timer = here.arm(self.deadline, Alarm::Wake(cx.waker().clone()), self.location);
                 self.armed = Some((here, timer));
                 Poll::Pending

@@ -9,17 +9,18 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Spans between two asks of the kernel.
+    /// Rounds of batches, timers and an ask of the kernel.
     pub turns: u64,
     /// Asks of the kernel, those inside a large batch included.
     pub waits: u64,
-    /// Sleeps that ended with neither an event nor mail nor a due timer.
+    /// Sleeps that ended with neither an event nor mail nor a due timer; one for a timer that was postponed meanwhile is among
+    /// them.
     pub empty_wakeups: u64,
     /// Events that reached nobody, because their descriptor was removed in the same batch.
     pub stale_events: u64,
     /// Callbacks and handlers that were run.
     pub callbacks: u64,
-    /// Polls of tasks and root futures.
+    /// Tasks and root futures that were taken from the queue, nearly always to be polled.
     pub polls: u64,
     /// Timers that came up: callbacks run and sleepers woken.
     pub timers_fired: u64,

@@ -373,6 +373,7 @@ fn settle<F: Future>(task: TaskPtr, outcome: Result<F::Output, JoinError>) {
 /// Drops in place what the stage holds; a panic of its destructor is reported.
 fn empty<F: Future>(task: TaskPtr, what: &str) {
     stage_of::<F, _>(task, |stage| {
+        // `shield` never unwinds, so the stage does not keep a value that was dropped.
         shield(what, || {
             // SAFETY: on the home thread, and whatever the destructor calls finds the task deaf and not DONE, or
             // without a handle: it does not come back to the stage.

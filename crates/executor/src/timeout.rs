@@ -48,6 +48,14 @@ pin_project! {
     }
 }
 
+impl<F> Timeout<F> {
+    /// `None`: a time that never comes.
+    #[track_caller]
+    pub(crate) fn until(deadline: Option<Instant>, future: F) -> Timeout<F> {
+        Timeout { future, limit: Sleep::until(deadline) }
+    }
+}
+
 impl<F: Future> Future for Timeout<F> {
     type Output = Result<F::Output, Elapsed>;
 

@@ -4,7 +4,7 @@
 //!
 //! A timer that is cancelled, or moved to an earlier time, leaves a dead node in the heap, so that the heap's nodes need not be
 //! followed by an index: moving one touches nothing but its neighbours in one array. The dead go when they reach the head, or all
-//! together when they are more than the living: a million armed and cancelled timers leave nothing behind.
+//! together when they are twice as many as the living: a million armed and cancelled timers leave nothing behind.
 //!
 //! Source: Daniel H. Larkin, Siddhartha Sen, Robert E. Tarjan, "A Back-to-Basics Empirical Study of Priority Queues"
 //! (2014), for the choice of four children a node.
@@ -14,7 +14,8 @@ use std::marker::PhantomData;
 
 use slab::Slab;
 
-/// Names one timer of one loop, and never any later one. It stays on its thread.
+/// Names one timer of one loop, and no later one: not before 2⁴⁰ timers of a loop, or 2²⁴ loops of a process, have come and
+/// gone. It stays on its thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TimerId {
     index: usize,
@@ -46,17 +47,21 @@ pub(crate) struct Timers<T> {
     next_sequence: u64,
 }
 
-/// A place in the order. It is alive while its slot holds the same sequence number and deadline.
+/// A place in the order. It is alive while its slot holds the same sequence number and stamp.
 #[derive(Clone, Copy)]
 struct Node {
     deadline: u64,
     sequence: u64,
-    slot: usize,
+    slot: u32,
+    /// Which node of its timer it is.
+    stamp: u32,
 }
 
 struct Slot<T> {
     sequence: u64,
-    /// The deadline of this timer's living node; every timer has one, in the heap or in `due`.
+    /// The stamp of this timer's living node; every timer has one, in the heap or in `due`.
+    stamp: u32,
+    /// The deadline of that node.
     node_deadline: u64,
     /// The true deadline, which is later if the timer was postponed since.
     deadline: u64,
@@ -97,13 +102,19 @@ impl<T> Timers<T> {
         self.slots.len()
     }
 
+    /// How many were taken to run and did not yet, cancelled ones included.
+    pub(crate) fn due_len(&self) -> usize {
+        self.due.len()
+    }
+
     #[inline]
     pub(crate) fn insert(&mut self, deadline: u64, value: T) -> TimerId {
         let sequence = self.next_sequence;
         self.next_sequence += 1;
-        let slot = Slot { sequence, node_deadline: deadline, deadline, value };
+        let slot = Slot { sequence, stamp: 0, node_deadline: deadline, deadline, value };
         let index = self.slots.insert(slot);
-        self.push_node(Node { deadline, sequence, slot: index });
+        let slot = u32::try_from(index).expect("there is memory for 2^32 timers");
+        self.push_node(Node { deadline, sequence, slot, stamp: 0 });
         TimerId { index, sequence, not_send: PhantomData }
     }
 
@@ -114,9 +125,7 @@ impl<T> Timers<T> {
         if self.heap.first().is_some_and(|head| head.deadline >= node_deadline) {
             self.drop_dead_heads(); // it may have been the first
         }
-        if self.heap.len() > 2 * self.slots.len() + FEW {
-            self.drop_all_dead();
-        }
+        self.keep_small();
         Some(value)
     }
 
@@ -140,7 +149,12 @@ impl<T> Timers<T> {
         self.postponed += usize::from(slot.is_postponed());
         if deadline < slot.node_deadline {
             slot.node_deadline = deadline;
-            self.push_node(Node { deadline, sequence: id.sequence, slot: id.index });
+            slot.stamp = slot.stamp.wrapping_add(1); // the former node is dead
+            let slot_index = u32::try_from(id.index).expect("it was one when it was armed");
+            let node =
+                Node { deadline, sequence: id.sequence, slot: slot_index, stamp: slot.stamp };
+            self.push_node(node);
+            self.keep_small();
         }
         true
     }
@@ -190,7 +204,7 @@ impl<T> Timers<T> {
             }
             match self.put_off(node) {
                 Some(node) => self.push_node(node),
-                None => return Some(self.take(node.slot).value),
+                None => return Some(self.take(node.slot as usize).value),
             }
         }
     }
@@ -228,8 +242,8 @@ impl<T> Timers<T> {
     }
 
     fn is_alive(&self, node: Node) -> bool {
-        let slot = self.slots.get(node.slot);
-        slot.is_some_and(|s| s.sequence == node.sequence && s.node_deadline == node.deadline)
+        let slot = self.slots.get(node.slot as usize);
+        slot.is_some_and(|slot| slot.sequence == node.sequence && slot.stamp == node.stamp)
     }
 
     /// The node that a living one is replaced by, if its timer was postponed since.
@@ -237,18 +251,25 @@ impl<T> Timers<T> {
         if self.postponed == 0 {
             return None; // without a look at the slot, which is far away
         }
-        let slot = &mut self.slots[node.slot];
+        let slot = &mut self.slots[node.slot as usize];
         if !slot.is_postponed() {
             return None;
         }
         self.postponed -= 1;
         slot.node_deadline = slot.deadline;
-        Some(Node { deadline: slot.deadline, ..node })
+        slot.stamp = slot.stamp.wrapping_add(1);
+        Some(Node { deadline: slot.deadline, stamp: slot.stamp, ..node })
     }
 
     fn drop_dead_heads(&mut self) {
         while self.has_dead() && self.heap.first().is_some_and(|head| !self.is_alive(*head)) {
             self.pop_node();
+        }
+    }
+
+    fn keep_small(&mut self) {
+        if self.heap.len() > 2 * self.slots.len() + FEW {
+            self.drop_all_dead();
         }
     }
 
@@ -465,5 +486,173 @@ mod tests {
             assert_eq!(timers.len(), model.len());
         }
         assert!(postponed > 10_000, "{postponed}");
+    }
+
+    fn nodes(timers: &Timers<u32>) -> usize {
+        timers.heap.len()
+    }
+
+    #[test]
+    fn timers_that_are_cancelled_behind_a_living_one_leave_a_small_heap() {
+        let mut timers = Timers::new(0);
+        timers.insert(1, 0);
+        let ids: Vec<_> = (0..100_000).map(|n| timers.insert(1000 + n, 0)).collect();
+        for id in ids {
+            timers.remove(id).unwrap();
+        }
+        assert!(nodes(&timers) <= 2 + FEW, "{} nodes for one timer", nodes(&timers));
+    }
+
+    #[test]
+    fn a_timer_that_moves_earlier_and_earlier_leaves_a_small_heap() {
+        let mut timers = Timers::new(0);
+        let id = timers.insert(100_000, 0);
+        for n in 1..100_000 {
+            assert!(timers.postpone(id, 100_000 - n));
+        }
+        assert!(nodes(&timers) <= 2 + FEW, "{} nodes for one timer", nodes(&timers));
+    }
+
+    #[test]
+    fn a_far_deadline_with_shorter_ones_in_between_leaves_a_small_heap() {
+        let mut timers = Timers::new(0);
+        let far = 1_000_000_000;
+        let ids: Vec<_> = (0..100).map(|n| timers.insert(far, n)).collect();
+        for round in 1..=300 {
+            for id in &ids {
+                assert!(timers.postpone(*id, round)); // a short limit of its own,
+                assert!(timers.postpone(*id, far)); // which was met: the long one again
+            }
+            assert!(fired(&mut timers, round).is_empty());
+        }
+        assert!(nodes(&timers) <= 2 * 100 + FEW, "{} nodes for 100 timers", nodes(&timers));
+        assert_eq!(fired(&mut timers, far).len(), 100);
+    }
+
+    /// Timers beside a plain map of them, for scripts that also act while due ones run.
+    struct Script {
+        random: u64,
+        timers: Timers<u32>,
+        /// Deadline, value and id by sequence number.
+        model: BTreeMap<u64, (u64, u32, TimerId)>,
+        /// The earliest time to which a timer was moved since the due ones were taken.
+        moved: BTreeMap<u64, u64>,
+        now: u64,
+        values: u32,
+    }
+
+    impl Script {
+        fn next(&mut self, bound: u64) -> u64 {
+            self.random ^= self.random << 13;
+            self.random ^= self.random >> 7;
+            self.random ^= self.random << 17;
+            (self.random >> 11) % bound
+        }
+
+        fn act(&mut self) {
+            let deadline = match self.next(12) {
+                0 => u64::MAX,
+                1 => 0,
+                2..6 => self.now.saturating_sub(self.next(40)),
+                6 => self.now + 7,
+                _ => self.now + self.next(40),
+            };
+            let act = self.next(10);
+            if act < 3 || self.model.is_empty() {
+                let id = self.timers.insert(deadline, self.values);
+                self.model.insert(id.sequence(), (deadline, self.values, id));
+                self.values += 1;
+                return;
+            }
+            let nth = usize::try_from(self.next(self.model.len() as u64)).unwrap();
+            let sequence = *self.model.keys().nth(nth).unwrap();
+            let entry = self.model.get_mut(&sequence).unwrap();
+            if act < 5 {
+                assert_eq!(self.timers.remove(entry.2), Some(entry.1));
+                assert_eq!(self.timers.remove(entry.2), None);
+                self.model.remove(&sequence);
+            } else {
+                assert!(self.timers.postpone(entry.2, deadline));
+                let earliest = self.moved.entry(sequence).or_insert(deadline);
+                *earliest = deadline.min(*earliest);
+                entry.0 = deadline;
+            }
+        }
+
+        /// Some acts, a snapshot among them, then the due ones with acts in between.
+        fn turn(&mut self) {
+            let acts = self.next(12);
+            let snapshot_at = self.next(acts + 1);
+            let mut armed_before = 0;
+            for act in 0..=acts {
+                if act == snapshot_at {
+                    armed_before = self.timers.next_sequence();
+                }
+                self.act();
+            }
+            self.now += self.next(40);
+            self.timers.take_due(self.now, armed_before);
+            self.moved.clear();
+            let is_due = |&(sequence, &(deadline, ..)): &(&u64, &(u64, u32, TimerId))| {
+                *sequence < armed_before && deadline <= self.now
+            };
+            let due = self.model.iter().filter(is_due);
+            let mut due: Vec<_> = due.map(|(sequence, entry)| (entry.0, *sequence)).collect();
+            due.sort_unstable();
+            for (deadline, sequence) in due {
+                let moved_earlier = self.moved.get(&sequence).is_some_and(|to| *to < deadline);
+                match self.model.get(&sequence) {
+                    Some(entry) if entry.0 == deadline && !moved_earlier => {
+                        assert_eq!(self.timers.next_due(), Some(entry.1));
+                        self.model.remove(&sequence);
+                    }
+                    _ => continue,
+                }
+                for _ in 0..self.next(3) {
+                    self.act();
+                }
+            }
+            assert_eq!(self.timers.next_due(), None);
+        }
+
+        fn check(&self) {
+            let timers = &self.timers;
+            assert_eq!(timers.len(), self.model.len());
+            let postponed = timers.slots.iter().filter(|(_, slot)| slot.is_postponed());
+            assert_eq!(timers.postponed, postponed.count());
+            assert!(timers.heap.first().is_none_or(|head| timers.is_alive(*head)), "a dead head");
+            let living = timers.heap.iter().filter(|node| timers.is_alive(**node));
+            assert_eq!(living.count(), timers.len(), "every timer has one living node");
+            for position in 1..timers.heap.len() {
+                let parent = (position - 1) / CHILDREN;
+                assert!(timers.heap[parent].key() <= timers.heap[position].key());
+            }
+        }
+    }
+
+    // T4, T5
+    #[test]
+    fn scripts_that_move_timers_while_others_run_fire_as_a_map_does() {
+        for seed in 1..20_u64 {
+            let mut script = Script {
+                random: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1,
+                timers: Timers::new(5),
+                model: BTreeMap::new(),
+                moved: BTreeMap::new(),
+                now: 0,
+                values: 0,
+            };
+            for _ in 0..300 {
+                script.turn();
+                script.check();
+            }
+            let last = u64::MAX - 1;
+            let due = script.model.values().filter(|entry| entry.0 <= last);
+            let mut expected: Vec<_> = due.map(|entry| entry.1).collect();
+            expected.sort_unstable();
+            let mut got = fired(&mut script.timers, last);
+            got.sort_unstable();
+            assert_eq!(got, expected);
+        }
     }
 }

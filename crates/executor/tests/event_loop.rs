@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use squall_executor::fault::{self, Call};
 use squall_executor::{
-    Clock, EventLoop, Interest, LoopClosed, RunError, add_callback, block_on, call_later,
-    sleep, spawn, stats, stop, yield_now,
+    Clock, EventLoop, Interest, LoopClosed, RunError, add_callback, block_on, call_later, sleep,
+    spawn, stats, stop, yield_now,
 };
 
 const AT_ONCE: Option<Duration> = Some(Duration::ZERO);

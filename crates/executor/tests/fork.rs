@@ -114,8 +114,8 @@ fn a_callback_that_forks_ends_the_run_in_the_child_only() {
     let later = Rc::new(Cell::new(false));
     event_loop.add_callback({
         let child = child.clone();
-        // SAFETY: both processes return from the callback; the child leaves by `_exit` below.
         move || {
+            // SAFETY: both processes return from the callback; the child leaves by `_exit` below.
             child.set(unsafe { libc::fork() });
             if child.get() == 0 {
                 stop(); // is no excuse

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use squall_executor::future::Future;
 use squall_executor::{
-    Clock, EventLoop, Interval, PeriodicCallback, add_callback, call_at, call_later, interval,
-    remove_timeout, sleep, sleep_until, spawn, stats, timeout, timeout_at,
+    Clock, EventLoop, Interest, Interval, PeriodicCallback, RunError, Sleep, add_callback, call_at,
+    call_later, interval, remove_timeout, sleep, sleep_until, spawn, stats, timeout, timeout_at,
 };
 
 const AT_ONCE: Option<Duration> = Some(Duration::ZERO);
@@ -39,6 +39,12 @@ impl Bench {
     fn advance(&self, by: Duration) {
         self.clock.advance(by);
         self.settle();
+    }
+
+    /// A sleep on this loop's clock.
+    fn sleep(&self, duration: Duration) -> Sleep {
+        let _entered = self.event_loop.enter();
+        sleep(duration)
     }
 
     fn millis(&self, time: Instant) -> u128 {
@@ -184,6 +190,89 @@ fn a_sleep_that_is_reset_into_the_past_ends_in_the_next_turn_and_leaves_no_timer
     });
     bench.settle();
     assert!(task.is_finished());
+}
+
+#[test]
+fn a_sleep_that_another_resets_into_the_past_still_wakes_its_task() {
+    let bench = Bench::new();
+    let timer = Rc::new(RefCell::new(bench.sleep(60 * SECOND)));
+    let task = bench.event_loop.spawn({
+        let timer = timer.clone();
+        std::future::poll_fn(move |cx| pin!(&mut *timer.borrow_mut()).poll(cx))
+    });
+    bench.advance(SECOND);
+    timer.borrow_mut().reset(bench.begin);
+    bench.settle();
+    assert!(task.is_finished(), "its wake-up is lost");
+}
+
+// T4
+#[test]
+fn a_sleep_that_is_moved_while_it_is_due_has_not_fired_and_is_removed_with_its_drop() {
+    for new in [15, 22] {
+        let bench = Bench::new();
+        let timer = Rc::new(RefCell::new(Box::pin(bench.sleep(20 * SECOND))));
+        let cx = &mut Context::from_waker(Waker::noop());
+        let entered = bench.event_loop.enter();
+        assert!(timer.borrow_mut().as_mut().poll(cx).is_pending());
+        bench.event_loop.call_later(10 * SECOND, {
+            let (timer, begin) = (timer.clone(), bench.begin);
+            move || timer.borrow_mut().reset(begin + SECOND * new)
+        });
+        bench.clock.advance(25 * SECOND);
+        bench.event_loop.run_once(AT_ONCE).unwrap(); // the callback; the sleep waits for the next turn
+        assert_eq!(bench.event_loop.stats().timers_fired, 1);
+        drop(timer);
+        assert_eq!(bench.event_loop.stats().live_timers, 0);
+        drop(entered);
+    }
+}
+
+#[test]
+fn the_limit_of_run_sync_counts_from_the_call() {
+    let bench = Bench::new();
+    let clock = bench.clock.clone();
+    bench.event_loop.add_callback(move || clock.advance(10 * SECOND));
+    let late = bench.event_loop.run_sync(pending::<()>(), Some(10 * SECOND));
+    assert!(matches!(late, Err(RunError::TimedOut)));
+}
+
+#[test]
+fn many_timers_that_are_due_at_once_ask_the_kernel_in_between() {
+    let bench = Bench::new();
+    let (quiet, _peer) = std::os::unix::net::UnixStream::pair().unwrap();
+    bench.event_loop.add_handler(quiet, Interest::READABLE, |_, _| unreachable!()).unwrap();
+    for _ in 0..610 {
+        bench.event_loop.call_later(SECOND, || {});
+    }
+    bench.clock.advance(SECOND);
+    assert_eq!(bench.event_loop.run_once(AT_ONCE).unwrap(), 610);
+    assert_eq!(bench.event_loop.stats().waits, 10);
+}
+
+#[test]
+fn many_short_runs_keep_neither_timers_nor_mail_waiting() {
+    let bench = Bench::new();
+    let (timers, messages) = (Count::default(), std::sync::Arc::new(()));
+    let timer = timers.clone();
+    bench.event_loop.call_later(Duration::ZERO, move || timer.add());
+    let (handle, message) = (bench.event_loop.handle(), messages.clone());
+    std::thread::spawn(move || handle.add_callback(move || drop(message))).join().unwrap().unwrap();
+    for _ in 0..100 {
+        bench.event_loop.block_on(async {});
+    }
+    assert_eq!((timers.get(), std::sync::Arc::strong_count(&messages)), (1, 1));
+}
+
+#[test]
+fn a_message_that_came_while_the_loop_rested_does_not_end_its_next_sleep() {
+    let event_loop = EventLoop::new().unwrap();
+    event_loop.handle().add_callback(|| {}).unwrap();
+    event_loop.block_on(async {
+        squall_executor::yield_now().await;
+        sleep(Duration::from_millis(5)).await;
+    });
+    assert_eq!(event_loop.stats().empty_wakeups, 0);
 }
 
 // T7
@@ -381,6 +470,11 @@ fn a_restart_during_an_async_call_begins_no_second_one_beside_it() {
     bench.settle();
     bench.advance(SECOND);
     assert_eq!(begun.get(), 2, "its end has scheduled the next one");
+    periodic.stop();
+    periodic.start();
+    bench.settle();
+    periodic.stop();
+    assert_eq!(bench.event_loop.stats().live_timers, 0);
 }
 
 #[test]
