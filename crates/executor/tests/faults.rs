@@ -399,7 +399,8 @@ fn a_machine_that_has_run_for_a_hundred_years_is_no_different() {
         Ok(output) if String::from_utf8_lossy(&output.stdout).contains("running 1 test") => {
             panic!("{}", String::from_utf8_lossy(&output.stdout))
         }
-        _ => eprintln!("skipped: this machine gives no time namespace"),
+        // Written past the test harness, which catches what is printed.
+        _ => writeln!(std::io::stderr(), "skipped: this machine gives no time namespace").unwrap(),
     }
 }
 

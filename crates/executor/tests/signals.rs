@@ -3,8 +3,8 @@
 #![allow(unsafe_code, reason = "raise(3) and fork(2) have no safe wrapper")]
 
 use std::cell::Cell;
-use std::io;
-use std::os::unix::process::ExitStatusExt;
+use std::io::{self, Write};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, ExitStatus, Stdio};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -35,6 +35,11 @@ fn in_a_process(test: &str) -> ExitStatus {
 
 fn is_the_child() -> bool {
     std::env::var_os("SQUALL_CHILD").is_some()
+}
+
+/// Says so where the test harness does not catch it.
+fn skipped(why: &str) {
+    writeln!(io::stderr(), "skipped: {why}").unwrap();
 }
 
 fn on_a_loop<T>(future: impl Future<Output = T>) -> T {
@@ -181,7 +186,7 @@ fn the_first_process_of_a_container_survives_a_default_action_and_still_hears() 
         Ok(status) if matches!(status.code(), Some(7 | 8 | 101)) => {
             assert_eq!(status.code(), Some(7));
         }
-        _ => eprintln!("skipped: this machine gives no process namespace"),
+        _ => skipped("this machine gives no process namespace"),
     }
 }
 
@@ -304,6 +309,7 @@ fn a_signal_that_stops_the_process_by_default_stops_it_again() {
     let test = "a_signal_that_stops_the_process_by_default_stops_it_again";
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", test, "--nocapture"]).env("SQUALL_CHILD", test);
+    command.process_group(0); // in one whose parent is gone, the kernel would ignore the signal
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let pid = i32::try_from(child.id()).unwrap();
     let mut status = 0;
