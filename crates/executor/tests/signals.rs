@@ -39,7 +39,7 @@ fn is_the_child() -> bool {
 
 /// Says so where the test harness does not catch it.
 fn skipped(why: &str) {
-    writeln!(io::stderr(), "skipped: {why}").unwrap();
+    io::stderr().write_all(format!("skipped: {why}\n").as_bytes()).unwrap();
 }
 
 fn on_a_loop<T>(future: impl Future<Output = T>) -> T {
