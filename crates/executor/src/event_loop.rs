@@ -121,13 +121,19 @@ impl Core {
         self.turns.set(self.turns.get() + 1);
         self.time.begin_turn();
         let armed_before = self.timers.borrow().next_sequence();
-        let mut ran = self.run_batches(run)?;
-        if run.is_over(self) && self.since_asked.get() < ENTRIES_PER_TURN {
-            return Ok(ran); // else many short runs would keep timers and descriptors waiting
+        let mut ran = 0;
+        // After many short runs, which ended before they came to timers and descriptors, it is the turn of those.
+        if self.since_asked.get() < ENTRIES_PER_TURN {
+            ran += self.run_batches(run)?;
+            if run.is_over(self) {
+                return Ok(ran);
+            }
         }
         ran += self.run_timers(armed_before)?;
+        if run.is_over(self) {
+            return Ok(ran);
+        }
         let timeout = match (self.until_next(), longest(ran)) {
-            _ if run.is_over(self) => Some(Duration::ZERO),
             (Some(next), Some(longest)) => Some(next.min(longest)),
             (next, longest) => next.or(longest),
         };
