@@ -210,21 +210,25 @@ impl Core {
     #[inline]
     fn ask_in_between(&self, left: usize) -> Result<usize, RunError> {
         self.since_asked.set(self.since_asked.get() + 1);
-        if self.since_asked.get() < ENTRIES_PER_TURN || left == 0 {
-            return Ok(0);
-        }
-        self.ask_kernel(Some(Duration::ZERO), false)
+        let is_enough = self.since_asked.get() >= ENTRIES_PER_TURN && left > 0;
+        if is_enough { self.ask_kernel(Some(Duration::ZERO), false) } else { Ok(0) }
     }
 
     /// Makes this the thread's loop again if an entry has entered another one and kept the guard.
     ///
     /// # Errors
     /// [`RunError::Forked`], if an entry has forked and this is the child: nothing more runs there.
+    #[inline]
     fn stay_at_home(&self) -> Result<(), RunError> {
         if !self.scheduler.home().is_entered() {
-            drop(current::replace(self.own.upgrade()));
+            self.come_home();
         }
         self.check_process()
+    }
+
+    #[cold]
+    fn come_home(&self) {
+        drop(current::replace(self.own.upgrade()));
     }
 
     /// How long the kernel may let us sleep: not at all if something is ready, for ever if nothing is awaited.

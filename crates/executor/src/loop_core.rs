@@ -127,6 +127,7 @@ impl Core {
     }
 
     /// Fails in a forked copy of the process that made the loop: its epoll is the parent's.
+    #[inline]
     pub(crate) fn check_process(&self) -> Result<(), RunError> {
         if self.process.is_current() { Ok(()) } else { Err(RunError::Forked) }
     }
