@@ -4,7 +4,7 @@
 //!
 //! A timer that is cancelled, or moved to an earlier time, leaves a dead node in the heap, so that the heap's nodes need not be
 //! followed by an index: moving one touches nothing but its neighbours in one array. The dead go when they reach the head, or all
-//! together when they are twice as many as the living: a million armed and cancelled timers leave nothing behind.
+//! together when they outnumber the living: a million armed and cancelled timers leave nothing behind.
 //!
 //! Source: Daniel H. Larkin, Siddhartha Sen, Robert E. Tarjan, "A Back-to-Basics Empirical Study of Priority Queues"
 //! (2014), for the choice of four children a node.
