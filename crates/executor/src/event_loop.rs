@@ -253,7 +253,7 @@ impl Core {
         let timeout = if sleeps { timeout } else { Some(Duration::ZERO) };
         // Without a descriptor there is nothing to hear of: mail is told by the inbox.
         let watches = || self.reactor.borrow().as_ref().is_some_and(|reactor| !reactor.is_empty());
-        let is_asked = inbox.take_notice() || sleeps || in_any_case || watches();
+        let is_asked = sleeps || in_any_case || watches();
         let events = is_asked.then(|| self.wait_for_events(timeout));
         if sleeps {
             inbox.wake_up();

@@ -20,7 +20,7 @@
 use crate::callback::RemoteCallback;
 use crate::error::LoopClosed;
 use crate::panics::shield;
-use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Notifier, Ordering, Queue};
+use crate::sync::{AtomicU64, AtomicUsize, Notifier, Ordering, Queue};
 use crate::task::ForeignWake;
 
 /// What another thread can ask of the loop.
@@ -37,8 +37,6 @@ pub(crate) struct Inbox {
     notifier: Notifier,
     /// For how many messages the eventfd was written.
     written: AtomicU64,
-    /// The eventfd was written, or is about to be, and the kernel was not asked since.
-    noticed: AtomicBool,
 }
 
 /// Something was pushed since the loop last began to collect.
@@ -60,7 +58,6 @@ impl Inbox {
             word: AtomicUsize::new(ASLEEP),
             notifier,
             written: AtomicU64::new(0),
-            noticed: AtomicBool::new(false),
         }
     }
 
@@ -85,7 +82,6 @@ impl Inbox {
     pub(crate) fn ring(&self) -> usize {
         let before = self.word.fetch_or(MAIL, Ordering::AcqRel);
         if is_slept_through(before) {
-            self.noticed.store(true, Ordering::Relaxed);
             self.notifier.notify();
         }
         before
@@ -110,12 +106,6 @@ impl Inbox {
             self.word.fetch_or(MAIL, Ordering::AcqRel);
         }
         limit
-    }
-
-    /// Tells whether the kernel has a notice for the loop, which would end its next sleep at once. A notice that comes at this very
-    /// moment may do so all the same.
-    pub(crate) fn take_notice(&self) -> bool {
-        self.noticed.load(Ordering::Relaxed) && self.noticed.swap(false, Ordering::Relaxed)
     }
 
     /// Announces a sleep. `false`: there is mail, do not sleep; the announcement is taken back.

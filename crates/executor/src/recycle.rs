@@ -14,10 +14,10 @@ use std::cell::Cell;
 use std::ptr::{self, NonNull};
 
 /// Blocks differ by this many bytes, and every block is aligned to [`ALIGN`].
-const STEP: usize = 64;
+const STEP: usize = 32;
 const ALIGN: usize = 16;
 /// Larger values go to the allocator.
-const CLASSES: usize = 8;
+const CLASSES: usize = 16;
 /// How many bytes of a class a thread keeps.
 const KEPT_BYTES: usize = if cfg!(debug_assertions) { 0 } else { 256 * 1024 };
 
@@ -185,12 +185,12 @@ mod tests {
             unsafe { release(place) };
         }
         round_trip((), |()| true);
-        round_trip([7_u8; 64], |bytes| bytes == &[7; 64]);
-        round_trip([8_u8; 65], |bytes| bytes == &[8; 65]);
+        round_trip([7_u8; 32], |bytes| bytes == &[7; 32]);
+        round_trip([8_u8; 33], |bytes| bytes == &[8; 33]);
         round_trip([9_u8; 512], |bytes| bytes == &[9; 512]);
         round_trip([1_u8; 4096], |bytes| bytes == &[1; 4096]);
         round_trip(Aligned([2; 64]), |aligned| aligned.0 == [2; 64]);
-        assert_eq!((class_of::<[u8; 64]>(), class_of::<[u8; 65]>()), (Some(0), Some(1)));
+        assert_eq!((class_of::<[u8; 32]>(), class_of::<[u8; 33]>()), (Some(0), Some(1)));
         assert_eq!((class_of::<[u8; 513]>(), class_of::<Aligned>()), (None, None));
     }
 }

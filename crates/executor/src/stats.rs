@@ -13,8 +13,8 @@ pub struct Stats {
     pub turns: u64,
     /// Asks of the kernel, those inside a large batch included.
     pub waits: u64,
-    /// Sleeps that ended with neither an event nor mail nor a due timer; one for a timer that was postponed meanwhile is among
-    /// them.
+    /// Sleeps that ended with neither an event nor mail nor a due timer; among them are those for a timer that was
+    /// postponed meanwhile, and for a message that was collected before its notice.
     pub empty_wakeups: u64,
     /// Events that reached nobody, because their descriptor was removed in the same batch.
     pub stale_events: u64,

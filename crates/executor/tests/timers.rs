@@ -264,17 +264,6 @@ fn many_short_runs_keep_neither_timers_nor_mail_waiting() {
     assert_eq!((timers.get(), std::sync::Arc::strong_count(&messages)), (1, 1));
 }
 
-#[test]
-fn a_message_that_came_while_the_loop_rested_does_not_end_its_next_sleep() {
-    let event_loop = EventLoop::new().unwrap();
-    event_loop.handle().add_callback(|| {}).unwrap();
-    event_loop.block_on(async {
-        squall_executor::yield_now().await;
-        sleep(Duration::from_millis(5)).await;
-    });
-    assert_eq!(event_loop.stats().empty_wakeups, 0);
-}
-
 // T7
 #[test]
 fn an_interval_ticks_on_its_grid_and_skips_what_was_missed() {
