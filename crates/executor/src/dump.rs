@@ -4,7 +4,7 @@ use std::fmt;
 use std::panic::Location;
 use std::time::Duration;
 
-/// Every task, timer and handler of a loop; made by [`EventLoop::dump`], to be printed or looked through.
+/// Every task, timer and handler of a loop; made by [`EventLoop::dump`](crate::EventLoop::dump), to be printed or looked through.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Dump {

@@ -24,7 +24,7 @@ const _: () = {
     is_send_and_sync::<RemoteJoinHandle<()>>();
 };
 
-/// Waits, on any thread and any executor, for the output of a task that [`Handle::spawn`] started.
+/// Waits, on any thread and any executor, for the output of a task that [`Handle::spawn`](crate::Handle::spawn) started.
 ///
 /// Dropping it detaches the task.
 #[must_use = "futures do nothing unless awaited; drop it to detach the task"]
