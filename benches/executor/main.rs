@@ -23,7 +23,7 @@ use squall::Squall;
 type Row<R> = (&'static str, Option<Round<R>>, u32);
 
 #[rustfmt::skip] // a row is a line
-fn table<R: Runtime>() -> [Row<R>; 15] {
+fn table<R: Runtime>() -> [Row<R>; 16] {
     [
         ("create", Some(scenarios::create), 1),
         ("spawn_one", Some(scenarios::spawn_one), 1000),
@@ -39,6 +39,7 @@ fn table<R: Runtime>() -> [Row<R>; 15] {
         ("closure_from_another_thread", R::REMOTE_CLOSURES, 100_000),
         ("timer_arm_and_cancel", Some(scenarios::timers), 1000),
         ("timers_1m_armed_then_cancelled", Some(scenarios::timers_at_once), 1_000_000),
+        ("sleep_50us", Some(scenarios::sleep_50us), 20),
         ("sleepers_100k", Some(scenarios::sleepers), 100_000),
     ]
 }

@@ -192,6 +192,15 @@ pub(crate) fn timers<R: Runtime>(runtime: &mut R, count: u32) {
     }));
 }
 
+/// Short sleeps, one after the other: what is over 50 µs a sleep is the runtime's and the kernel's error.
+pub(crate) fn sleep_50us<R: Runtime>(runtime: &mut R, count: u32) {
+    runtime.block_on(async {
+        for _ in 0..count {
+            R::sleep(Duration::from_micros(50)).await;
+        }
+    });
+}
+
 /// Timers that are armed by a poll and dropped when all are armed, their deadlines spread over ten
 /// seconds. Each is boxed, as a task would hold it, which adds one allocation to every runtime.
 pub(crate) fn timers_at_once<R: Runtime>(runtime: &mut R, count: u32) {
