@@ -55,7 +55,7 @@ impl<'a> Running<'a> {
         if outer.is_some_and(Process::is_current) {
             return Err(RunError::AlreadyRunning);
         }
-        RUNS.set(Some(Process::current()?));
+        RUNS.set(Some(core.process));
         core.scheduler.inbox().wake_up();
         core.time.begin_run();
         Ok(Running { core, outer, _entered: Entered::new(core) })

@@ -41,7 +41,7 @@ pub(crate) struct Core {
     /// Which loop of this process it is.
     pub(crate) number: u64,
     /// Who made it: a forked child keeps its hands off.
-    process: Process,
+    pub(crate) process: Process,
     /// What epoll watches; `None` once the loop is closed.
     pub(crate) reactor: RefCell<Option<Reactor<Registered>>>,
     /// The kernel's answers; away while they are delivered.

@@ -123,9 +123,7 @@ impl Pool {
         thread::Builder::new().name("squall-blocking".to_owned()).spawn(work)?;
         Ok(())
     }
-}
 
-impl Pool {
     /// Drops the jobs that have not begun, and lets idle threads leave. Later jobs are dropped.
     pub(crate) fn close(&self) {
         let mut state = self.shared.lock();

@@ -144,11 +144,10 @@ impl Signals {
         if !self.process.is_current() {
             return Poll::Ready(None); // what is pending is the parent's
         }
-        let is_over = || self.core.upgrade().is_none_or(|core| core.scheduler.is_closed());
         if let Some(signal) = self.listener.take_signal() {
             return Poll::Ready(Some(signal));
         }
-        if is_over() {
+        if self.core.upgrade().is_none_or(|core| core.scheduler.is_closed()) {
             return Poll::Ready(None);
         }
         self.listener.set_waker(cx.waker());
@@ -168,12 +167,13 @@ impl Stream for Signals {
 
 impl Drop for Signals {
     fn drop(&mut self) {
+        // In a forked child the bell rings for nobody, and the registry may have been copied in the middle of something.
         if self.process.is_current() {
             for (signal, action) in self.actions.drain(..) {
                 DEFAULTS.leave(signal, self.process);
                 signal_hook_registry::unregister(action);
             }
-        } // in a forked child the bell rings for nobody, and the registry may have been copied in the middle of something
+        }
         if let Some(core) = self.core.upgrade() {
             core.listeners.borrow_mut().retain(|known| !Rc::ptr_eq(known, &self.listener));
         }
@@ -232,10 +232,9 @@ impl Defaults {
         self.change(signal, process, |count| count + 1);
     }
 
+    /// To be called in the process that listens.
     fn leave(&self, signal: c_int, process: Process) {
-        if process.is_current() {
-            self.change(signal, process, |count| count - 1);
-        }
+        self.change(signal, process, |count| count - 1);
     }
 
     fn change(&self, signal: c_int, process: Process, change: impl Fn(u64) -> u64) {

@@ -209,7 +209,6 @@ fn a_panic_of_a_task_that_another_thread_started_and_forgot_is_reported() {
     assert_eq!(reports.get(), 1);
 }
 
-// X9
 #[test]
 fn a_process_that_a_job_starts_can_be_ended() {
     on_a_loop(async {

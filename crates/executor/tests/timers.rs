@@ -516,12 +516,17 @@ fn a_periodic_callback_is_dropped_with_its_loop_and_may_be_started_on_another() 
 #[test]
 fn a_short_sleep_costs_one_wait_and_is_not_rounded_to_milliseconds() {
     let event_loop = EventLoop::new().unwrap();
-    event_loop.block_on(async {
+    let shortest = event_loop.block_on(async {
+        let mut shortest = Duration::MAX;
         for _ in 0..1000 {
+            let begin = Instant::now();
             sleep(Duration::from_micros(50)).await;
+            shortest = shortest.min(begin.elapsed());
         }
+        shortest
     });
-    let stats = event_loop.stats();
-    assert!(stats.waits <= 3 * 1000, "{} waits for 1000 timers", stats.waits);
-    assert!(stats.idle_time < Duration::from_secs(1), "{:?} of sleep", stats.idle_time);
+    let waits = event_loop.stats().waits;
+    assert!(waits <= 3 * 1000, "{waits} waits for 1000 timers");
+    // However busy the machine is: a rounded timer would make even the luckiest of them a millisecond long.
+    assert!(shortest < Duration::from_millis(1), "{shortest:?}");
 }
