@@ -1,4 +1,5 @@
-//! The seam behind the system calls that can fail on a sound machine: debug builds count the calls of this thread and can make chosen ones fail.
+//! The seam behind the system calls that can fail on a sound machine: debug builds count the calls of this thread and can make
+//! chosen ones fail.
 //!
 //! Tests of all three floors use it to reach what a healthy machine never shows: a full descriptor table, a refused
 //! `epoll_ctl`, a kernel without `epoll_pwait2`. Release builds compile it away: [`check`] is `Ok(())` there.
