@@ -7,7 +7,7 @@ use std::panic::Location;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use squall_reactor::{Event, Interest, Mode, Token};
+use squall_reactor::{Event, Interest, Mode, Process, Token};
 
 use crate::callback::Callback;
 use crate::current;
@@ -187,6 +187,12 @@ pub fn stats() -> Stats {
 #[track_caller]
 pub fn turn_time() -> Instant {
     current::get().turn_time()
+}
+
+/// How many forks lie between the program's first process and this one: the hook of what must not act in a forked copy.
+#[doc(hidden)]
+pub fn forks() -> u64 {
+    Process::forks_now()
 }
 
 /// How many turns the loop of this thread has begun, if there is one; a stream uses it to take no more than its share of

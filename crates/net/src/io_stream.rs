@@ -13,10 +13,10 @@
 //! ```
 
 use std::fmt;
-use std::future::poll_fn;
 use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -24,12 +24,13 @@ use futures_io::{AsyncRead, AsyncWrite};
 use squall_executor::timeout;
 
 use crate::chunk::Chunk;
-use crate::outbox::Outbox;
-use crate::read_buffer::ReadBuffer;
-use crate::share::Share;
+use crate::io_reader::IoReader;
+use crate::io_writer::IoWriter;
+use crate::link::Link;
 use crate::stream_config::StreamConfig;
 use crate::stream_error::StreamError;
 use crate::tcp_stream::TcpStream;
+use crate::watch::Closed;
 
 /// A transport with a read buffer and a write queue. Tornado: `IOStream`.
 ///
@@ -59,19 +60,8 @@ use crate::tcp_stream::TcpStream;
 /// ```
 #[doc(alias = "IOStream")]
 pub struct IoStream<S = TcpStream> {
-    outbox: Rc<Outbox<S>>,
-    read: ReadBuffer,
-    /// What may be read in this turn.
-    share: Share,
-    end: End,
-}
-
-/// Whether the peer's stream has come to an end.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum End {
-    NotYet,
-    InOrder,
-    Failed,
+    reader: IoReader<S>,
+    writer: IoWriter<S>,
 }
 
 impl<S> IoStream<S> {
@@ -82,13 +72,69 @@ impl<S> IoStream<S> {
 
     /// Gives a transport a memory, with limits.
     pub fn with_config(transport: S, config: StreamConfig) -> IoStream<S> {
-        let outbox = Outbox::new(transport, config);
-        IoStream { outbox, read: ReadBuffer::default(), share: Share::default(), end: End::NotYet }
+        let link = Link::new(transport, config);
+        IoStream { reader: IoReader::new(Rc::clone(&link)), writer: IoWriter::new(link) }
+    }
+
+    pub(crate) fn from_halves(reader: IoReader<S>, writer: IoWriter<S>) -> IoStream<S> {
+        IoStream { reader, writer }
+    }
+
+    /// Parts the stream into halves that may live in different tasks: the read buffer goes with one, the write queue with the
+    /// other. Reading and writing at once takes this. [`IoReader::unsplit`] puts them together again.
+    ///
+    /// ```
+    /// use squall_net::{IoStream, block_on, duplex, spawn};
+    ///
+    /// block_on(async {
+    ///     let (here, there) = duplex(1024);
+    ///     let (mut reader, mut writer) = IoStream::new(here).split();
+    ///     let echo = spawn(async move {
+    ///         let mut there = IoStream::new(there);
+    ///         while there.fill().await? > 0 {
+    ///             let n = there.buffer().len();
+    ///             let bytes = there.read_some(n).await?;
+    ///             there.write(bytes)?;
+    ///         }
+    ///         there.shutdown().await
+    ///     });
+    ///     spawn(async move {
+    ///         writer.write_all(&[7; 100_000]).await?; // more than fits between, so somebody must read
+    ///         writer.shutdown().await
+    ///     });
+    ///     assert_eq!(reader.read_until_close().await?.len(), 100_000);
+    ///     echo.await.expect("no panic")
+    /// })?;
+    /// # Ok::<(), squall_net::StreamError>(())
+    /// ```
+    pub fn split(self) -> (IoReader<S>, IoWriter<S>) {
+        self.reader.link.split();
+        (self.reader, self.writer)
+    }
+
+    /// Takes the transport back out of a stream at rest.
+    ///
+    /// # Errors
+    /// Gives the stream back if bytes are in its [`buffer`](Self::buffer) or its queue, if it is closed, or if
+    /// [`closed`](Self::closed) was asked for: bytes or news would be lost.
+    pub fn into_inner(self) -> Result<S, IoStream<S>> {
+        if !self.buffer().is_empty() {
+            return Err(self);
+        }
+        self.reader.link.take_transport().ok_or(self)
+    }
+
+    /// Shows the transport to `f`; `None` once the stream is closed.
+    pub fn with_transport<R>(&self, f: impl FnOnce(&S) -> R) -> Option<R>
+    where
+        S: Unpin,
+    {
+        self.reader.link.with_transport(|transport| f(&transport))
     }
 
     /// Bytes that came and were not read yet.
     pub fn buffer(&self) -> &[u8] {
-        self.read.data()
+        self.reader.buffer()
     }
 
     /// Takes the first `n` bytes of the [`buffer`](Self::buffer) as read.
@@ -97,27 +143,23 @@ impl<S> IoStream<S> {
     /// If there are fewer.
     #[track_caller]
     pub fn consume(&mut self, n: usize) {
-        self.read.consume(n);
+        self.reader.consume(n);
     }
 
     /// Bytes that were written and that the kernel does not have yet.
     pub fn queued(&self) -> usize {
-        self.outbox.queue.borrow().len()
+        self.writer.queued()
     }
 
     /// Closes the stream: tries once to send what is queued, does not wait, and drops the transport. What was received
     /// can still be read. Tornado: `IOStream.close`.
     pub fn close(&mut self) {
-        self.outbox.close();
+        self.reader.close();
     }
 
     /// Tells whether [`close`](Self::close) was called here.
     pub fn is_closed(&self) -> bool {
-        self.outbox.is_closed.get()
-    }
-
-    fn limit(&self) -> StreamError {
-        StreamError::TooLong { limit: self.outbox.config.max_buffer_size }
+        self.reader.is_closed()
     }
 }
 
@@ -141,7 +183,7 @@ impl<S: AsyncRead + Unpin> IoStream<S> {
     /// # Cost
     /// At most one `recv` per wake-up; each byte is searched once, plus `delimiter.len() - 1` per `recv`.
     pub async fn read_until(&mut self, delimiter: &[u8]) -> Result<Bytes, StreamError> {
-        self.read_until_max(delimiter, self.outbox.config.max_buffer_size).await
+        self.reader.read_until(delimiter).await
     }
 
     /// As [`read_until`](Self::read_until), with `max_bytes` as the limit, delimiter included.
@@ -159,15 +201,7 @@ impl<S: AsyncRead + Unpin> IoStream<S> {
         delimiter: &[u8],
         max_bytes: usize,
     ) -> Result<Bytes, StreamError> {
-        assert!(!delimiter.is_empty(), "a delimiter of no bytes is everywhere");
-        let finder = memchr::memmem::Finder::new(delimiter);
-        let mut searched = 0;
-        self.read_until_match(max_bytes, |data| {
-            let found = finder.find(&data[searched..]).map(|at| searched + at + delimiter.len());
-            searched = (data.len() + 1).saturating_sub(delimiter.len()).max(searched);
-            found
-        })
-        .await
+        self.reader.read_until_max(delimiter, max_bytes).await
     }
 
     /// Reads until `find`, which is shown all that came, at most `max_bytes` of it, tells where the read ends: the number
@@ -184,19 +218,9 @@ impl<S: AsyncRead + Unpin> IoStream<S> {
     pub async fn read_until_match(
         &mut self,
         max_bytes: usize,
-        mut find: impl FnMut(&[u8]) -> Option<usize>,
+        find: impl FnMut(&[u8]) -> Option<usize>,
     ) -> Result<Bytes, StreamError> {
-        let limit = max_bytes.min(self.outbox.config.max_buffer_size);
-        loop {
-            let data = self.buffer();
-            if let Some(end) = find(&data[..data.len().min(limit)]) {
-                return Ok(self.read.take(end));
-            }
-            if data.len() >= limit {
-                return Err(StreamError::TooLong { limit });
-            }
-            self.fill_or_end().await?;
-        }
+        self.reader.read_until_match(max_bytes, find).await
     }
 
     /// Reads exactly `n` bytes; none, at once, if `n` is 0. Tornado: `IOStream.read_bytes`.
@@ -208,8 +232,7 @@ impl<S: AsyncRead + Unpin> IoStream<S> {
     /// # Cancel safety
     /// Cancel safe.
     pub async fn read_bytes(&mut self, n: usize) -> Result<Bytes, StreamError> {
-        self.fill_to(n).await?;
-        Ok(self.read.take(n))
+        self.reader.read_bytes(n).await
     }
 
     /// Reads what is there, 1 to `max` bytes, as soon as there is something. Tornado: `read_bytes(partial=True)`.
@@ -221,10 +244,7 @@ impl<S: AsyncRead + Unpin> IoStream<S> {
     /// Cancel safe.
     #[doc(alias = "read_bytes_partial")]
     pub async fn read_some(&mut self, max: usize) -> Result<Bytes, StreamError> {
-        if self.read.len() == 0 && max > 0 {
-            self.fill_or_end().await?;
-        }
-        Ok(self.read.take(max.min(self.read.len())))
+        self.reader.read_some(max).await
     }
 
     /// Fills `into` whole. Tornado: `IOStream.read_into`.
@@ -236,10 +256,7 @@ impl<S: AsyncRead + Unpin> IoStream<S> {
     /// Cancel safe: `into` is written only when all of it is there.
     #[doc(alias = "read_into")]
     pub async fn read_exact(&mut self, into: &mut [u8]) -> Result<(), StreamError> {
-        self.fill_to(into.len()).await?;
-        into.copy_from_slice(&self.buffer()[..into.len()]);
-        self.consume(into.len());
-        Ok(())
+        self.reader.read_exact(into).await
     }
 
     /// Reads to the end of the stream, which a local [`close`](Self::close) is too. Tornado: `IOStream.read_until_close`.
@@ -251,17 +268,7 @@ impl<S: AsyncRead + Unpin> IoStream<S> {
     /// # Cancel safety
     /// Cancel safe.
     pub async fn read_until_close(&mut self) -> Result<Bytes, StreamError> {
-        if self.read.len() == 0 && (self.end == End::InOrder || self.is_closed()) {
-            return Err(StreamError::ended());
-        }
-        // One more than the limit, to tell an end at the limit from more.
-        let most = self.outbox.config.max_buffer_size.saturating_add(1);
-        while !self.is_closed() && poll_fn(|cx| self.poll_fill_to(cx, most)).await? > 0 {
-            if self.read.len() == most {
-                return Err(self.limit());
-            }
-        }
-        Ok(self.read.take(self.read.len()))
+        self.reader.read_until_close().await
     }
 
     /// Reads once, whatever comes, into the [`buffer`](Self::buffer) and returns how many bytes; 0 at the end of the
@@ -277,7 +284,7 @@ impl<S: AsyncRead + Unpin> IoStream<S> {
     /// # Cost
     /// At most one `recv` that brings something and one in vain.
     pub async fn fill(&mut self) -> Result<usize, StreamError> {
-        poll_fn(|cx| self.poll_fill(cx)).await
+        self.reader.fill().await
     }
 
     /// As [`fill`](Self::fill), for futures that are written by hand.
@@ -285,61 +292,7 @@ impl<S: AsyncRead + Unpin> IoStream<S> {
     /// # Errors
     /// As [`fill`](Self::fill).
     pub fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, StreamError>> {
-        self.poll_fill_to(cx, self.outbox.config.max_buffer_size)
-    }
-
-    /// Reads once, as long as the buffer holds less than `most`.
-    fn poll_fill_to(
-        &mut self,
-        cx: &mut Context<'_>,
-        most: usize,
-    ) -> Poll<Result<usize, StreamError>> {
-        match self.end {
-            End::NotYet => {}
-            End::InOrder => return Poll::Ready(Ok(0)),
-            End::Failed => return Poll::Ready(Err(StreamError::ended())),
-        }
-        let room = most.saturating_sub(self.read.len());
-        if room == 0 {
-            return Poll::Ready(Err(self.limit()));
-        }
-        if self.share.is_used_up() {
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        let spare = self.read.spare(room.min(self.outbox.config.read_chunk_size));
-        let polled = self.outbox.with_transport(|transport| transport.poll_read(cx, spare));
-        match polled {
-            Some(Poll::Ready(Ok(n))) if n > 0 => {
-                self.read.commit(n);
-                self.share.count(n);
-                return Poll::Ready(Ok(n));
-            }
-            _ => self.read.rest(),
-        }
-        let outcome = match polled {
-            None => Err(StreamError::ended()),
-            Some(polled) => ready!(polled).map_err(StreamError::from),
-        };
-        self.end = if outcome.is_ok() { End::InOrder } else { End::Failed };
-        Poll::Ready(outcome)
-    }
-
-    async fn fill_or_end(&mut self) -> Result<(), StreamError> {
-        match self.fill().await? {
-            0 => Err(StreamError::ended()),
-            _ => Ok(()),
-        }
-    }
-
-    async fn fill_to(&mut self, n: usize) -> Result<(), StreamError> {
-        if n > self.outbox.config.max_buffer_size {
-            return Err(self.limit());
-        }
-        while self.read.len() < n {
-            self.fill_or_end().await?;
-        }
-        Ok(())
+        self.reader.poll_fill(cx)
     }
 }
 
@@ -353,16 +306,7 @@ impl<S: AsyncWrite + Unpin + 'static> IoStream<S> {
     /// - [`StreamError::BufferFull`]: these bytes and the queued ones together exceed
     ///   [`max_write_buffer_size`](StreamConfig::max_write_buffer_size); nothing of them is queued.
     pub fn write<'a>(&mut self, data: impl Into<Chunk<'a>>) -> Result<(), StreamError> {
-        let data = data.into();
-        self.check_writable()?;
-        if let Some(limit) = self.outbox.config.max_write_buffer_size
-            && self.queued() + data.len() > limit
-        {
-            return Err(StreamError::BufferFull { limit });
-        }
-        self.outbox.queue.borrow_mut().push(data);
-        self.outbox.schedule();
-        Ok(())
+        self.writer.write(data)
     }
 
     /// Waits until the kernel has every byte that was written.
@@ -373,7 +317,7 @@ impl<S: AsyncWrite + Unpin + 'static> IoStream<S> {
     /// # Cancel safety
     /// Cancel safe: the stream goes on sending by itself.
     pub async fn flush(&mut self) -> Result<(), StreamError> {
-        poll_fn(|cx| self.poll_flush(cx)).await
+        self.writer.flush().await
     }
 
     /// As [`flush`](Self::flush), for futures that are written by hand.
@@ -381,19 +325,7 @@ impl<S: AsyncWrite + Unpin + 'static> IoStream<S> {
     /// # Errors
     /// As [`flush`](Self::flush).
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
-        self.check_writable()?;
-        if self.must_wait_for_its_turn(cx) {
-            return Poll::Pending;
-        }
-        if self.outbox.pump.borrow().is_none() {
-            match self.outbox.poll_send(cx) {
-                Poll::Ready(()) => return Poll::Ready(self.check_writable()),
-                Poll::Pending => self.outbox.start_pump(),
-            }
-            self.check_writable()?; // a loop that ends drops the pump at once
-        }
-        self.outbox.flusher.set(Some(cx.waker().clone()));
-        Poll::Pending
+        self.writer.poll_flush(cx)
     }
 
     /// Sends `data`, behind what is queued, and waits until the kernel has every byte. It is not copied.
@@ -404,18 +336,7 @@ impl<S: AsyncWrite + Unpin + 'static> IoStream<S> {
     /// # Cancel safety
     /// Not cancel safe: how much of `data` was sent is not told. [`write`](Self::write) and [`flush`](Self::flush) are.
     pub async fn write_all(&mut self, data: &[u8]) -> Result<(), StreamError> {
-        self.flush().await?;
-        let mut sent = 0;
-        while sent < data.len() {
-            sent += poll_fn(|cx| {
-                if self.must_wait_for_its_turn(cx) {
-                    return Poll::Pending;
-                }
-                self.outbox.poll_write(cx, &data[sent..])
-            })
-            .await?;
-        }
-        poll_fn(|cx| self.poll_flush(cx)).await
+        self.writer.write_all(data).await
     }
 
     /// Flushes, and ends this direction of the stream (FIN). Reading goes on.
@@ -426,25 +347,79 @@ impl<S: AsyncWrite + Unpin + 'static> IoStream<S> {
     /// # Cancel safety
     /// Cancel safe: it may be called again.
     pub async fn shutdown(&mut self) -> Result<(), StreamError> {
-        self.flush().await?;
-        poll_fn(|cx| self.outbox.poll_close(cx)).await
+        self.writer.shutdown().await
+    }
+}
+
+/// The end.
+impl<S: AsyncRead + Unpin + 'static> IoStream<S> {
+    /// The end of the stream, as a future that owns what it needs: the peer's end or reset, once everything that came before
+    /// it was read, or a [`close`](Self::close) here. After an orderly end of the peer's, writing still works.
+    ///
+    /// From the first call on the stream looks for its end while nobody reads, at most one chunk ahead.
+    ///
+    /// # Panics
+    /// If there is no loop on this thread.
+    ///
+    /// # Cost
+    /// One task for the rest of the stream's life, through which reads go.
+    ///
+    /// ```
+    /// use squall_net::{IoStream, block_on, duplex};
+    ///
+    /// block_on(async {
+    ///     let (here, there) = duplex(64);
+    ///     let mut stream = IoStream::new(here);
+    ///     let closed = stream.closed();
+    ///     drop(there);
+    ///     closed.await;
+    ///     assert!(stream.read_bytes(1).await.is_err());
+    /// });
+    /// ```
+    #[track_caller]
+    pub fn closed(&mut self) -> Closed {
+        self.reader.closed()
     }
 
-    /// Asks to be polled in another turn if this one has had enough; the pump shares the turns by itself.
-    fn must_wait_for_its_turn(&self, cx: &Context<'_>) -> bool {
-        let waits = self.outbox.pump.borrow().is_none() && self.outbox.share.is_used_up();
-        if waits {
-            cx.waker().wake_by_ref();
-        }
-        waits
+    /// Calls `f` in the batch after the stream has come to its end, which [`closed`](Self::closed) describes; soon, if it has
+    /// already. May be used again: each is called, in order. Tornado: `IOStream.set_close_callback`.
+    ///
+    /// # Panics
+    /// If there is no loop on this thread.
+    #[track_caller]
+    pub fn set_close_callback(&mut self, f: impl FnOnce() + 'static) {
+        self.reader.set_close_callback(f);
+    }
+}
+
+impl IoStream<TcpStream> {
+    /// As [`TcpStream::set_nodelay`].
+    ///
+    /// # Errors
+    /// Those of `setsockopt(2)`, and `NotConnected` once the stream is closed.
+    pub fn set_nodelay(&self, on: bool) -> io::Result<()> {
+        self.with_transport(|socket| socket.set_nodelay(on)).unwrap_or_else(not_connected)
     }
 
-    fn check_writable(&self) -> Result<(), StreamError> {
-        if self.outbox.is_broken.get() {
-            return Err(StreamError::Closed { cause: self.outbox.failure.take() });
-        }
-        if self.is_closed() { Err(StreamError::ended()) } else { Ok(()) }
+    /// As [`TcpStream::peer_addr`].
+    ///
+    /// # Errors
+    /// Those of `getpeername(2)`, and `NotConnected` once the stream is closed.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.with_transport(TcpStream::peer_addr).unwrap_or_else(not_connected)
     }
+
+    /// As [`TcpStream::local_addr`].
+    ///
+    /// # Errors
+    /// Those of `getsockname(2)`, and `NotConnected` once the stream is closed.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.with_transport(TcpStream::local_addr).unwrap_or_else(not_connected)
+    }
+}
+
+fn not_connected<T>() -> io::Result<T> {
+    Err(io::ErrorKind::NotConnected.into())
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + 'static> IoStream<S> {
@@ -463,7 +438,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> IoStream<S> {
             is_shut_down = true;
             let mut left = max_bytes;
             while left > 0 {
-                self.read.consume(self.read.len());
+                self.consume(self.buffer().len());
                 match self.fill().await {
                     Ok(n) if n > 0 => left = left.saturating_sub(n),
                     _ => break, // the peer is done, in whatever way
@@ -479,16 +454,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> IoStream<S> {
     }
 }
 
-impl<S> Drop for IoStream<S> {
-    fn drop(&mut self) {
-        self.outbox.close();
-    }
-}
-
 impl<S> fmt::Debug for IoStream<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("IoStream")
-            .field("buffered", &self.read.len())
+            .field("buffered", &self.buffer().len())
             .field("queued", &self.queued())
             .field("is_closed", &self.is_closed())
             .finish_non_exhaustive()

@@ -35,7 +35,11 @@ struct Readme;
 
 mod chunk;
 mod chunk_pool;
+mod duplex;
+mod io_reader;
 mod io_stream;
+mod io_writer;
+mod link;
 mod outbox;
 mod read_buffer;
 mod share;
@@ -45,6 +49,7 @@ mod sys;
 mod tcp_listener;
 mod tcp_server;
 mod tcp_stream;
+mod watch;
 mod write_queue;
 
 pub use squall_executor as executor;
@@ -59,9 +64,13 @@ pub use squall_executor::{
 };
 
 pub use chunk::Chunk;
+pub use duplex::{DuplexStream, duplex};
+pub use io_reader::IoReader;
 pub use io_stream::IoStream;
+pub use io_writer::IoWriter;
 pub use stream_config::StreamConfig;
 pub use stream_error::StreamError;
 pub use tcp_listener::{Incoming, TcpListener};
 pub use tcp_server::{DrainReport, TcpServer};
 pub use tcp_stream::TcpStream;
+pub use watch::Closed;

@@ -1,4 +1,4 @@
-//! The transport of a stream, and what waits to be sent through it.
+//! What waits to be sent.
 //!
 //! A stream shares this page with the end of a batch, which sends what was queued, and with the *pump*, a task that sends what
 //! the kernel did not take then. While the pump exists only it polls the transport for writing, which remembers one waker.
@@ -6,24 +6,19 @@
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
 use futures_io::AsyncWrite;
 use squall_executor::{BatchEnd, JoinHandle, at_batch_end, spawn};
 
+use crate::link::Link;
 use crate::share::Share;
-use crate::stream_config::StreamConfig;
 use crate::stream_error::StreamError;
 use crate::write_queue::WriteQueue;
 
-/// All of it is taken out to be used and put back, so no borrow is held while the transport runs.
-pub(crate) struct Outbox<S> {
-    pub(crate) config: StreamConfig,
-    /// Away while it is polled; gone once the stream is closed.
-    transport: Cell<Option<S>>,
-    pub(crate) is_closed: Cell<bool>,
+#[derive(Default)]
+pub(crate) struct Outbox {
     pub(crate) queue: RefCell<WriteQueue>,
     /// What may be sent in this turn while somebody waits for it.
     pub(crate) share: Share,
@@ -37,38 +32,12 @@ pub(crate) struct Outbox<S> {
     pub(crate) is_broken: Cell<bool>,
     /// Why, until somebody was told.
     pub(crate) failure: Cell<Option<io::Error>>,
-    /// Tries once to send what is queued. Set by the first write, which knows that the transport can.
-    try_send: Cell<Option<TrySend<S>>>,
 }
 
-type TrySend<S> = fn(&Outbox<S>);
-
-impl<S> Outbox<S> {
-    pub(crate) fn new(transport: S, config: StreamConfig) -> Rc<Outbox<S>> {
-        Rc::new(Outbox {
-            config,
-            transport: Cell::new(Some(transport)),
-            is_closed: Cell::new(false),
-            queue: RefCell::default(),
-            share: Share::default(),
-            scheduled: Cell::new(false),
-            pump: RefCell::new(None),
-            flusher: Cell::new(None),
-            is_broken: Cell::new(false),
-            failure: Cell::new(None),
-            try_send: Cell::new(None),
-        })
-    }
-
-    /// Lends the transport to `f`; `None` once the stream is closed.
-    pub(crate) fn with_transport<R>(&self, f: impl FnOnce(Pin<&mut S>) -> R) -> Option<R>
-    where
-        S: Unpin,
-    {
-        let mut transport = self.transport.take()?;
-        let result = f(Pin::new(&mut transport));
-        self.transport.set(Some(transport));
-        Some(result)
+impl Outbox {
+    /// Nothing is queued or under way, and nothing has failed.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.queue.borrow().is_empty() && self.pump.borrow().is_none() && !self.is_broken.get()
     }
 
     /// Notes that nothing more can be written. What is queued is lost.
@@ -78,15 +47,11 @@ impl<S> Outbox<S> {
         drop(self.queue.take());
     }
 
-    pub(crate) fn close(self: &Rc<Self>) {
-        if let Some(try_send) = self.try_send.take() {
-            try_send(self);
-        }
+    /// Drops what could not be sent, and tells who waits for it.
+    pub(crate) fn close(&self) {
         if let Some(pump) = self.pump.take() {
             pump.abort();
         }
-        self.is_closed.set(true);
-        drop(self.transport.take());
         drop(self.queue.take());
         if let Some(flusher) = self.flusher.take() {
             flusher.wake();
@@ -94,14 +59,15 @@ impl<S> Outbox<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin + 'static> Outbox<S> {
+impl<S: AsyncWrite + Unpin + 'static> Link<S> {
     /// Makes sure that the queue is looked at when the batch ends.
     pub(crate) fn schedule(self: &Rc<Self>) {
-        if self.scheduled.get() || self.pump.borrow().is_some() {
+        let outbox = &self.outbox;
+        if outbox.scheduled.get() || outbox.pump.borrow().is_some() {
             return;
         }
         self.try_send.set(Some(Self::try_send));
-        self.scheduled.set(at_batch_end(Rc::clone(self) as Rc<dyn BatchEnd>));
+        outbox.scheduled.set(at_batch_end(Rc::clone(self) as Rc<dyn BatchEnd>));
     }
 
     /// One attempt, for whoever does not wait.
@@ -109,32 +75,31 @@ impl<S: AsyncWrite + Unpin + 'static> Outbox<S> {
         let _ = self.poll_send(&mut Context::from_waker(Waker::noop()));
     }
 
-    /// Sends what is queued. Ready also when writing has failed, which [`fail`](Self::fail) has noted.
+    /// Sends what is queued. Ready also when writing has failed, which [`fail`](Outbox::fail) has noted.
     pub(crate) fn poll_send(&self, cx: &mut Context<'_>) -> Poll<()> {
-        while !self.queue.borrow().is_empty() {
+        let outbox = &self.outbox;
+        while !outbox.queue.borrow().is_empty() {
             // Taken out, so that no borrow is held while the transport runs.
-            let mut queue = self.queue.take();
+            let mut queue = outbox.queue.take();
             let polled = self.with_transport(|transport| match queue.single() {
                 Some(bytes) => transport.poll_write(cx, bytes),
                 None => queue.with_slices(|slices| transport.poll_write_vectored(cx, slices)),
             });
             if let Some(Poll::Ready(Ok(n))) = polled {
                 queue.advance(n);
-                self.share.count(n);
+                outbox.share.count(n);
             }
-            self.queue.replace(queue);
+            outbox.queue.replace(queue);
             match ready!(polled.unwrap_or(Poll::Ready(Ok(0)))) {
-                Ok(0) => self.fail(io::ErrorKind::WriteZero.into()),
+                Ok(0) => outbox.fail(io::ErrorKind::WriteZero.into()),
                 Ok(_) => {}
-                Err(error) => self.fail(error),
+                Err(error) => outbox.fail(error),
             }
         }
-        match ready!(
-            self.with_transport(|transport| transport.poll_flush(cx))
-                .unwrap_or(Poll::Ready(Ok(())))
-        ) {
+        let flushed = self.with_transport(|transport| transport.poll_flush(cx));
+        match ready!(flushed.unwrap_or(Poll::Ready(Ok(())))) {
             Ok(()) => {}
-            Err(error) => self.fail(error),
+            Err(error) => outbox.fail(error),
         }
         Poll::Ready(())
     }
@@ -148,7 +113,9 @@ impl<S: AsyncWrite + Unpin + 'static> Outbox<S> {
             None => Poll::Ready(Err(StreamError::ended())),
             Some(polled) => Poll::Ready(match ready!(polled) {
                 Ok(0) => Err(io::Error::from(io::ErrorKind::WriteZero).into()),
-                outcome => outcome.inspect(|n| self.share.count(*n)).map_err(StreamError::from),
+                outcome => {
+                    outcome.inspect(|n| self.outbox.share.count(*n)).map_err(StreamError::from)
+                }
             }),
         }
     }
@@ -165,41 +132,42 @@ impl<S: AsyncWrite + Unpin + 'static> Outbox<S> {
     /// From here on only that task polls the transport for writing, which remembers one waker: a flush that is dropped
     /// then cannot take the wake-up with it.
     pub(crate) fn start_pump(self: &Rc<Self>) {
-        let pump = Pump { outbox: Rc::clone(self), is_done: false };
+        let pump = Pump { link: Rc::clone(self), is_done: false };
         let pump = spawn(async move {
             let mut pump = pump; // whole: its parts would be captured one by one, without its drop
-            poll_fn(|cx| pump.outbox.poll_send(cx)).await;
+            poll_fn(|cx| pump.link.poll_send(cx)).await;
             pump.is_done = true;
         });
-        *self.pump.borrow_mut() = Some(pump);
+        *self.outbox.pump.borrow_mut() = Some(pump);
     }
 }
 
 /// The end of the pump, however it ends: whoever flushes must hear of it.
 struct Pump<S> {
-    outbox: Rc<Outbox<S>>,
+    link: Rc<Link<S>>,
     is_done: bool,
 }
 
 impl<S> Drop for Pump<S> {
     fn drop(&mut self) {
-        drop(self.outbox.pump.take());
+        let outbox = &self.link.outbox;
+        drop(outbox.pump.take());
         if !self.is_done {
-            self.outbox.fail(io::Error::other("sending was cut short"));
+            outbox.fail(io::Error::other("sending was cut short"));
         }
-        if let Some(flusher) = self.outbox.flusher.take() {
+        if let Some(flusher) = outbox.flusher.take() {
             flusher.wake();
         }
     }
 }
 
-impl<S: AsyncWrite + Unpin + 'static> BatchEnd for Outbox<S> {
+impl<S: AsyncWrite + Unpin + 'static> BatchEnd for Link<S> {
     fn batch_ended(self: Rc<Self>) {
-        self.scheduled.set(false);
-        if self.queue.borrow().is_empty() {
+        self.outbox.scheduled.set(false);
+        if self.outbox.queue.borrow().is_empty() {
             return; // it was flushed; the transport may be waited for by somebody else now
         }
-        if self.pump.borrow().is_none()
+        if self.outbox.pump.borrow().is_none()
             && self.poll_send(&mut Context::from_waker(Waker::noop())).is_pending()
         {
             self.start_pump();
@@ -207,6 +175,6 @@ impl<S: AsyncWrite + Unpin + 'static> BatchEnd for Outbox<S> {
     }
 
     fn loop_ended(self: Rc<Self>) {
-        self.scheduled.set(false); // the next write, on another loop, schedules anew
+        self.outbox.scheduled.set(false); // the next write, on another loop, schedules anew
     }
 }

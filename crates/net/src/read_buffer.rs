@@ -92,6 +92,21 @@ impl ReadBuffer {
         bytes
     }
 
+    /// Moves at most `most` bytes to the end of `other`, and returns how many.
+    pub(crate) fn move_to(&mut self, other: &mut ReadBuffer, most: usize) -> usize {
+        let most = most.min(self.len());
+        if most == 0 {
+            return 0;
+        }
+        let spare = other.spare(most);
+        let n = spare.len();
+        spare.copy_from_slice(&self.data()[..n]);
+        other.commit(n);
+        self.consume(n);
+        self.rest();
+        n
+    }
+
     /// Gives up what a stream that waits has no use for: an empty storage, or a chunk with a small rest in it.
     pub(crate) fn rest(&mut self) {
         if self.storage.is_empty() {

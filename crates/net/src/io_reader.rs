@@ -1,0 +1,326 @@
+//! The reading half of a stream: bytes live in its buffer until a read is satisfied.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use futures_io::AsyncRead;
+
+use crate::io_stream::IoStream;
+use crate::io_writer::IoWriter;
+use crate::link::{End, Link};
+use crate::read_buffer::ReadBuffer;
+use crate::share::Share;
+use crate::stream_error::StreamError;
+use crate::tcp_stream::TcpStream;
+use crate::watch::Closed;
+
+/// The half of an [`IoStream`] that reads, made by [`IoStream::split`].
+///
+/// Each method is the one of the whole stream, where it is described. Dropping one half leaves the other and the connection
+/// as they are; the last one closes it.
+pub struct IoReader<S = TcpStream> {
+    pub(crate) link: Rc<Link<S>>,
+    buffer: ReadBuffer,
+    /// What may be read in this turn.
+    share: Share,
+}
+
+impl<S> IoReader<S> {
+    pub(crate) fn new(link: Rc<Link<S>>) -> IoReader<S> {
+        IoReader { link, buffer: ReadBuffer::default(), share: Share::default() }
+    }
+
+    /// As [`IoStream::buffer`].
+    pub fn buffer(&self) -> &[u8] {
+        self.buffer.data()
+    }
+
+    /// As [`IoStream::consume`].
+    ///
+    /// # Panics
+    /// If there are fewer bytes.
+    #[track_caller]
+    pub fn consume(&mut self, n: usize) {
+        self.buffer.consume(n);
+        self.link.note_drained(self.buffer.len() == 0);
+    }
+
+    /// Closes the whole stream, as [`IoStream::close`] does. The other half learns it at once.
+    pub fn close(&mut self) {
+        self.link.close();
+    }
+
+    /// As [`IoStream::is_closed`].
+    pub fn is_closed(&self) -> bool {
+        self.link.is_closed.get()
+    }
+
+    /// Puts the halves of one stream together again.
+    ///
+    /// # Errors
+    /// Gives both back if they are not of one stream.
+    pub fn unsplit(self, writer: IoWriter<S>) -> Result<IoStream<S>, (IoReader<S>, IoWriter<S>)> {
+        if Rc::ptr_eq(&self.link, &writer.link) {
+            Ok(IoStream::from_halves(self, writer))
+        } else {
+            Err((self, writer))
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> IoReader<S> {
+    /// As [`IoStream::read_until`].
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Panics
+    /// As there.
+    pub async fn read_until(&mut self, delimiter: &[u8]) -> Result<Bytes, StreamError> {
+        self.read_until_max(delimiter, self.link.config.max_buffer_size).await
+    }
+
+    /// As [`IoStream::read_until_max`].
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Panics
+    /// As there.
+    pub async fn read_until_max(
+        &mut self,
+        delimiter: &[u8],
+        max_bytes: usize,
+    ) -> Result<Bytes, StreamError> {
+        assert!(!delimiter.is_empty(), "a delimiter of no bytes is everywhere");
+        let finder = memchr::memmem::Finder::new(delimiter);
+        let mut searched = 0;
+        self.read_until_match(max_bytes, |data| {
+            let found = finder.find(&data[searched..]).map(|at| searched + at + delimiter.len());
+            searched = (data.len() + 1).saturating_sub(delimiter.len()).max(searched);
+            found
+        })
+        .await
+    }
+
+    /// As [`IoStream::read_until_match`].
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Panics
+    /// As there.
+    pub async fn read_until_match(
+        &mut self,
+        max_bytes: usize,
+        mut find: impl FnMut(&[u8]) -> Option<usize>,
+    ) -> Result<Bytes, StreamError> {
+        let limit = max_bytes.min(self.link.config.max_buffer_size);
+        loop {
+            let data = self.buffer.data();
+            if let Some(end) = find(&data[..data.len().min(limit)]) {
+                return Ok(self.take(end));
+            }
+            if data.len() >= limit {
+                return Err(StreamError::TooLong { limit });
+            }
+            self.fill_or_end().await?;
+        }
+    }
+
+    /// As [`IoStream::read_bytes`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn read_bytes(&mut self, n: usize) -> Result<Bytes, StreamError> {
+        self.fill_to(n).await?;
+        Ok(self.take(n))
+    }
+
+    /// As [`IoStream::read_some`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn read_some(&mut self, max: usize) -> Result<Bytes, StreamError> {
+        if self.buffer.len() == 0 && max > 0 {
+            self.fill_or_end().await?;
+        }
+        Ok(self.take(max.min(self.buffer.len())))
+    }
+
+    /// As [`IoStream::read_exact`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn read_exact(&mut self, into: &mut [u8]) -> Result<(), StreamError> {
+        self.fill_to(into.len()).await?;
+        into.copy_from_slice(&self.buffer.data()[..into.len()]);
+        self.consume(into.len());
+        Ok(())
+    }
+
+    /// As [`IoStream::read_until_close`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn read_until_close(&mut self) -> Result<Bytes, StreamError> {
+        if self.buffer.len() == 0
+            && (self.link.end.get() == End::InOrder || self.link.is_closed.get())
+        {
+            return Err(StreamError::ended());
+        }
+        // One more than the limit, to tell an end at the limit from more.
+        let most = self.link.config.max_buffer_size.saturating_add(1);
+        while !self.link.is_closed.get() && poll_fn(|cx| self.poll_fill_to(cx, most)).await? > 0 {
+            if self.buffer.len() == most {
+                return Err(self.link.too_long());
+            }
+        }
+        Ok(self.take(self.buffer.len()))
+    }
+
+    /// As [`IoStream::fill`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn fill(&mut self) -> Result<usize, StreamError> {
+        poll_fn(|cx| self.poll_fill(cx)).await
+    }
+
+    /// As [`IoStream::poll_fill`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, StreamError>> {
+        self.poll_fill_to(cx, self.link.config.max_buffer_size)
+    }
+
+    /// Reads once, as long as the buffer holds less than `most`.
+    fn poll_fill_to(
+        &mut self,
+        cx: &mut Context<'_>,
+        most: usize,
+    ) -> Poll<Result<usize, StreamError>> {
+        let room = most.saturating_sub(self.buffer.len());
+        if self.link.watch.borrow().is_some()
+            && let Some(outcome) = self.poll_watch(cx, room)
+        {
+            return outcome;
+        }
+        match self.link.end.get() {
+            End::NotYet => {}
+            End::InOrder => return Poll::Ready(Ok(0)),
+            End::Failed => return Poll::Ready(Err(StreamError::ended())),
+        }
+        if room == 0 {
+            return Poll::Ready(Err(self.link.too_long()));
+        }
+        if self.share.is_used_up() {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let spare = self.buffer.spare(room.min(self.link.config.read_chunk_size));
+        let polled = self.link.with_transport(|transport| transport.poll_read(cx, spare));
+        if let Some(Poll::Ready(Ok(n))) = polled
+            && n > 0
+        {
+            self.buffer.commit(n);
+            self.share.count(n);
+            self.link.is_drained.set(false);
+            return Poll::Ready(Ok(n));
+        }
+        self.buffer.rest();
+        let Some(polled) = polled else { return Poll::Ready(Err(StreamError::ended())) };
+        if polled.is_pending() {
+            self.link.note_reader(cx.waker());
+        }
+        let read = ready!(polled);
+        self.link.end.set(End::of(&read));
+        self.link.note_drained(self.buffer.len() == 0);
+        Poll::Ready(read.map_err(StreamError::from))
+    }
+
+    /// What the watch has read already, or will; `None` if it does not read and has nothing left.
+    fn poll_watch(
+        &mut self,
+        cx: &mut Context<'_>,
+        room: usize,
+    ) -> Option<Poll<Result<usize, StreamError>>> {
+        let watch = Rc::clone(self.link.watch.borrow().as_ref()?);
+        let n = watch.take_early(&mut self.buffer, room);
+        if n > 0 {
+            self.link.is_drained.set(false);
+            return Some(Poll::Ready(Ok(n)));
+        }
+        if let Some(failure) = watch.take_failure() {
+            return Some(Poll::Ready(Err(failure.into())));
+        }
+        if !watch.is_reading() || room == 0 || self.link.is_closed.get() {
+            return None;
+        }
+        self.link.note_reader(cx.waker());
+        self.buffer.rest();
+        Some(Poll::Pending)
+    }
+
+    fn take(&mut self, n: usize) -> Bytes {
+        let taken = self.buffer.take(n);
+        self.link.note_drained(self.buffer.len() == 0);
+        taken
+    }
+
+    async fn fill_or_end(&mut self) -> Result<(), StreamError> {
+        match self.fill().await? {
+            0 => Err(StreamError::ended()),
+            _ => Ok(()),
+        }
+    }
+
+    async fn fill_to(&mut self, n: usize) -> Result<(), StreamError> {
+        if n > self.link.config.max_buffer_size {
+            return Err(self.link.too_long());
+        }
+        while self.buffer.len() < n {
+            self.fill_or_end().await?;
+        }
+        Ok(())
+    }
+}
+
+impl<S: AsyncRead + Unpin + 'static> IoReader<S> {
+    /// As [`IoStream::closed`].
+    ///
+    /// # Panics
+    /// If there is no loop on this thread.
+    #[track_caller]
+    pub fn closed(&mut self) -> Closed {
+        Closed(self.link.closed().ready())
+    }
+
+    /// As [`IoStream::set_close_callback`].
+    ///
+    /// # Panics
+    /// If there is no loop on this thread.
+    #[track_caller]
+    pub fn set_close_callback(&mut self, f: impl FnOnce() + 'static) {
+        self.link.closed().add_done_callback(move |_| f());
+    }
+}
+
+impl<S> Drop for IoReader<S> {
+    fn drop(&mut self) {
+        self.link.drop_half();
+    }
+}
+
+impl<S> fmt::Debug for IoReader<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IoReader")
+            .field("buffered", &self.buffer.len())
+            .field("is_closed", &self.is_closed())
+            .finish_non_exhaustive()
+    }
+}
