@@ -44,6 +44,8 @@ use crate::source::{Direction, Registered, Source};
 pub struct AsyncFd<T: AsFd> {
     // Dropped before `io`: the descriptor leaves epoll before it is closed.
     registration: Registration,
+    /// Other loops watch it too.
+    is_shared: bool,
     io: T,
 }
 
@@ -59,7 +61,26 @@ impl<T: AsFd> AsyncFd<T> {
 
     /// Takes over a descriptor that is known to be non-blocking; with any other, a call would hold up the whole loop.
     pub fn from_nonblocking(io: T) -> AsyncFd<T> {
-        AsyncFd { registration: Registration::default(), io }
+        AsyncFd { registration: Registration::default(), is_shared: false, io }
+    }
+
+    /// Takes over a listening socket that other loops, in this process or in others, accept from too, and makes it
+    /// non-blocking.
+    ///
+    /// It is watched for reading only, level-triggered and exclusively (`EPOLLEXCLUSIVE`): a connection wakes one loop or a
+    /// few, not all, and one that a loop leaves waiting is shown again. So whoever does not want to accept for a while must
+    /// [`rest`](Self::rest), or the loop spins.
+    ///
+    /// # Errors
+    /// Those of `fcntl(2)`.
+    pub fn new_shared(io: T) -> io::Result<AsyncFd<T>> {
+        set_nonblocking(io.as_fd())?;
+        Ok(AsyncFd { registration: Registration::default(), is_shared: true, io })
+    }
+
+    /// Takes the descriptor out of its loop until the next call on it would block. Who waits for it now is not woken.
+    pub fn rest(&self) {
+        self.registration.leave();
     }
 
     /// The descriptor's owner.
@@ -192,7 +213,7 @@ impl<T: AsFd> AsyncFd<T> {
             ready!(self.registration.poll_ready(direction, waiter));
             match f(&self.io) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.registration.blocked(direction, self.io.as_fd())?;
+                    self.registration.blocked(direction, self.io.as_fd(), self.is_shared)?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 outcome => return Poll::Ready(outcome),
@@ -257,7 +278,7 @@ impl Registration {
     }
 
     /// Notes a `WouldBlock`: clears the readiness, or registers with the thread's loop.
-    fn blocked(&self, direction: Direction, fd: BorrowedFd<'_>) -> io::Result<()> {
+    fn blocked(&self, direction: Direction, fd: BorrowedFd<'_>, is_shared: bool) -> io::Result<()> {
         if let Some(source) = self.source() {
             source.clear(direction);
             return Ok(());
@@ -270,9 +291,13 @@ impl Registration {
         })?;
         let source = Rc::new(Source::blocked(direction));
         let watched = Registered::Source(Rc::clone(&source));
-        let interest = Interest::READABLE | Interest::WRITABLE | Interest::PRIORITY;
+        let (interest, mode) = if is_shared {
+            (Interest::READABLE, Mode::Exclusive)
+        } else {
+            (Interest::READABLE | Interest::WRITABLE | Interest::PRIORITY, Mode::Edge)
+        };
         let token = match &mut *core.reactor.borrow_mut() {
-            Some(reactor) => reactor.register(fd, interest, Mode::Edge, watched)?,
+            Some(reactor) => reactor.register(fd, interest, mode, watched)?,
             None => return Err(io::Error::other("the event loop is closed")),
         };
         // A former loop's last hold may be in there: it is dropped when no borrow is left.
@@ -288,14 +313,20 @@ impl Registration {
     }
 }
 
-impl Drop for Registration {
-    fn drop(&mut self) {
+impl Registration {
+    fn leave(&self) {
         let Some(Bound { core, token, .. }) = self.bound.take() else { return };
         let watched = match &mut *core.reactor.borrow_mut() {
             Some(reactor) => reactor.deregister(token),
             None => None,
         };
         drop(watched); // it may own foreign wakers: no borrow is held any more
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        self.leave();
     }
 }
 

@@ -189,6 +189,15 @@ pub fn turn_time() -> Instant {
     current::get().turn_time()
 }
 
+/// As [`spawn`], and lets go of the handle; without a loop on this thread the future is dropped. For destructors.
+#[doc(hidden)]
+#[track_caller]
+pub fn try_spawn(future: impl Future<Output = ()> + 'static) {
+    if let Some(core) = current::try_get() {
+        drop(core.spawn(future, Location::caller()));
+    }
+}
+
 /// How many forks lie between the program's first process and this one: the hook of what must not act in a forked copy.
 #[doc(hidden)]
 pub fn forks() -> u64 {

@@ -33,22 +33,37 @@
 #[doc = include_str!("../../../README.md")]
 struct Readme;
 
+mod bind;
+mod child;
 mod chunk;
 mod chunk_pool;
+mod connect;
+mod connect_error;
+mod draining;
 mod duplex;
+mod happy_eyeballs;
 mod io_reader;
 mod io_stream;
 mod io_writer;
 mod link;
+mod listener;
 mod outbox;
+mod pipe;
 mod read_buffer;
+mod resolver;
+mod server;
 mod share;
+mod socket;
 mod stream_config;
 mod stream_error;
 mod sys;
+mod target;
 mod tcp_listener;
-mod tcp_server;
 mod tcp_stream;
+mod trouble;
+mod udp_socket;
+mod unix_listener;
+mod unix_stream;
 mod watch;
 mod write_queue;
 
@@ -63,14 +78,26 @@ pub use squall_executor::{
     timeout, timeout_at, turn_time, update_handler, yield_now,
 };
 
+pub use bind::{BindOptions, bind_sockets, bind_unix_socket};
+pub use child::Child;
 pub use chunk::Chunk;
+pub use connect::ConnectOptions;
+pub use connect_error::ConnectError;
+pub use draining::Draining;
 pub use duplex::{DuplexStream, duplex};
 pub use io_reader::IoReader;
 pub use io_stream::IoStream;
 pub use io_writer::IoWriter;
+pub use listener::Listener;
+pub use pipe::{PipeReader, PipeWriter, pipe};
+pub use resolver::{OverrideResolver, Resolver, Resolving, SystemResolver};
+pub use server::{DrainReport, Server, TcpServer, UnixServer};
 pub use stream_config::StreamConfig;
 pub use stream_error::StreamError;
+pub use target::{IpHost, Target};
 pub use tcp_listener::{Incoming, TcpListener};
-pub use tcp_server::{DrainReport, TcpServer};
 pub use tcp_stream::TcpStream;
+pub use udp_socket::UdpSocket;
+pub use unix_listener::{UnixIncoming, UnixListener};
+pub use unix_stream::{PeerCredentials, UnixStream};
 pub use watch::Closed;

@@ -1,17 +1,23 @@
-//! Every system call of this crate, each behind `fault::check`.
-//!
-//! `recv` and `send` are std's, which pass `MSG_NOSIGNAL`; what std does not have is called here.
+//! Every system call of this crate that std does not make as it is needed here, each behind `fault::check`.
 
 #![allow(unsafe_code, reason = "system calls are made here and nowhere else in this crate")]
 
-use std::io::{self, IoSlice, Read, Write};
+mod address;
+mod process;
+mod unix;
+
+use std::io::{self, IoSlice};
 use std::mem;
-use std::net::{
-    Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, SocketAddrV4, SocketAddrV6, TcpListener, TcpStream,
-};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use squall_executor::fault::{self, Call};
+
+use address::{RawAddress, size_of_socklen};
+
+pub(crate) use address::unix_address;
+pub(crate) use process::{pidfd_open, pidfd_send_signal};
+pub(crate) use unix::{MAX_FDS, accept_unix, connect_unix, peer_credentials, recv_fds, send_fds};
 
 /// `accept4(2)`, close-on-exec and non-blocking.
 pub(crate) fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
@@ -32,15 +38,23 @@ pub(crate) fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAdd
     Ok((TcpStream::from(fd), address.decode()?))
 }
 
-/// `socket(2)` and `connect(2)`, close-on-exec and non-blocking; the connection is usually still under way.
-pub(crate) fn connect(to: SocketAddr) -> io::Result<TcpStream> {
+/// `socket(2)` for a stream, close-on-exec and non-blocking.
+fn socket(family: i32) -> io::Result<OwnedFd> {
     fault::check(Call::Socket)?;
-    let family = if to.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
     let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
     // SAFETY: the call takes no pointer.
     let fd = check(unsafe { libc::socket(family, kind, 0) })?;
     // SAFETY: the kernel has just made this descriptor for us; nobody else knows its number.
-    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// `socket(2)`, `bind(2)` if a source is wanted, and `connect(2)`, close-on-exec and non-blocking; the connection is usually
+/// still under way.
+pub(crate) fn connect(to: SocketAddr, from: Option<SocketAddr>) -> io::Result<TcpStream> {
+    let fd = socket(if to.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 })?;
+    if let Some(from) = from {
+        bind_source(fd.as_fd(), from)?;
+    }
     fault::check(Call::Connect)?;
     let address = RawAddress::encode(to);
     // SAFETY: the kernel reads `length` bytes of an address from a storage that holds them.
@@ -53,8 +67,54 @@ pub(crate) fn connect(to: SocketAddr) -> io::Result<TcpStream> {
     }
 }
 
+/// `bind(2)` of a socket that will connect. Port 0 is chosen by the connect, so that one port serves many peers
+/// (`IP_BIND_ADDRESS_NO_PORT`); a port that is named may still linger from an earlier connection (`SO_REUSEADDR`).
+fn bind_source(fd: BorrowedFd<'_>, from: SocketAddr) -> io::Result<()> {
+    if from.port() == 0 {
+        set_option(fd, libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT, 1)?;
+    } else {
+        set_option(fd, libc::SOL_SOCKET, libc::SO_REUSEADDR, 1)?;
+    }
+    bind(fd, from)
+}
+
+/// `bind(2)`.
+fn bind(fd: BorrowedFd<'_>, to: SocketAddr) -> io::Result<()> {
+    let address = RawAddress::encode(to);
+    // SAFETY: the kernel reads `length` bytes of an address from a storage that holds them.
+    check(unsafe {
+        libc::bind(fd.as_raw_fd(), (&raw const address.storage).cast(), address.length)
+    })?;
+    Ok(())
+}
+
+/// How a listening socket is made.
+#[derive(Clone, Copy)]
+pub(crate) struct Listen {
+    pub(crate) backlog: i32,
+    pub(crate) reuse_port: bool,
+}
+
+/// `socket(2)`, `bind(2)` and `listen(2)`, close-on-exec and non-blocking. An IPv6 socket is for IPv6 only, so that both
+/// families can have the same port.
+pub(crate) fn listen(on: SocketAddr, how: Listen) -> io::Result<TcpListener> {
+    let fd = socket(if on.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 })?;
+    set_option(fd.as_fd(), libc::SOL_SOCKET, libc::SO_REUSEADDR, 1)?;
+    if how.reuse_port {
+        set_option(fd.as_fd(), libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)?;
+    }
+    if on.is_ipv6() {
+        set_option(fd.as_fd(), libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, 1)?;
+    }
+    set_option(fd.as_fd(), libc::IPPROTO_TCP, libc::TCP_NODELAY, 1)?;
+    bind(fd.as_fd(), on)?;
+    let listener = TcpListener::from(fd);
+    set_backlog(&listener, how.backlog)?;
+    Ok(listener)
+}
+
 /// `listen(2)`: changes the backlog of a listening socket; the kernel caps it at `somaxconn`.
-pub(crate) fn set_backlog(listener: &TcpListener, backlog: i32) -> io::Result<()> {
+pub(crate) fn set_backlog(listener: &impl AsRawFd, backlog: i32) -> io::Result<()> {
     // SAFETY: the call takes no pointer.
     check(unsafe { libc::listen(listener.as_raw_fd(), backlog) })?;
     Ok(())
@@ -62,42 +122,64 @@ pub(crate) fn set_backlog(listener: &TcpListener, backlog: i32) -> io::Result<()
 
 /// `setsockopt(2)` with `TCP_NODELAY`, which accepted sockets inherit.
 pub(crate) fn set_nodelay(listener: &TcpListener) -> io::Result<()> {
-    let on: libc::c_int = 1;
+    set_option(listener.as_fd(), libc::IPPROTO_TCP, libc::TCP_NODELAY, 1)
+}
+
+/// `setsockopt(2)` with an int.
+fn set_option(fd: BorrowedFd<'_>, level: i32, name: i32, value: i32) -> io::Result<()> {
     let length = size_of_socklen::<libc::c_int>();
     // SAFETY: the kernel reads an int from a live int.
     check(unsafe {
-        libc::setsockopt(
-            listener.as_raw_fd(),
-            libc::IPPROTO_TCP,
-            libc::TCP_NODELAY,
-            (&raw const on).cast(),
-            length,
-        )
+        libc::setsockopt(fd.as_raw_fd(), level, name, (&raw const value).cast(), length)
     })?;
     Ok(())
 }
 
+/// `getsockopt(2)` with an int of `SOL_SOCKET`.
+pub(crate) fn socket_option(fd: BorrowedFd<'_>, name: i32) -> io::Result<i32> {
+    let mut value: libc::c_int = 0;
+    let mut length = size_of_socklen::<libc::c_int>();
+    // SAFETY: the kernel writes at most `length` bytes into a live int.
+    check(unsafe {
+        libc::getsockopt(
+            fd.as_raw_fd(),
+            libc::SOL_SOCKET,
+            name,
+            (&raw mut value).cast(),
+            &raw mut length,
+        )
+    })?;
+    Ok(value)
+}
+
 /// `recv(2)`.
-pub(crate) fn recv(mut stream: &TcpStream, into: &mut [u8]) -> io::Result<usize> {
+#[inline]
+pub(crate) fn recv(socket: BorrowedFd<'_>, into: &mut [u8]) -> io::Result<usize> {
     fault::check(Call::Recv)?;
-    stream.read(into)
+    // SAFETY: the kernel writes at most `len` bytes into a live slice of that length.
+    let read = unsafe { libc::recv(socket.as_raw_fd(), into.as_mut_ptr().cast(), into.len(), 0) };
+    usize::try_from(read).map_err(|_| io::Error::last_os_error())
 }
 
 /// `send(2)` with `MSG_NOSIGNAL`.
-pub(crate) fn send(mut stream: &TcpStream, from: &[u8]) -> io::Result<usize> {
+#[inline]
+pub(crate) fn send(socket: BorrowedFd<'_>, from: &[u8]) -> io::Result<usize> {
     fault::check(Call::Send)?;
-    stream.write(from)
+    let (data, length) = (from.as_ptr().cast(), from.len());
+    // SAFETY: the kernel reads at most `len` bytes from a live slice of that length.
+    let sent = unsafe { libc::send(socket.as_raw_fd(), data, length, libc::MSG_NOSIGNAL) };
+    usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
 
 /// `sendmsg(2)` with `MSG_NOSIGNAL`; std's vectored write is `writev`, which raises SIGPIPE.
-pub(crate) fn sendmsg(stream: &TcpStream, from: &[IoSlice<'_>]) -> io::Result<usize> {
+pub(crate) fn sendmsg(socket: BorrowedFd<'_>, from: &[IoSlice<'_>]) -> io::Result<usize> {
     fault::check(Call::Send)?;
     // SAFETY: all zeros is a valid `msghdr`: null pointers and zero lengths.
     let mut message: libc::msghdr = unsafe { mem::zeroed() };
     message.msg_iov = from.as_ptr().cast_mut().cast(); // IoSlice is an iovec by its documentation
     message.msg_iovlen = from.len().min(IOV_MAX);
     // SAFETY: the kernel reads at most `msg_iovlen` slices that live for the whole call, and their bytes.
-    let sent = unsafe { libc::sendmsg(stream.as_raw_fd(), &raw const message, libc::MSG_NOSIGNAL) };
+    let sent = unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const message, libc::MSG_NOSIGNAL) };
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
 
@@ -105,99 +187,18 @@ pub(crate) fn sendmsg(stream: &TcpStream, from: &[IoSlice<'_>]) -> io::Result<us
 pub(crate) const IOV_MAX: usize = 1024;
 
 /// `shutdown(2)`.
-pub(crate) fn shutdown(stream: &TcpStream, how: Shutdown) -> io::Result<()> {
+pub(crate) fn shutdown(socket: BorrowedFd<'_>, how: Shutdown) -> io::Result<()> {
     fault::check(Call::Shutdown)?;
-    stream.shutdown(how)
+    let how = match how {
+        Shutdown::Read => libc::SHUT_RD,
+        Shutdown::Write => libc::SHUT_WR,
+        Shutdown::Both => libc::SHUT_RDWR,
+    };
+    // SAFETY: the call takes no pointer.
+    check(unsafe { libc::shutdown(socket.as_raw_fd(), how) })?;
+    Ok(())
 }
 
 fn check(result: i32) -> io::Result<i32> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
-}
-
-fn size_of_socklen<T>() -> libc::socklen_t {
-    libc::socklen_t::try_from(size_of::<T>()).expect("an address is smaller than 4 GiB")
-}
-
-/// An address as the kernel writes it.
-struct RawAddress {
-    storage: libc::sockaddr_storage,
-    length: libc::socklen_t,
-}
-
-impl RawAddress {
-    fn empty() -> RawAddress {
-        // SAFETY: all zeros is a valid `sockaddr_storage`: an address of no family.
-        let storage = unsafe { mem::zeroed() };
-        RawAddress { storage, length: size_of_socklen::<libc::sockaddr_storage>() }
-    }
-
-    fn encode(address: SocketAddr) -> RawAddress {
-        let mut raw = RawAddress::empty();
-        match address {
-            SocketAddr::V4(address) => {
-                let v4 = libc::sockaddr_in {
-                    sin_family: AF_INET,
-                    sin_port: address.port().to_be(),
-                    sin_addr: libc::in_addr { s_addr: u32::from_ne_bytes(address.ip().octets()) },
-                    sin_zero: [0; 8],
-                };
-                // SAFETY: a `sockaddr_storage` is larger than and aligned for every kind of address.
-                unsafe { (&raw mut raw.storage).cast::<libc::sockaddr_in>().write(v4) };
-                raw.length = size_of_socklen::<libc::sockaddr_in>();
-            }
-            SocketAddr::V6(address) => {
-                let v6 = libc::sockaddr_in6 {
-                    sin6_family: AF_INET6,
-                    sin6_port: address.port().to_be(),
-                    sin6_flowinfo: address.flowinfo(),
-                    sin6_addr: libc::in6_addr { s6_addr: address.ip().octets() },
-                    sin6_scope_id: address.scope_id(),
-                };
-                // SAFETY: as above.
-                unsafe { (&raw mut raw.storage).cast::<libc::sockaddr_in6>().write(v6) };
-                raw.length = size_of_socklen::<libc::sockaddr_in6>();
-            }
-        }
-        raw
-    }
-
-    fn decode(&self) -> io::Result<SocketAddr> {
-        match self.storage.ss_family {
-            AF_INET => {
-                // SAFETY: the family says that the storage holds this kind of address, for which it is aligned.
-                let v4 = unsafe { (&raw const self.storage).cast::<libc::sockaddr_in>().read() };
-                let ip = Ipv4Addr::from(v4.sin_addr.s_addr.to_ne_bytes());
-                Ok(SocketAddrV4::new(ip, u16::from_be(v4.sin_port)).into())
-            }
-            AF_INET6 => {
-                // SAFETY: as above.
-                let v6 = unsafe { (&raw const self.storage).cast::<libc::sockaddr_in6>().read() };
-                let ip = Ipv6Addr::from(v6.sin6_addr.s6_addr);
-                let port = u16::from_be(v6.sin6_port);
-                Ok(SocketAddrV6::new(ip, port, v6.sin6_flowinfo, v6.sin6_scope_id).into())
-            }
-            family => Err(io::Error::other(format!("a TCP peer of address family {family}"))),
-        }
-    }
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "2 and 10")]
-const AF_INET: libc::sa_family_t = libc::AF_INET as libc::sa_family_t;
-#[expect(clippy::cast_possible_truncation, reason = "2 and 10")]
-const AF_INET6: libc::sa_family_t = libc::AF_INET6 as libc::sa_family_t;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    // R18
-    #[test]
-    fn addresses_survive_the_way_to_the_kernel_and_back() {
-        let v6 = SocketAddrV6::new("fe80::1:2".parse().unwrap(), 65_535, 7, 3);
-        for address in
-            ["1.2.3.4:80".parse().unwrap(), "[::1]:1".parse().unwrap(), SocketAddr::V6(v6)]
-        {
-            assert_eq!(RawAddress::encode(address).decode().unwrap(), address);
-        }
-    }
 }

@@ -9,11 +9,10 @@ use std::task::{Context, Poll, ready};
 use futures_core::Stream;
 use squall_executor::AsyncFd;
 
+use crate::bind::BACKLOG;
+use crate::listener::{Listener, Sealed};
 use crate::sys;
 use crate::tcp_stream::TcpStream;
-
-/// Connections that may wait to be accepted; the kernel caps it at `net.core.somaxconn`.
-const BACKLOG: i32 = 4096;
 
 /// A TCP socket that accepts connections. Tornado: `bind_sockets` and `add_accept_handler`.
 ///
@@ -61,6 +60,12 @@ impl TcpListener {
         Ok(TcpListener { fd: AsyncFd::new(listener)? })
     }
 
+    /// Takes over a listening socket that other loops, in this process or in others, accept from too: a connection wakes one
+    /// of them (`EPOLLEXCLUSIVE`). For a [server](crate::TcpServer::add_sockets), which accepts without a pause.
+    pub(crate) fn from_shared(listener: std::net::TcpListener) -> io::Result<TcpListener> {
+        Ok(TcpListener { fd: AsyncFd::new_shared(listener)? })
+    }
+
     /// Waits for the next connection.
     ///
     /// # Errors
@@ -102,6 +107,21 @@ impl TcpListener {
     /// Gives the socket back, non-blocking as it is.
     pub fn into_std(self) -> std::net::TcpListener {
         self.fd.into_inner()
+    }
+}
+
+impl Sealed for TcpListener {}
+
+impl Listener for TcpListener {
+    type Stream = TcpStream;
+    type Peer = SocketAddr;
+
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
+        TcpListener::poll_accept(self, cx)
+    }
+
+    fn rest(&self) {
+        self.fd.rest();
     }
 }
 

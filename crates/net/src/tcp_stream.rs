@@ -1,41 +1,77 @@
 //! A connected socket.
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use futures_io::{AsyncRead, AsyncWrite};
 use squall_executor::AsyncFd;
 
+use crate::connect::{ConnectOptions, connect, connect_to};
+use crate::socket::{Socket, stream_traits};
 use crate::sys;
+use crate::target::{Kind, Target};
 
 /// A TCP connection, with the traits of futures-io. Closing the write side sends a FIN; dropping it closes both.
 ///
 /// [`IoStream`](crate::IoStream) gives it a memory: `read_until` and its siblings, and writes that queue.
 #[derive(Debug)]
 pub struct TcpStream {
-    fd: AsyncFd<std::net::TcpStream>,
+    socket: Socket<std::net::TcpStream>,
 }
 
 impl TcpStream {
-    /// Connects to an address.
+    /// Connects to an address, or to a host by its name: that is looked up off the loop, and its addresses are tried as
+    /// [`connect_with`](Self::connect_with) says.
+    ///
+    /// ```
+    /// use squall_net::{TcpListener, TcpStream, block_on};
+    ///
+    /// block_on(async {
+    ///     let listener = TcpListener::bind("127.0.0.1:0")?;
+    ///     let port = listener.local_addr()?.port();
+    ///     TcpStream::connect(("localhost", port)).await?;
+    ///     std::io::Result::Ok(())
+    /// })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     ///
     /// # Errors
-    /// Those of `connect(2)`, refused and unreachable among them.
+    /// Those of `connect(2)`, refused and unreachable among them; `InvalidInput` for a text that is no `host:port`; and those
+    /// of the name service. After several addresses, the last one's kind, with a [`ConnectError`](crate::ConnectError) that
+    /// has all.
     ///
     /// # Cancel safety
-    /// A dropped connect closes its socket.
-    pub async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
-        let fd = AsyncFd::from_nonblocking(sys::connect(address)?);
-        // Writable or failed is the outcome of a connect. A socket that is still under way has no peer yet.
-        fd.write_with(|socket| match socket.take_error()? {
-            Some(error) => Err(error),
-            None => socket.peer_addr().map(drop).map_err(not_yet),
-        })
-        .await?;
-        Ok(TcpStream { fd })
+    /// A dropped connect closes its sockets.
+    pub async fn connect(target: impl Into<Target>) -> io::Result<TcpStream> {
+        match target.into() {
+            Target(Kind::Address(address)) => connect_to(address, None).await,
+            target => Box::pin(connect(target, ConnectOptions::default())).await,
+        }
+    }
+
+    /// Connects with a source address, a deadline or a resolver of one's own.
+    ///
+    /// Of several addresses the families take turns; the next is tried beside the former after
+    /// [`attempt_delay`](ConnectOptions::attempt_delay), or as soon as one fails. The first that answers wins, and the others
+    /// are closed. Tornado: `TCPClient.connect`. Source: RFC 8305.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect); and `TimedOut` after the [`deadline`](ConnectOptions::deadline).
+    ///
+    /// # Cancel safety
+    /// A dropped connect closes its sockets.
+    #[doc(alias = "TCPClient")]
+    pub async fn connect_with(
+        target: impl Into<Target>,
+        options: ConnectOptions,
+    ) -> io::Result<TcpStream> {
+        connect(target.into(), options).await
+    }
+
+    pub(crate) fn from_connected(fd: AsyncFd<std::net::TcpStream>) -> TcpStream {
+        TcpStream { socket: Socket { fd } }
     }
 
     /// Takes a socket over and makes it non-blocking.
@@ -43,16 +79,16 @@ impl TcpStream {
     /// # Errors
     /// Those of `fcntl(2)`.
     pub fn from_std(stream: std::net::TcpStream) -> io::Result<TcpStream> {
-        Ok(TcpStream { fd: AsyncFd::new(stream)? })
+        Ok(TcpStream { socket: Socket::new(stream)? })
     }
 
     pub(crate) fn from_nonblocking(stream: std::net::TcpStream) -> TcpStream {
-        TcpStream { fd: AsyncFd::from_nonblocking(stream) }
+        TcpStream { socket: Socket::from_nonblocking(stream) }
     }
 
     /// Gives the socket back, non-blocking as it is.
     pub fn into_std(self) -> std::net::TcpStream {
-        self.fd.into_inner()
+        self.socket.fd.into_inner()
     }
 
     /// The other end's address.
@@ -60,7 +96,7 @@ impl TcpStream {
     /// # Errors
     /// Those of `getpeername(2)`.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.fd.get_ref().peer_addr()
+        self.socket.std().peer_addr()
     }
 
     /// This end's address.
@@ -68,7 +104,7 @@ impl TcpStream {
     /// # Errors
     /// Those of `getsockname(2)`.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.fd.get_ref().local_addr()
+        self.socket.std().local_addr()
     }
 
     /// Sends small writes at once instead of waiting for an acknowledgement (`TCP_NODELAY`). Accepted streams have it from
@@ -77,7 +113,7 @@ impl TcpStream {
     /// # Errors
     /// Those of `setsockopt(2)`.
     pub fn set_nodelay(&self, on: bool) -> io::Result<()> {
-        self.fd.get_ref().set_nodelay(on)
+        self.socket.std().set_nodelay(on)
     }
 
     /// Closes one side, or both, while the descriptor stays.
@@ -85,80 +121,8 @@ impl TcpStream {
     /// # Errors
     /// Those of `shutdown(2)`.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        sys::shutdown(self.fd.get_ref(), how)
-    }
-
-    /// Notes what a write that moved less than it was given tells of the socket.
-    fn wrote(&self, moved: usize, given: usize) {
-        if moved < given {
-            self.fd.note_full();
-        }
+        sys::shutdown(self.as_fd(), how)
     }
 }
 
-/// `ENOTCONN` says that a connect is still under way.
-fn not_yet(error: io::Error) -> io::Error {
-    match error.kind() {
-        io::ErrorKind::NotConnected => io::ErrorKind::WouldBlock.into(),
-        _ => error,
-    }
-}
-
-impl AsyncRead for TcpStream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        into: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        let polled = self.fd.poll_read_with(cx, |socket| sys::recv(socket, into));
-        if let Poll::Ready(Ok(n)) = polled
-            && n < into.len()
-        {
-            self.fd.note_drained();
-        }
-        polled
-    }
-}
-
-impl AsyncWrite for TcpStream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        from: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let polled = self.fd.poll_write_with(cx, |socket| sys::send(socket, from));
-        if let Poll::Ready(Ok(n)) = polled {
-            self.wrote(n, from.len());
-        }
-        polled
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        from: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let from = &from[..from.len().min(sys::IOV_MAX)];
-        let polled = self.fd.poll_write_with(cx, |socket| sys::sendmsg(socket, from));
-        if let Poll::Ready(Ok(n)) = polled {
-            self.wrote(n, from.iter().map(|slice| slice.len()).sum());
-        }
-        polled
-    }
-
-    /// Nothing to do: the kernel has every byte that a write returned for.
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    /// Sends a FIN; reading goes on.
-    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(self.shutdown(Shutdown::Write))
-    }
-}
-
-impl AsFd for TcpStream {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
-    }
-}
+stream_traits!(TcpStream);

@@ -1,0 +1,188 @@
+//! Where a connection is to go.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// The other end of a connection: an address, or a host's name and a port. Numeric hosts are addresses at once, and no
+/// resolver sees them.
+///
+/// ```
+/// use squall_net::Target;
+///
+/// let address = Target::from(([127, 0, 0, 1], 80));
+/// assert_eq!(Target::from("127.0.0.1:80"), address);
+/// assert_eq!(Target::from(("127.0.0.1", 80)), address);
+/// assert_eq!(Target::from("example.org:80").to_string(), "example.org:80");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target(pub(crate) Kind);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Address(SocketAddr),
+    Name {
+        host: String,
+        port: u16,
+    },
+    /// A text that is no target; to connect says so.
+    Unclear(String),
+}
+
+/// The longest name of a host (RFC 1035).
+const LONGEST_NAME: usize = 253;
+
+impl Target {
+    /// Refuses what no resolver should see.
+    pub(crate) fn check(&self) -> io::Result<()> {
+        let invalid = |text| Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        match &self.0 {
+            Kind::Unclear(text) => invalid(format!("{text:?} is not of the form host:port")),
+            Kind::Name { host, .. } if host.is_empty() => invalid("an empty host name".into()),
+            Kind::Name { host, .. } if host.contains('\0') => {
+                invalid(format!("a NUL byte in the host name {host:?}"))
+            }
+            Kind::Name { host, .. } if host.len() > LONGEST_NAME => {
+                invalid(format!("a host name of {} bytes, more than {LONGEST_NAME}", host.len()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn named(host: &str, port: u16) -> Target {
+        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        Target(match bare.unwrap_or(host).parse::<IpAddr>() {
+            Ok(ip) => Kind::Address(SocketAddr::new(ip, port)),
+            Err(_) => Kind::Name { host: host.to_owned(), port },
+        })
+    }
+}
+
+impl From<SocketAddr> for Target {
+    fn from(address: SocketAddr) -> Target {
+        Target(Kind::Address(address))
+    }
+}
+
+impl<I: Into<IpHost>> From<(I, u16)> for Target {
+    fn from((host, port): (I, u16)) -> Target {
+        match host.into() {
+            IpHost::Ip(ip) => Target(Kind::Address(SocketAddr::new(ip, port))),
+            IpHost::Text(host) => Target::named(&host, port),
+        }
+    }
+}
+
+impl From<&str> for Target {
+    fn from(text: &str) -> Target {
+        if let Ok(address) = text.parse() {
+            return Target(Kind::Address(address));
+        }
+        match text.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?))) {
+            Some((host, port)) if !host.contains(':') => Target::named(host, port),
+            _ => Target(Kind::Unclear(text.to_owned())),
+        }
+    }
+}
+
+impl From<String> for Target {
+    fn from(text: String) -> Target {
+        Target::from(text.as_str())
+    }
+}
+
+impl From<&String> for Target {
+    fn from(text: &String) -> Target {
+        Target::from(text.as_str())
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Kind::Address(address) => address.fmt(f),
+            Kind::Name { host, port } => write!(f, "{host}:{port}"),
+            Kind::Unclear(text) => f.write_str(text),
+        }
+    }
+}
+
+/// A host, for the pairs of which a [`Target`] can be made.
+#[derive(Clone, Debug)]
+pub enum IpHost {
+    /// An address.
+    Ip(IpAddr),
+    /// An address or a name.
+    Text(String),
+}
+
+impl From<IpAddr> for IpHost {
+    fn from(ip: IpAddr) -> IpHost {
+        IpHost::Ip(ip)
+    }
+}
+
+impl From<Ipv4Addr> for IpHost {
+    fn from(ip: Ipv4Addr) -> IpHost {
+        IpHost::Ip(ip.into())
+    }
+}
+
+impl From<Ipv6Addr> for IpHost {
+    fn from(ip: Ipv6Addr) -> IpHost {
+        IpHost::Ip(ip.into())
+    }
+}
+
+impl From<[u8; 4]> for IpHost {
+    fn from(ip: [u8; 4]) -> IpHost {
+        IpHost::Ip(ip.into())
+    }
+}
+
+impl From<&str> for IpHost {
+    fn from(host: &str) -> IpHost {
+        IpHost::Text(host.to_owned())
+    }
+}
+
+impl From<String> for IpHost {
+    fn from(host: String) -> IpHost {
+        IpHost::Text(host)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // NET-01
+    #[test]
+    fn only_numeric_hosts_are_addresses() {
+        for text in ["127.0.0.1", "4.4.4.4", "::1", "2620:0:1cfe:face:b00c::3", "[::1]"] {
+            assert!(matches!(Target::from((text, 1)).0, Kind::Address(_)), "{text}");
+        }
+        let long = "x".repeat(100);
+        for text in
+            ["www.google.com", "localhost", "4.4.4.4<", " 127.0.0.1", "", " ", "\n", "\0", &long]
+        {
+            assert!(matches!(Target::from((text, 1)).0, Kind::Name { .. }), "{text:?}");
+        }
+        for text in ["", "\0", &"x".repeat(254)] {
+            assert_eq!(
+                Target::from((text, 1)).check().unwrap_err().kind(),
+                io::ErrorKind::InvalidInput
+            );
+        }
+    }
+
+    #[test]
+    fn texts_are_taken_apart_at_the_last_colon() {
+        assert_eq!(Target::from("[::1]:80"), Target::from((Ipv6Addr::LOCALHOST, 80)));
+        assert_eq!(Target::from("host:80").0, Kind::Name { host: "host".into(), port: 80 });
+        for text in ["host", "host:", ":::1:80", "host:http", "host:65536", ""] {
+            let error = Target::from(text).check().unwrap_err();
+            assert_eq!(error.to_string(), format!("{text:?} is not of the form host:port"));
+        }
+    }
+}

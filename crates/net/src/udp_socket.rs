@@ -1,0 +1,164 @@
+//! A datagram socket.
+
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::task::{Context, Poll};
+
+use squall_executor::AsyncFd;
+
+/// A UDP socket. Its methods take `&self` and may have any number of waiters at once.
+///
+/// ```
+/// use squall_net::{UdpSocket, block_on};
+///
+/// block_on(async {
+///     let server = UdpSocket::bind("127.0.0.1:0")?;
+///     let client = UdpSocket::bind("127.0.0.1:0")?;
+///     client.send_to(b"ping", server.local_addr()?).await?;
+///     let mut buffer = [0; 1500];
+///     let (n, peer) = server.recv_from(&mut buffer).await?;
+///     assert_eq!((&buffer[..n], peer), (&b"ping"[..], client.local_addr()?));
+///     std::io::Result::Ok(())
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
+#[derive(Debug)]
+pub struct UdpSocket {
+    fd: AsyncFd<std::net::UdpSocket>,
+}
+
+impl UdpSocket {
+    /// Binds to the first of the addresses that is free; port 0 lets the kernel choose. Names are resolved here and now: give
+    /// an address, or bind before the loop runs.
+    ///
+    /// # Errors
+    /// Those of `bind(2)` and of the name service; that of the last address if none can be bound.
+    pub fn bind(address: impl ToSocketAddrs) -> io::Result<UdpSocket> {
+        UdpSocket::from_std(std::net::UdpSocket::bind(address)?)
+    }
+
+    /// Takes a socket over and makes it non-blocking.
+    ///
+    /// # Errors
+    /// Those of `fcntl(2)`.
+    pub fn from_std(socket: std::net::UdpSocket) -> io::Result<UdpSocket> {
+        Ok(UdpSocket { fd: AsyncFd::new(socket)? })
+    }
+
+    /// Gives the socket back, non-blocking as it is.
+    pub fn into_std(self) -> std::net::UdpSocket {
+        self.fd.into_inner()
+    }
+
+    /// Chooses one peer: [`send`](Self::send) goes there, and only its datagrams are received.
+    ///
+    /// # Errors
+    /// Those of `connect(2)`.
+    pub fn connect(&self, peer: SocketAddr) -> io::Result<()> {
+        self.fd.get_ref().connect(peer)
+    }
+
+    /// Sends one datagram to the peer of [`connect`](Self::connect); returns its length.
+    ///
+    /// # Errors
+    /// Those of `send(2)`: `ConnectionRefused` if an earlier datagram found nobody, `DestinationAddrRequired` without a peer.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: dropped, it has sent nothing.
+    pub async fn send(&self, datagram: &[u8]) -> io::Result<usize> {
+        self.fd.write_with(|socket| socket.send(datagram)).await
+    }
+
+    /// Sends one datagram; returns its length.
+    ///
+    /// # Errors
+    /// Those of `sendto(2)`.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: dropped, it has sent nothing.
+    pub async fn send_to(&self, datagram: &[u8], peer: SocketAddr) -> io::Result<usize> {
+        self.fd.write_with(|socket| socket.send_to(datagram, peer)).await
+    }
+
+    /// Receives one datagram from the peer of [`connect`](Self::connect); returns its length. What `into` has no room for is
+    /// lost.
+    ///
+    /// # Errors
+    /// Those of `recv(2)`: `ConnectionRefused` if a datagram of ours found nobody.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: dropped, it has received nothing.
+    pub async fn recv(&self, into: &mut [u8]) -> io::Result<usize> {
+        self.fd.read_with(|socket| socket.recv(into)).await
+    }
+
+    /// Receives one datagram; returns its length and who sent it. What `into` has no room for is lost.
+    ///
+    /// # Errors
+    /// Those of `recvfrom(2)`.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: dropped, it has received nothing.
+    pub async fn recv_from(&self, into: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        self.fd.read_with(|socket| socket.recv_from(into)).await
+    }
+
+    /// As [`recv_from`](Self::recv_from), and leaves the datagram to the next.
+    ///
+    /// # Errors
+    /// Those of `recvfrom(2)`.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn peek_from(&self, into: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        self.fd.read_with(|socket| socket.peek_from(into)).await
+    }
+
+    /// As [`recv_from`](Self::recv_from), for futures that are written by hand. It remembers one waiter, the last who polled.
+    ///
+    /// # Errors
+    /// As [`recv_from`](Self::recv_from).
+    pub fn poll_recv_from(
+        &self,
+        cx: &mut Context<'_>,
+        into: &mut [u8],
+    ) -> Poll<io::Result<(usize, SocketAddr)>> {
+        self.fd.poll_read_with(cx, |socket| socket.recv_from(into))
+    }
+
+    /// As [`send_to`](Self::send_to), for futures that are written by hand. It remembers one waiter, the last who polled.
+    ///
+    /// # Errors
+    /// As [`send_to`](Self::send_to).
+    pub fn poll_send_to(
+        &self,
+        cx: &mut Context<'_>,
+        datagram: &[u8],
+        peer: SocketAddr,
+    ) -> Poll<io::Result<usize>> {
+        self.fd.poll_write_with(cx, |socket| socket.send_to(datagram, peer))
+    }
+
+    /// This end's address.
+    ///
+    /// # Errors
+    /// Those of `getsockname(2)`.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.fd.get_ref().local_addr()
+    }
+
+    /// The address of the peer of [`connect`](Self::connect).
+    ///
+    /// # Errors
+    /// Those of `getpeername(2)`: `NotConnected` without a peer.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.fd.get_ref().peer_addr()
+    }
+}
+
+impl AsFd for UdpSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
