@@ -79,9 +79,9 @@ mod timers;
 mod turn_clock;
 mod yield_now;
 
-#[doc(hidden)]
-pub use squall_reactor::fault;
 pub use squall_reactor::{Event, Interest, set_nonblocking};
+#[doc(hidden)]
+pub use squall_reactor::{fault, live_reactors};
 
 pub use async_fd::AsyncFd;
 pub use blocking::spawn_blocking;

@@ -183,7 +183,8 @@ impl State {
     /// A number between 0 and 1.
     fn draw(&self) -> f64 {
         self.draws.set(self.draws.get() + 1);
-        let bits = self.chance.hash_one(self.draws.get()) >> 32;
+        // The process, because std's keys are inherited: the children of one parent would draw the same.
+        let bits = self.chance.hash_one((std::process::id(), self.draws.get())) >> 32;
         f64::from(u32::try_from(bits).expect("32 bits are left")) / f64::from(u32::MAX)
     }
 

@@ -16,7 +16,10 @@ use squall_executor::fault::{self, Call};
 use address::{RawAddress, size_of_socklen};
 
 pub(crate) use address::unix_address;
-pub(crate) use process::{pidfd_open, pidfd_send_signal};
+pub(crate) use process::{
+    HeldSignals, Taken, adopt, duplicate_from, fork, give_descriptors, kill, pidfd_open,
+    pidfd_send_signal, set_parent_death_signal, try_wait,
+};
 pub(crate) use unix::{MAX_FDS, accept_unix, connect_unix, peer_credentials, recv_fds, send_fds};
 
 /// `accept4(2)`, close-on-exec and non-blocking.

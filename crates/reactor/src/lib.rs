@@ -89,6 +89,6 @@ pub use interest::{Interest, Mode};
 pub use nonblocking::{is_ready, set_nonblocking};
 pub use notifier::Notifier;
 pub use process::Process;
-pub use reactor::Reactor;
+pub use reactor::{Reactor, live_reactors};
 pub use stats::ReactorStats;
 pub use token::Token;

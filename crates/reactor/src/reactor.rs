@@ -13,6 +13,7 @@ use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use slab::Slab;
@@ -40,6 +41,32 @@ pub struct Reactor<S> {
     /// Whether to try `epoll_pwait2`; cleared for good by the first refusal.
     fine_timeouts: bool,
     stats: ReactorStats,
+    _live: Live,
+}
+
+/// How many reactors there are in this process. Only their number is of interest, so nothing else is ordered by it.
+static LIVE: AtomicUsize = AtomicUsize::new(0);
+
+/// Counts a reactor while it lives.
+struct Live;
+
+impl Live {
+    fn new() -> Live {
+        LIVE.fetch_add(1, Ordering::Relaxed);
+        Live
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        LIVE.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// How many reactors live in this process, those that it has inherited by a fork among them: what must be zero before a
+/// process forks others that are to have their own.
+pub fn live_reactors() -> usize {
+    LIVE.load(Ordering::Relaxed)
 }
 
 struct Source<S> {
@@ -73,6 +100,7 @@ impl<S> Reactor<S> {
             process: Process::current()?,
             fine_timeouts: true,
             stats: ReactorStats::default(),
+            _live: Live::new(),
         })
     }
 

@@ -1,11 +1,156 @@
-//! Processes: the system calls of children.
+//! Processes: forking, signals between them, their ends.
 
 #![allow(unsafe_code, reason = "system calls are made here")]
 
 use std::io;
+use std::mem;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use squall_executor::fault::{self, Call};
 
 use super::check;
+
+/// `fork(2)`: the child's number, or `None` in the child.
+///
+/// Only for a process with one thread: a lock that another thread held would stay locked in the child for ever.
+pub(crate) fn fork() -> io::Result<Option<i32>> {
+    fault::check(Call::Thread)?;
+    // SAFETY: the caller has made sure that there is no other thread, so the child may do whatever the parent may.
+    let pid = check(unsafe { libc::fork() })?;
+    Ok((pid > 0).then_some(pid))
+}
+
+/// `prctl(2)` with `PR_SET_PDEATHSIG`: the signal that this process gets when its parent's thread has ended.
+pub(crate) fn set_parent_death_signal(signal: i32) -> io::Result<()> {
+    // SAFETY: the call takes integers.
+    check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, signal) })?;
+    Ok(())
+}
+
+/// `kill(2)`.
+pub(crate) fn kill(pid: i32, signal: i32) -> io::Result<()> {
+    // SAFETY: the call takes integers.
+    check(unsafe { libc::kill(pid, signal) })?;
+    Ok(())
+}
+
+/// `waitpid(2)` with `WNOHANG`, of one child.
+pub(crate) fn try_wait(pid: i32) -> io::Result<Option<ExitStatus>> {
+    let mut status = 0;
+    // SAFETY: the kernel writes an int into a live int.
+    let ended = check(unsafe { libc::waitpid(pid, &raw mut status, libc::WNOHANG) })?;
+    Ok((ended == pid).then(|| ExitStatus::from_raw(status)))
+}
+
+/// Signals that are held back, to be [taken](Self::take) one by one, until this is dropped. `SIGCHLD` acts by default
+/// meanwhile: were it ignored, the kernel would keep no status of children.
+pub(crate) struct HeldSignals {
+    set: libc::sigset_t,
+    former: libc::sigset_t,
+    former_child_action: libc::sigaction,
+}
+
+/// A signal that was taken.
+#[derive(Clone, Copy)]
+pub(crate) struct Taken {
+    pub(crate) signal: i32,
+    /// The kernel sent it, as for a Ctrl-C at the terminal, which reaches the whole group.
+    pub(crate) is_from_terminal: bool,
+}
+
+impl HeldSignals {
+    /// `sigprocmask(2)`, for a process with one thread.
+    pub(crate) fn new(signals: &[i32]) -> HeldSignals {
+        let mut set = empty_set();
+        for signal in signals {
+            // SAFETY: the set was initialised.
+            unsafe { libc::sigaddset(&raw mut set, *signal) };
+        }
+        let mut former = empty_set();
+        // SAFETY: both sets are initialised, and live for the call.
+        unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, &raw mut former) };
+        // SAFETY: all zeros is a valid `sigaction`: the default action, no flags, no mask.
+        let by_default: libc::sigaction = unsafe { mem::zeroed() };
+        let mut former_child_action = by_default;
+        let former_place = &raw mut former_child_action;
+        // SAFETY: both actions live for the call.
+        unsafe { libc::sigaction(libc::SIGCHLD, &raw const by_default, former_place) };
+        HeldSignals { set, former, former_child_action }
+    }
+
+    /// `sigtimedwait(2)`: the next signal, waiting at most for `timeout`.
+    pub(crate) fn take(&self, timeout: Duration) -> Option<Taken> {
+        let timeout = libc::timespec {
+            tv_sec: libc::time_t::try_from(timeout.as_secs()).unwrap_or(libc::time_t::MAX),
+            tv_nsec: timeout.subsec_nanos().into(),
+        };
+        // SAFETY: all zeros is a valid `siginfo_t`.
+        let mut info: libc::siginfo_t = unsafe { mem::zeroed() };
+        // SAFETY: everything lives for the call.
+        let signal =
+            unsafe { libc::sigtimedwait(&raw const self.set, &raw mut info, &raw const timeout) };
+        let is_from_terminal = info.si_code == libc::SI_KERNEL;
+        (signal > 0).then_some(Taken { signal, is_from_terminal })
+    }
+}
+
+impl Drop for HeldSignals {
+    fn drop(&mut self) {
+        let former_action = &raw const self.former_child_action;
+        // SAFETY: the action was the process's own before.
+        unsafe { libc::sigaction(libc::SIGCHLD, former_action, std::ptr::null_mut()) };
+        let former = &raw const self.former;
+        // SAFETY: the mask was the thread's own before.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, former, std::ptr::null_mut()) };
+    }
+}
+
+fn empty_set() -> libc::sigset_t {
+    // SAFETY: all zeros is a valid set; the next call makes it an empty one whatever its layout.
+    let mut set = unsafe { mem::zeroed() };
+    // SAFETY: the set is alive.
+    unsafe { libc::sigemptyset(&raw mut set) };
+    set
+}
+
+/// `fcntl(2)` with `F_DUPFD_CLOEXEC`: a copy whose number is `least` or more.
+pub(crate) fn duplicate_from(fd: BorrowedFd<'_>, least: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: the call takes integers.
+    let copy = check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, least) })?;
+    // SAFETY: the kernel has just made this descriptor for us; nobody else knows its number.
+    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
+}
+
+/// Lets a command's program have `fds` as its descriptors `first`, `first + 1`, and so on. None of their numbers is below
+/// `first + fds.len()`, so that no copy can overwrite another that is still to be made.
+pub(crate) fn give_descriptors(
+    command: &mut std::process::Command,
+    fds: Vec<OwnedFd>,
+    first: RawFd,
+) {
+    use std::os::unix::process::CommandExt;
+    let give = move || {
+        for (fd, number) in fds.iter().zip(first..) {
+            // SAFETY: the call takes integers.
+            check(unsafe { libc::dup2(fd.as_raw_fd(), number) })?;
+        }
+        Ok(())
+    };
+    // SAFETY: in the child it calls dup2 only, which is async-signal-safe, and allocates nothing.
+    unsafe { command.pre_exec(give) };
+}
+
+/// `fcntl(2)` with `F_SETFD`: takes over a descriptor that was inherited by its number, close-on-exec; an error if it is not
+/// open.
+pub(crate) fn adopt(number: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: the call takes integers.
+    check(unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) })?;
+    // SAFETY: it is open, and by the protocol of LISTEN_FDS it is ours; the caller asks once.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
 
 /// `pidfd_open(2)`, close-on-exec, of a child that has not been waited for.
 pub(crate) fn pidfd_open(pid: u32) -> io::Result<OwnedFd> {

@@ -1,0 +1,144 @@
+//! Many processes that serve as one: the door.
+
+use std::fs;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use squall_executor::live_reactors;
+
+use crate::supervisor::Supervisor;
+
+/// This process was forked by [`fork_processes`].
+static IS_WORKER: AtomicBool = AtomicBool::new(false);
+
+/// Who the caller of [`fork_processes`] is now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// A child, with its number: 0 to n - 1. One that is started in the place of another has its number. Tornado: `task_id`.
+    Worker(usize),
+    /// The parent, after all workers have ended.
+    Supervisor,
+}
+
+/// How [`fork_processes`] looks after its workers; set by value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ForkOptions {
+    pub(crate) max_restarts: usize,
+    pub(crate) first_delay: Duration,
+    pub(crate) longest_delay: Duration,
+    pub(crate) grace: Option<Duration>,
+    pub(crate) parent_death_signal: i32,
+}
+
+impl Default for ForkOptions {
+    fn default() -> ForkOptions {
+        ForkOptions {
+            max_restarts: 100,
+            first_delay: Duration::from_millis(10),
+            longest_delay: Duration::from_secs(1),
+            grace: None,
+            parent_death_signal: libc::SIGTERM,
+        }
+    }
+}
+
+impl ForkOptions {
+    /// How many failed workers are replaced in all; 100 by default. With one more, the others are told to end (`SIGTERM`) and
+    /// `fork_processes` fails.
+    pub fn max_restarts(mut self, times: usize) -> ForkOptions {
+        self.max_restarts = times;
+        self
+    }
+
+    /// How long a worker that failed within a second of its start is waited for: `first`, doubled with each such failure in a
+    /// row, `longest` at most. 10 ms and 1 s by default. One that lived longer is replaced at once.
+    pub fn restart_delay(mut self, first: Duration, longest: Duration) -> ForkOptions {
+        self.first_delay = first;
+        self.longest_delay = longest;
+        self
+    }
+
+    /// How long a worker that was told to end may take before it is killed, which the log tells; by default for ever.
+    pub fn grace(mut self, time: Option<Duration>) -> ForkOptions {
+        self.grace = time;
+        self
+    }
+
+    /// What a worker gets when its parent dies; `SIGTERM` by default, so that it may finish what it does.
+    pub fn parent_death_signal(mut self, signal: i32) -> ForkOptions {
+        self.parent_death_signal = signal;
+        self
+    }
+}
+
+/// Forks `n` processes, one for each core if `n` is `None` or 0, and looks after them. Bind sockets before, with
+/// [`bind_sockets`](crate::bind_sockets); make the loop after. Returns in each worker at once, and in the parent when all have
+/// ended. Tornado: `fork_processes`.
+///
+/// - A worker that ends with another code than 0, or by a signal, is replaced; one that ends with 0 is not.
+/// - `SIGTERM` and `SIGINT` to the parent are handed on to the workers, of which none is replaced any more.
+/// - `SIGHUP` to the parent replaces the workers one by one: a new one is started, the old one gets `SIGTERM`, and when it has
+///   ended it is the next one's turn. With shared sockets no connection is lost, if the old ones
+///   [drain](crate::Server::drain).
+/// - When the parent dies, however, its workers get [a signal](ForkOptions::parent_death_signal).
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use squall_net::{IoStream, Role, TcpServer, bind_sockets, block_on, fork_processes, signal};
+///
+/// let sockets = bind_sockets(8080, None, Default::default())?;
+/// let Role::Worker(_) = fork_processes(None, Default::default())? else { return Ok(()) };
+/// block_on(async {
+///     let server = TcpServer::new(async |mut stream: IoStream, _peer| {
+///         stream.write("hello\n")?;
+///         Ok(stream.shutdown().await?)
+///     });
+///     server.add_sockets(sockets)?;
+///     signal::Signals::new([signal::SIGTERM])?.next().await;
+///     server.drain(Duration::from_secs(10)).await;
+///     Ok(())
+/// })
+/// # as std::io::Result<()>
+/// ```
+///
+/// # Errors
+/// - In a worker, with a second thread, or after a loop was made: forking would copy what cannot be copied. Nothing is forked.
+/// - `fork(2)`'s, for the first ones; those that began are told to end.
+/// - Too many restarts, or workers that failed while they were told to end.
+///
+/// Source: Tornado's process.py; nginx for the order of a rolling restart.
+pub fn fork_processes(n: Option<usize>, options: ForkOptions) -> io::Result<Role> {
+    refuse_to_copy()?;
+    let n = match n {
+        None | Some(0) => thread::available_parallelism()?.get(),
+        Some(n) => n,
+    };
+    let role = Supervisor::new(options).run(n);
+    if let Ok(Role::Worker(_)) = role {
+        IS_WORKER.store(true, Ordering::Relaxed);
+    }
+    role
+}
+
+/// Refuses where a fork would copy half of something.
+fn refuse_to_copy() -> io::Result<()> {
+    let refuse = |text| Err(io::Error::other(text));
+    if IS_WORKER.load(Ordering::Relaxed) {
+        return refuse("fork_processes in a worker of fork_processes".to_owned());
+    }
+    let loops = live_reactors();
+    if loops > 0 {
+        return refuse(format!(
+            "fork_processes with {loops} event loops in the process: make them in the workers"
+        ));
+    }
+    let threads = fs::read_dir("/proc/self/task")?.count();
+    if threads > 1 {
+        return refuse(format!(
+            "fork_processes with {threads} threads in the process: start them in the workers"
+        ));
+    }
+    Ok(())
+}

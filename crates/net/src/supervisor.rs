@@ -1,0 +1,282 @@
+//! Many processes that serve as one: the parent.
+//!
+//! It has no loop and no signal handler: signals are held back, and it sleeps until one comes or something is due.
+//!
+//! ```text
+//!          ┌────────────── failed, in its turn ◀──────┐
+//!          ▼                                          │
+//!   start ─▶ living ── ended ──┬── code 0: gone       │
+//!              │               └── anything else ─────┘
+//!              └── told to end (SIGTERM, SIGINT, a rolling restart) ── ended: gone
+//! ```
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::os::unix::process::{ExitStatusExt, parent_id};
+use std::process::ExitStatus;
+use std::time::{Duration, Instant};
+
+use crate::fork::{ForkOptions, Role};
+use crate::sys::{self, HeldSignals, Taken};
+
+/// A worker that has lived for so long did not fail because of how it began.
+const HAS_SETTLED: Duration = Duration::from_secs(1);
+/// How long the parent sleeps when nothing is due.
+const LONG: Duration = Duration::from_secs(3600);
+
+pub(crate) struct Supervisor {
+    options: ForkOptions,
+    signals: HeldSignals,
+    /// Two of one number at most, while one takes over from the other.
+    workers: Vec<Worker>,
+    /// Numbers to be started anew, and when.
+    due: Vec<(Instant, usize)>,
+    /// The last delay of each number that failed soon.
+    delays: HashMap<usize, Duration>,
+    restarts: usize,
+    /// Numbers that a rolling restart has still before it.
+    roll: VecDeque<usize>,
+    /// Another was asked for in the middle of one.
+    roll_again: bool,
+    /// The signal that was handed on: nobody is replaced any more.
+    ending: Option<i32>,
+    /// What `run` will return when all have ended.
+    failure: Option<String>,
+}
+
+struct Worker {
+    index: usize,
+    pid: i32,
+    since: Instant,
+    /// When it was told to end, and whether it was killed since.
+    told: Option<Instant>,
+    is_killed: bool,
+}
+
+impl Supervisor {
+    pub(crate) fn new(options: ForkOptions) -> Supervisor {
+        let signals = [libc::SIGCHLD, libc::SIGTERM, libc::SIGINT, libc::SIGHUP];
+        Supervisor {
+            options,
+            signals: HeldSignals::new(&signals),
+            workers: Vec::new(),
+            due: Vec::new(),
+            delays: HashMap::new(),
+            restarts: 0,
+            roll: VecDeque::new(),
+            roll_again: false,
+            ending: None,
+            failure: None,
+        }
+    }
+
+    /// The life of the parent. Returns early in each worker.
+    pub(crate) fn run(mut self, n: usize) -> io::Result<Role> {
+        for index in 0..n {
+            match self.start(index) {
+                Ok(None) => {}
+                Ok(Some(role)) => return Ok(role),
+                Err(error) => {
+                    self.failure = Some(format!("cannot start worker {index}: {error}"));
+                    self.end_all(libc::SIGTERM, true);
+                    break;
+                }
+            }
+        }
+        loop {
+            self.bury();
+            if let Some(role) = self.start_due().or_else(|| self.roll_on(n)) {
+                return Ok(role);
+            }
+            if self.workers.is_empty() && self.due.is_empty() {
+                break;
+            }
+            self.kill_late();
+            if let Some(taken) = self.signals.take(self.until_due()) {
+                self.obey(taken, n);
+            }
+        }
+        match self.failure.take() {
+            Some(failure) => Err(io::Error::other(failure)),
+            None => Ok(Role::Supervisor),
+        }
+    }
+
+    /// Forks one worker; `Some` in the child.
+    fn start(&mut self, index: usize) -> io::Result<Option<Role>> {
+        let parent = std::process::id();
+        match sys::fork()? {
+            Some(pid) => {
+                let since = Instant::now();
+                self.workers.push(Worker { index, pid, since, told: None, is_killed: false });
+                Ok(None)
+            }
+            None => {
+                let signal = self.options.parent_death_signal;
+                let _ = sys::set_parent_death_signal(signal); // fails for a wrong number only
+                if parent_id() != parent {
+                    // It died before the line above: nobody would tell us any more.
+                    let _ = sys::kill(std::process::id().cast_signed(), signal);
+                }
+                Ok(Some(Role::Worker(index)))
+            }
+        }
+    }
+
+    /// Takes note of every worker that has ended.
+    fn bury(&mut self) {
+        let mut place = 0;
+        while let Some(worker) = self.workers.get(place) {
+            match sys::try_wait(worker.pid) {
+                Ok(None) => place += 1,
+                Ok(Some(status)) => {
+                    let worker = self.workers.remove(place);
+                    self.ended(&worker, status);
+                }
+                Err(error) => {
+                    log::error!("worker {} was lost: {error}", worker.index);
+                    self.workers.remove(place);
+                }
+            }
+        }
+    }
+
+    fn ended(&mut self, worker: &Worker, status: ExitStatus) {
+        let (index, pid) = (worker.index, worker.pid);
+        let as_told = worker.told.is_some()
+            && (status.signal() == Some(self.ending.unwrap_or(libc::SIGTERM)) || worker.is_killed);
+        if status.success() || as_told {
+            return log::info!("worker {index} (process {pid}) has ended: {status}");
+        }
+        log::warn!("worker {index} (process {pid}) has failed: {status}");
+        if self.ending.is_some() {
+            let failure = format!("worker {index} has failed while it was to end: {status}");
+            self.failure.get_or_insert(failure);
+        } else if worker.told.is_none() {
+            self.replace(index, worker.since.elapsed());
+        }
+    }
+
+    /// Has a failed worker started anew, unless there were too many.
+    fn replace(&mut self, index: usize, lived: Duration) {
+        self.restarts += 1;
+        let most = self.options.max_restarts;
+        if self.restarts > most {
+            let failure = format!("more than {most} restarts of workers, giving up");
+            log::error!("{failure}");
+            self.failure = Some(failure);
+            return self.end_all(libc::SIGTERM, true);
+        }
+        let delay = match self.delays.get(&index) {
+            _ if lived >= HAS_SETTLED => Duration::ZERO,
+            Some(last) if !last.is_zero() => (*last * 2).min(self.options.longest_delay),
+            _ => self.options.first_delay,
+        };
+        self.delays.insert(index, delay);
+        self.due.push((Instant::now() + delay, index));
+    }
+
+    /// Starts what is due; `Some` in a child.
+    fn start_due(&mut self) -> Option<Role> {
+        let now = Instant::now();
+        while let Some(place) = self.due.iter().position(|(when, _)| *when <= now) {
+            let (_, index) = self.due.remove(place);
+            match self.start(index) {
+                Ok(None) => {}
+                Ok(role) => return role,
+                Err(error) => {
+                    log::error!("cannot start worker {index}: {error}");
+                    self.replace(index, Duration::ZERO);
+                }
+            }
+        }
+        None
+    }
+
+    /// Goes on with a rolling restart when nobody is on the way out; `Some` in a child.
+    fn roll_on(&mut self, n: usize) -> Option<Role> {
+        if self.ending.is_some() || self.workers.iter().any(|worker| worker.told.is_some()) {
+            return None;
+        }
+        if self.roll.is_empty() && std::mem::take(&mut self.roll_again) {
+            self.roll = (0..n).collect();
+        }
+        let index = self.roll.pop_front()?;
+        let former = self.workers.iter().position(|worker| worker.index == index);
+        self.due.retain(|(_, due)| *due != index);
+        match self.start(index) {
+            Ok(None) => {}
+            Ok(role) => return role,
+            Err(error) => {
+                log::error!("the rolling restart ends, worker {index} cannot be started: {error}");
+                self.roll.clear();
+                return None;
+            }
+        }
+        if let Some(former) = former {
+            self.tell(former, libc::SIGTERM);
+        }
+        None
+    }
+
+    fn obey(&mut self, taken: Taken, n: usize) {
+        match taken.signal {
+            libc::SIGTERM | libc::SIGINT => {
+                log::info!("signal {}: the workers are to end", taken.signal);
+                self.end_all(taken.signal, !taken.is_from_terminal);
+            }
+            libc::SIGHUP if self.roll.is_empty() && self.ending.is_none() => {
+                log::info!("the workers are replaced one by one");
+                self.roll = (0..n).collect();
+            }
+            libc::SIGHUP => self.roll_again = true,
+            _ => {} // SIGCHLD: the next round buries
+        }
+    }
+
+    /// Tells every worker to end, unless the terminal has told the whole group, and replaces nobody any more.
+    fn end_all(&mut self, signal: i32, is_to_be_sent: bool) {
+        self.ending = Some(signal);
+        self.due.clear();
+        self.roll.clear();
+        for place in 0..self.workers.len() {
+            if is_to_be_sent {
+                self.tell(place, signal);
+            } else {
+                self.workers[place].told.get_or_insert_with(Instant::now);
+            }
+        }
+    }
+
+    fn tell(&mut self, place: usize, signal: i32) {
+        let worker = &mut self.workers[place];
+        worker.told.get_or_insert_with(Instant::now);
+        let _ = sys::kill(worker.pid, signal); // it may have ended; its number stays taken until it is buried
+    }
+
+    /// Kills who was told to end and has used up its grace.
+    fn kill_late(&mut self) {
+        let Some(grace) = self.options.grace else { return };
+        for worker in &mut self.workers {
+            if !worker.is_killed && worker.told.is_some_and(|told| told.elapsed() >= grace) {
+                log::warn!(
+                    "worker {} (process {}) did not end in {grace:?} and is killed",
+                    worker.index,
+                    worker.pid
+                );
+                worker.is_killed = true;
+                let _ = sys::kill(worker.pid, libc::SIGKILL); // as in `tell`
+            }
+        }
+    }
+
+    /// How long nothing is due.
+    fn until_due(&self) -> Duration {
+        let grace = self.options.grace.unwrap_or(LONG);
+        let living = self.workers.iter().filter(|worker| !worker.is_killed);
+        let kills = living.filter_map(|worker| Some(worker.told? + grace));
+        let starts = self.due.iter().map(|(when, _)| *when);
+        let next = kills.chain(starts).min();
+        next.map_or(LONG, |next| next.saturating_duration_since(Instant::now()))
+    }
+}
