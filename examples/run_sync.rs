@@ -17,7 +17,7 @@ const LIMIT: Option<Duration> = Some(Duration::from_secs(5));
 
 /// Asks a server for the length of a word, over a socket.
 async fn length_of(word: &str, port: u16) -> Result<usize, Box<dyn Error>> {
-    let mut stream = IoStream::new(TcpStream::connect(([127, 0, 0, 1], port).into()).await?);
+    let mut stream = IoStream::new(TcpStream::connect(([127, 0, 0, 1], port)).await?);
     stream.write(format!("{word}\n"))?;
     let answer = stream.read_until(b"\n").await?;
     Ok(std::str::from_utf8(&answer)?.trim().parse()?)

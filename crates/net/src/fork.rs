@@ -82,6 +82,7 @@ impl ForkOptions {
 /// - `SIGHUP` to the parent replaces the workers one by one: a new one is started, the old one gets `SIGTERM`, and when it has
 ///   ended it is the next one's turn. With shared sockets no connection is lost, if the old ones
 ///   [drain](crate::Server::drain).
+/// - `SIGUSR1` and `SIGUSR2` to the parent are handed on, for workers that listen to them; others they end.
 /// - When the parent dies, however, its workers get [a signal](ForkOptions::parent_death_signal).
 ///
 /// ```no_run

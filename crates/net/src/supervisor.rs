@@ -21,6 +21,9 @@ use crate::sys::{self, HeldSignals, Taken};
 
 /// A worker that has lived for so long did not fail because of how it began.
 const HAS_SETTLED: Duration = Duration::from_secs(1);
+/// What the parent acts on, or hands on.
+const SIGNALS: [i32; 6] =
+    [libc::SIGCHLD, libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGUSR1, libc::SIGUSR2];
 /// How long the parent sleeps when nothing is due.
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -55,10 +58,9 @@ struct Worker {
 
 impl Supervisor {
     pub(crate) fn new(options: ForkOptions) -> Supervisor {
-        let signals = [libc::SIGCHLD, libc::SIGTERM, libc::SIGINT, libc::SIGHUP];
         Supervisor {
             options,
-            signals: HeldSignals::new(&signals),
+            signals: HeldSignals::new(&SIGNALS),
             workers: Vec::new(),
             due: Vec::new(),
             delays: HashMap::new(),
@@ -230,6 +232,11 @@ impl Supervisor {
                 self.roll = (0..n).collect();
             }
             libc::SIGHUP => self.roll_again = true,
+            libc::SIGUSR1 | libc::SIGUSR2 => {
+                for worker in &self.workers {
+                    let _ = sys::kill(worker.pid, taken.signal); // as in `tell`
+                }
+            }
             _ => {} // SIGCHLD: the next round buries
         }
     }

@@ -1,0 +1,133 @@
+//! An HTTP server of several processes, which loses no request when they are replaced.
+//!
+//! ```text
+//! cargo run --release --example prefork -- --workers 4
+//! kill -HUP  <process>     replaces the workers one by one
+//! kill -USR2 <process>     starts this program anew, with the same sockets, and ends this one
+//! kill -TERM <process>     ends, after the requests that are under way
+//! ```
+
+use std::env;
+use std::io;
+use std::net::TcpListener;
+use std::os::fd::AsFd;
+use std::os::unix::process::parent_id;
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use lexopt::prelude::*;
+use squall_net::signal::{SIGTERM, SIGUSR2, Signals};
+use squall_net::{
+    ForkOptions, Role, bind_sockets, block_on, fork_processes, inherited_sockets, sleep,
+    spawn_with_sockets,
+};
+use tiny_http::{Config, Request, Response, Server};
+
+const HELP: &str = "\
+An HTTP server of several processes.
+
+Usage: prefork [options]
+
+  --listen HOST:PORT   where to listen (127.0.0.1:8080); sockets that were handed over go first
+  --workers N          how many processes (one for each core)
+  --help               this text";
+
+/// How long a request may take while the server ends.
+const GRACE: Duration = Duration::from_secs(10);
+
+struct Arguments {
+    host: String,
+    port: u16,
+    workers: Option<usize>,
+}
+
+fn main() -> ExitCode {
+    env_logger::init();
+    let outcome = match arguments() {
+        Ok(Some(arguments)) => run(&arguments),
+        Ok(None) => return ExitCode::SUCCESS,
+        Err(error) => Err(io::Error::other(error)),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("prefork: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn arguments() -> Result<Option<Arguments>, lexopt::Error> {
+    let mut arguments = Arguments { host: "127.0.0.1".into(), port: 8080, workers: None };
+    let mut parser = lexopt::Parser::from_env();
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("listen") => {
+                let address: std::net::SocketAddr = parser.value()?.parse()?;
+                (arguments.host, arguments.port) = (address.ip().to_string(), address.port());
+            }
+            Long("workers") => arguments.workers = Some(parser.value()?.parse()?),
+            Long("help") | Short('h') => {
+                println!("{HELP}");
+                return Ok(None);
+            }
+            _ => return Err(argument.unexpected()),
+        }
+    }
+    Ok(Some(arguments))
+}
+
+fn run(arguments: &Arguments) -> io::Result<()> {
+    let inherited: Vec<_> = inherited_sockets()?
+        .into_iter()
+        .map(|socket| socket.into_tcp())
+        .collect::<io::Result<_>>()?;
+    let sockets = if inherited.is_empty() {
+        bind_sockets(arguments.port, Some(&arguments.host), Default::default())?
+    } else {
+        inherited
+    };
+    println!("listening on http://{}, process {}", sockets[0].local_addr()?, std::process::id());
+    let options = ForkOptions::default().grace(Some(GRACE * 2));
+    match fork_processes(arguments.workers, options)? {
+        Role::Worker(number) => block_on(serve(number, sockets)),
+        Role::Supervisor => Ok(()),
+    }
+}
+
+/// A worker's life: serve, until it is told to end.
+async fn serve(number: usize, sockets: Vec<TcpListener>) -> io::Result<()> {
+    let mut signals = Signals::new([SIGTERM, SIGUSR2])?;
+    let server = Server::new(Config::default(), async |_: &mut Request<'_>| {
+        Ok(Response::text("Hello, World!"))
+    });
+    let listening = sockets.iter().map(TcpListener::try_clone).collect::<io::Result<_>>()?;
+    server.add_sockets(listening)?;
+    while let Some(signal) = signals.next().await {
+        // Every worker gets the signal; one is enough to start a successor.
+        if signal == SIGUSR2 && number == 0 && start_successor(&sockets).await? {
+            Command::new("kill").arg(parent_id().to_string()).status()?;
+        } else if signal == SIGTERM {
+            break;
+        }
+    }
+    drop(sockets);
+    server.shut_down(GRACE).await;
+    Ok(())
+}
+
+/// Starts this program anew with the same sockets; `false` if it ends at once.
+async fn start_successor(sockets: &[TcpListener]) -> io::Result<bool> {
+    let mut command = Command::new(env::current_exe()?);
+    command.args(env::args_os().skip(1));
+    let named: Vec<_> = sockets.iter().map(|socket| ("http", socket.as_fd())).collect();
+    let mut successor = spawn_with_sockets(&mut command, &named)?;
+    sleep(Duration::from_millis(300)).await;
+    match successor.try_wait()? {
+        None => Ok(true),
+        Some(status) => {
+            eprintln!("prefork: the successor has ended, so this one stays: {status}");
+            Ok(false)
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! An echo server for lines on a Unix socket.
+//!
+//! ```text
+//! cargo run --release --example unix_echo -- /tmp/squall.sock
+//! nc -U /tmp/squall.sock
+//! ```
+
+use std::env;
+use std::fs;
+use std::io;
+use std::time::Duration;
+
+use squall_net::{IoStream, UnixServer, UnixStream, bind_unix_socket, block_on, signal};
+
+fn main() -> io::Result<()> {
+    env_logger::init();
+    let path = env::args().nth(1).unwrap_or_else(|| "/tmp/squall.sock".to_owned());
+    if path == "--help" {
+        println!("usage: unix_echo [path]   (/tmp/squall.sock)");
+        return Ok(());
+    }
+    // Over the socket of a server that has died, never over one that lives; for this user only.
+    let socket = bind_unix_socket(&path, 0o600)?;
+    block_on(async {
+        let server = UnixServer::new(async |mut stream: IoStream<UnixStream>, _peer| {
+            let peer = stream.with_transport(UnixStream::peer_credentials);
+            log::info!("a connection of {peer:?}");
+            loop {
+                let line = stream.read_until(b"\n").await?;
+                stream.write(line)?;
+                stream.flush().await?;
+            }
+        });
+        server.add_sockets(vec![socket])?;
+        println!("echoing lines on {path}");
+        signal::ctrl_c().await?;
+        server.drain(Duration::from_secs(1)).await;
+        fs::remove_file(&path)
+    })
+}
