@@ -43,6 +43,8 @@ const MAX_DISCARD: usize = 64 << 10;
 const MAX_LINGER: usize = 64 << 20;
 /// How long a connection that ends between two requests, or with its server, waits for the client to end it too.
 const IDLE_LINGER: Duration = Duration::from_secs(1);
+/// How long a connection that has not said a word yet holds a shutdown.
+const FIRST_REQUEST: Duration = Duration::from_secs(1);
 /// Answers to pipelined requests before the others on the loop get their turn.
 const ANSWERS_AT_ONCE: usize = 64;
 /// A whole body up to here is copied behind its head; a larger one is sent from where it is.
@@ -54,7 +56,7 @@ pub(crate) async fn serve(
     shutdown: Watch,
     app: &impl AsyncFn(&mut Request<'_>) -> Answer,
 ) -> io::Result<()> {
-    let mut connection = Connection { wire: Wire::new(stream), config, shutdown };
+    let mut connection = Connection { wire: Wire::new(stream), config, shutdown, is_fresh: true };
     while connection.wait().await? {
         if Box::pin(connection.converse(app)).await? == Fate::Close {
             return Ok(());
@@ -67,13 +69,21 @@ struct Connection<'a> {
     wire: Wire,
     config: &'a Config,
     shutdown: Watch,
+    /// No request has come yet.
+    is_fresh: bool,
 }
 
 impl Connection<'_> {
     /// Waits for a request; `false` when the client, its silence or the server ends the connection instead.
     async fn wait(&mut self) -> Result<bool, StreamError> {
         self.wire.allow(self.config.idle_timeout);
-        let filled = self.wire.fill_unless(Some(&mut self.shutdown)).await?;
+        let mut filled = self.wire.fill_unless(Some(&mut self.shutdown)).await?;
+        if self.is_fresh && matches!(filled, Filled::Shutdown) {
+            // Who has just connected has a request on the way, which nobody else will answer.
+            self.wire.allow(self.config.idle_timeout.min(FIRST_REQUEST));
+            filled = self.wire.fill().await?;
+        }
+        self.is_fresh = false;
         Ok(matches!(filled, Filled::Bytes))
     }
 

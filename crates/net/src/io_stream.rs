@@ -112,6 +112,11 @@ impl<S> IoStream<S> {
         (self.reader, self.writer)
     }
 
+    #[cfg(feature = "tls")]
+    pub(crate) fn config(&self) -> StreamConfig {
+        self.reader.link.config
+    }
+
     /// Takes the transport back out of a stream at rest.
     ///
     /// # Errors

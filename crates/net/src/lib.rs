@@ -63,6 +63,8 @@ mod sys;
 mod target;
 mod tcp_listener;
 mod tcp_stream;
+#[cfg(feature = "tls")]
+pub mod tls;
 mod trouble;
 mod udp_socket;
 mod unix_listener;

@@ -1,0 +1,184 @@
+//! TLS under [`IoStream`] and [`TcpServer`], by rustls.
+//!
+//! The protocol is rustls's and the transport that of futures-rustls; here they meet streams and servers. A peer that ends
+//! without saying so in TLS is an error (`UnexpectedEof`), never a clean end: bytes may have been cut off.
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//! use squall_net::tls::{TlsConnector, rustls};
+//! use squall_net::{IoStream, TcpStream, block_on};
+//!
+//! # fn roots() -> rustls::RootCertStore { rustls::RootCertStore::empty() }
+//! let config = rustls::ClientConfig::builder().with_root_certificates(roots()).with_no_client_auth();
+//! let connector = TlsConnector::new(Arc::new(config));
+//! block_on(async {
+//!     let stream = IoStream::new(TcpStream::connect("example.org:443").await?);
+//!     let mut stream = stream.start_tls(&connector, "example.org").await?;
+//!     stream.write("GET / HTTP/1.0\r\nHost: example.org\r\n\r\n")?;
+//!     println!("{:?}", stream.read_until(b"\r\n").await?);
+//!     std::io::Result::Ok(())
+//! })
+//! ```
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_io::{AsyncRead, AsyncWrite};
+pub use futures_rustls::{TlsStream, rustls};
+use rustls::pki_types::ServerName;
+use squall_executor::timeout;
+
+use crate::draining::Draining;
+use crate::io_stream::IoStream;
+use crate::server::{Server, TcpServer};
+use crate::tcp_listener::TcpListener;
+use crate::tcp_stream::TcpStream;
+
+/// How long a handshake may take by default.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// What a server needs to speak TLS: its certificates and rules. Clones are cheap.
+#[derive(Clone)]
+pub struct TlsAcceptor {
+    tls: futures_rustls::TlsAcceptor,
+    deadline: Duration,
+}
+
+/// What a client needs to speak TLS: whom it trusts. Clones are cheap.
+#[derive(Clone)]
+pub struct TlsConnector {
+    tls: futures_rustls::TlsConnector,
+    deadline: Duration,
+}
+
+impl TlsAcceptor {
+    /// A handshake may take 10 s.
+    pub fn new(config: Arc<rustls::ServerConfig>) -> TlsAcceptor {
+        TlsAcceptor { tls: config.into(), deadline: HANDSHAKE }
+    }
+
+    /// The most time for a handshake.
+    pub fn handshake_deadline(mut self, time: Duration) -> TlsAcceptor {
+        self.deadline = time;
+        self
+    }
+
+    async fn accept<S>(&self, transport: S) -> io::Result<TlsStream<S>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        in_time(self.deadline, async { Ok(self.tls.accept(transport).await?.into()) }).await
+    }
+}
+
+impl TlsConnector {
+    /// A handshake may take 10 s.
+    pub fn new(config: Arc<rustls::ClientConfig>) -> TlsConnector {
+        TlsConnector { tls: config.into(), deadline: HANDSHAKE }
+    }
+
+    /// The most time for a handshake.
+    pub fn handshake_deadline(mut self, time: Duration) -> TlsConnector {
+        self.deadline = time;
+        self
+    }
+
+    async fn connect<S>(&self, name: &str, transport: S) -> io::Result<TlsStream<S>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let name = ServerName::try_from(name.to_owned()).map_err(|error| {
+            let text = format!("{name:?} is no name that a certificate could have: {error}");
+            io::Error::new(io::ErrorKind::InvalidInput, text)
+        })?;
+        in_time(self.deadline, async { Ok(self.tls.connect(name, transport).await?.into()) }).await
+    }
+}
+
+async fn in_time<T>(
+    deadline: Duration,
+    handshake: impl Future<Output = io::Result<T>>,
+) -> io::Result<T> {
+    timeout(deadline, handshake).await.unwrap_or_else(|_| {
+        let text = format!("the TLS handshake took longer than {deadline:?}");
+        Err(io::Error::new(io::ErrorKind::TimedOut, text))
+    })
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + 'static> IoStream<S> {
+    /// Goes on in TLS, as the client. Tornado: `IOStream.start_tls`.
+    ///
+    /// # Errors
+    /// `InvalidInput` if the stream is not idle, that is if [`into_inner`](Self::into_inner) refuses, or for a name that no
+    /// certificate could have; `InvalidData` for a handshake that fails; `TimedOut` for one that takes too long. The stream is
+    /// closed then.
+    ///
+    /// # Cancel safety
+    /// Dropped, it closes the stream.
+    pub async fn start_tls(
+        self,
+        connector: &TlsConnector,
+        name: &str,
+    ) -> io::Result<IoStream<TlsStream<S>>> {
+        let config = self.config();
+        let transport = self.into_inner().map_err(not_idle)?;
+        Ok(IoStream::with_config(connector.connect(name, transport).await?, config))
+    }
+
+    /// Goes on in TLS, as the server. Tornado: `IOStream.start_tls(server_side=True)`.
+    ///
+    /// # Errors
+    /// As [`start_tls`](Self::start_tls).
+    ///
+    /// # Cancel safety
+    /// Dropped, it closes the stream.
+    pub async fn accept_tls(self, acceptor: &TlsAcceptor) -> io::Result<IoStream<TlsStream<S>>> {
+        let config = self.config();
+        let transport = self.into_inner().map_err(not_idle)?;
+        Ok(IoStream::with_config(acceptor.accept(transport).await?, config))
+    }
+}
+
+fn not_idle<S>(_: IoStream<S>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "the stream is not idle: bytes are in its buffers")
+}
+
+impl<S> IoStream<TlsStream<S>>
+where
+    S: Unpin,
+{
+    /// The protocol that both ends have agreed on (ALPN), if they have.
+    pub fn alpn_protocol(&self) -> Option<Vec<u8>> {
+        self.with_transport(|tls| tls.get_ref().1.alpn_protocol().map(<[u8]>::to_vec)).flatten()
+    }
+}
+
+impl TcpServer {
+    /// A [server](TcpServer) whose connections speak TLS. Handshakes run in the connections' tasks, each with its deadline:
+    /// one that is slow or silent holds up nobody.
+    pub fn tls(
+        acceptor: TlsAcceptor,
+        handler: impl AsyncFn(IoStream<TlsStream<TcpStream>>, SocketAddr) -> io::Result<()> + 'static,
+    ) -> TcpServer {
+        let handler = async move |stream: IoStream, peer| {
+            handler(stream.accept_tls(&acceptor).await?, peer).await
+        };
+        Server::<TcpListener>::with_handle(Rc::new(handler), Draining::default())
+    }
+}
+
+impl fmt::Debug for TlsAcceptor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsAcceptor").field("deadline", &self.deadline).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for TlsConnector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsConnector").field("deadline", &self.deadline).finish_non_exhaustive()
+    }
+}
