@@ -17,7 +17,7 @@ pub(crate) struct Socket<T: AsFd> {
 /// A family of sockets.
 pub(crate) trait Family {
     /// A read that brought less than it had room for has drained the socket. Not where bytes can carry a descriptor: such a
-    /// read stops in front of them.
+    /// read stops behind them.
     const SHORT_READ_DRAINS: bool;
 }
 

@@ -147,10 +147,10 @@ impl UnixStream {
         self.socket.fd.write_with(|socket| sys::send_fds(socket.as_fd(), data, fds)).await
     }
 
-    /// Receives bytes, and the descriptors that came with the first of them, close-on-exec. 0 bytes are the end of the stream.
+    /// Receives bytes, and the descriptors that came with them, close-on-exec. 0 bytes are the end of the stream.
     ///
-    /// A read stops in front of bytes with other descriptors. Descriptors that come with bytes which are read in any other
-    /// way are closed by the kernel.
+    /// A read stops behind bytes with descriptors, so there is one message's of them at most. Those that come with bytes which
+    /// are read in any other way are closed by the kernel.
     ///
     /// # Errors
     /// Those of `recvmsg(2)`; and `InvalidData` if the kernel had to drop descriptors, for want of room in this process's

@@ -1,0 +1,120 @@
+//! Child processes.
+
+use std::cell::Cell;
+use std::fs;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Stdio};
+use std::rc::Rc;
+use std::time::Duration;
+
+use squall_net::{Child, IoStream, add_future, block_on, sleep, spawn, timeout};
+
+const WATCHDOG: Duration = Duration::from_secs(10);
+
+fn run<F: Future<Output = ()>>(test: F) {
+    block_on(async { timeout(WATCHDOG, test).await.expect("the test hangs") });
+}
+
+fn shell(script: &str) -> Command {
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", script])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+// PRC-03, PRC-04
+#[test]
+fn a_conversation_with_a_child_ends_when_its_input_does() {
+    run(async {
+        let script = "while printf '> ' && read line; do echo \"$line!\"; done; echo bye";
+        let mut child = Child::spawn(&mut shell(script)).unwrap();
+        let mut input = IoStream::new(child.stdin.take().unwrap());
+        let mut output = IoStream::new(child.stdout.take().unwrap());
+        assert_eq!(output.read_until(b"> ").await.unwrap(), "> ");
+        input.write("hello\n").unwrap();
+        assert_eq!(output.read_until(b"> ").await.unwrap(), "hello!\n> ");
+        input.shutdown().await.unwrap();
+        assert_eq!(output.read_until_close().await.unwrap(), "bye\n");
+        assert!(child.wait().await.unwrap().success());
+        assert!(child.wait().await.unwrap().success(), "again");
+    });
+}
+
+// PRC-05
+#[test]
+fn complaints_are_a_stream_and_output_is_collected() {
+    run(async {
+        let child = Child::spawn(&mut shell("echo out; echo err >&2; exit 3")).unwrap();
+        let output = child.wait_with_output().await.unwrap();
+        assert_eq!((&output.stdout[..], &output.stderr[..]), (&b"out\n"[..], &b"err\n"[..]));
+        assert_eq!(output.status.code(), Some(3));
+    });
+}
+
+// PRC-06, PRC-08
+#[test]
+fn the_end_is_told_to_a_future_and_to_a_callback() {
+    run(async {
+        for code in [0, 1] {
+            let mut child = Child::spawn(&mut shell(&format!("exit {code}"))).unwrap();
+            assert_eq!(child.wait().await.unwrap().code(), Some(code));
+        }
+        let told = Rc::new(Cell::new(None));
+        let tell = Rc::clone(&told);
+        let mut child = Child::spawn(&mut shell("exit 7")).unwrap();
+        add_future(async move { child.wait().await }, move |status| {
+            tell.set(status.unwrap().code())
+        });
+        while told.get().is_none() {
+            sleep(Duration::from_millis(1)).await;
+        }
+        assert_eq!(told.get(), Some(7));
+    });
+}
+
+// PRC-07
+#[test]
+fn a_signal_is_told_and_goes_to_nobody_else_afterwards() {
+    run(async {
+        let mut child = Child::spawn(&mut shell("sleep 60")).unwrap();
+        assert!(child.try_wait().unwrap().is_none());
+        child.signal(libc::SIGTERM).unwrap();
+        assert_eq!(child.wait().await.unwrap().signal(), Some(libc::SIGTERM));
+        assert_eq!(child.kill().unwrap_err().raw_os_error(), Some(libc::ESRCH));
+    });
+}
+
+// X4: a drop leaves no zombie, whether the child is killed with it or not
+#[test]
+fn a_child_that_is_dropped_is_buried_all_the_same() {
+    run(async {
+        for kill in [true, false] {
+            let script = if kill { "exec sleep 60" } else { "exec sleep 0.05" };
+            let child = Child::spawn(&mut shell(script)).unwrap().kill_on_drop(kill);
+            let stat = format!("/proc/{}/stat", child.id());
+            drop(child);
+            while fs::exists(&stat).unwrap() {
+                sleep(Duration::from_millis(1)).await;
+            }
+        }
+    });
+}
+
+// R11
+#[test]
+fn a_child_inherits_no_descriptor_of_the_runtime() {
+    run(async {
+        let (_a, _b) = squall_net::pipe().unwrap();
+        let _udp = squall_net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let _listener = squall_net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let _pair = squall_net::UnixStream::pair().unwrap();
+        spawn(async {}).await.unwrap();
+        let child = Child::spawn(&mut shell("ls -l /proc/self/fd")).unwrap();
+        let output = child.wait_with_output().await.unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(!text.contains("socket") && !text.contains("eventpoll"), "{text}");
+    });
+}
