@@ -1,0 +1,62 @@
+//! hyper on squall: a transport and a task for each connection is all that it takes.
+//!
+//! ```text
+//! cargo run --release --example hyper_server
+//! curl -i http://127.0.0.1:7781/
+//! ```
+
+use std::convert::Infallible;
+use std::env;
+use std::io;
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_lite::future::or;
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use smol_hyper::rt::FuturesIo;
+use squall_net::{IoStream, TcpServer, block_on, signal};
+
+async fn hello(_: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    Ok(Response::new(Full::from("Hello, World!")))
+}
+
+fn main() -> io::Result<()> {
+    env_logger::init();
+    let address = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:7781".to_owned());
+    if address == "--help" {
+        println!("usage: hyper_server [host:port]   (127.0.0.1:7781)");
+        return Ok(());
+    }
+    block_on(async {
+        let server = TcpServer::with_draining(|draining| {
+            async move |stream: IoStream, _peer| {
+                // hyper has buffers of its own, so it gets the bare transport.
+                let Ok(transport) = stream.into_inner() else { return Ok(()) };
+                let service = service_fn(hello);
+                let serving =
+                    http1::Builder::new().serve_connection(FuturesIo::new(transport), service);
+                let mut serving = pin!(serving);
+                let ended = or(async { Some(serving.as_mut().await) }, async {
+                    draining.begun().await;
+                    None
+                });
+                let outcome = match ended.await {
+                    Some(outcome) => outcome,
+                    None => {
+                        serving.as_mut().graceful_shutdown(); // after the request that is under way
+                        serving.await
+                    }
+                };
+                outcome.map_err(io::Error::other)
+            }
+        });
+        println!("hyper on http://{}", server.listen(&address)?);
+        signal::ctrl_c().await?;
+        server.drain(Duration::from_secs(5)).await;
+        Ok(())
+    })
+}

@@ -1,0 +1,98 @@
+//! What others have built on futures-io, on squall: hyper, WebSockets, futures-util; TLS alone is in squall-net's tests.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use async_tungstenite::tungstenite::Message;
+use futures_util::{
+    AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, SinkExt, StreamExt, TryStreamExt,
+};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use smol_hyper::rt::FuturesIo;
+use squall_net::{TcpListener, TcpStream, block_on, spawn, timeout};
+
+const WATCHDOG: Duration = Duration::from_secs(20);
+
+fn run<F: Future<Output = ()>>(test: F) {
+    block_on(async { timeout(WATCHDOG, test).await.expect("the test hangs") });
+}
+
+async fn pair() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    (client, listener.accept().await.unwrap().0)
+}
+
+#[test]
+fn hyper_serves_and_asks() {
+    run(async {
+        let (client, server) = pair().await;
+        let echo = |request: Request<Incoming>| async {
+            let body = request.into_body().collect().await.unwrap().to_bytes();
+            Ok::<_, Infallible>(Response::new(Full::new(body)))
+        };
+        let serving = spawn(
+            hyper::server::conn::http1::Builder::new()
+                .serve_connection(FuturesIo::new(server), service_fn(echo)),
+        );
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(FuturesIo::new(client)).await.unwrap();
+        let connection = spawn(connection);
+        for size in [0, 5, 1 << 20] {
+            let body = Full::new(Bytes::from(vec![b'x'; size]));
+            let request = Request::post("/").header("host", "x").body(body).unwrap();
+            let response = sender.send_request(request).await.unwrap();
+            assert_eq!(response.status(), 200);
+            assert_eq!(response.into_body().collect().await.unwrap().to_bytes().len(), size);
+        }
+        drop(sender);
+        connection.await.unwrap().unwrap();
+        serving.await.unwrap().unwrap();
+    });
+}
+
+#[test]
+fn web_sockets_echo_text_and_a_megabyte_and_close() {
+    run(async {
+        let (client, server) = pair().await;
+        let serving = spawn(async move {
+            let mut socket = async_tungstenite::accept_async(server).await.unwrap();
+            while let Some(Ok(message)) = socket.next().await {
+                if message.is_text() || message.is_binary() {
+                    socket.send(message).await.unwrap();
+                }
+            }
+        });
+        let (mut socket, _) =
+            async_tungstenite::client_async("ws://localhost/", client).await.unwrap();
+        for message in [Message::text("hello"), Message::binary(vec![7; 1 << 20])] {
+            socket.send(message.clone()).await.unwrap();
+            assert_eq!(socket.next().await.unwrap().unwrap(), message);
+        }
+        socket.close(None).await.unwrap();
+        while let Some(Ok(_)) = socket.next().await {}
+        serving.await.unwrap();
+    });
+}
+
+#[test]
+fn futures_util_reads_lines_copies_and_splits() {
+    run(async {
+        let (client, server) = pair().await;
+        let (reader, mut writer) = client.split();
+        let echo = spawn(async move {
+            let (reader, mut writer) = server.split();
+            let copied = futures_util::io::copy(reader, &mut writer).await.unwrap();
+            writer.close().await.unwrap();
+            copied
+        });
+        writer.write_all(b"one\ntwo\nthree").await.unwrap();
+        writer.close().await.unwrap();
+        let lines = futures_util::io::BufReader::new(reader).lines();
+        assert_eq!(lines.try_collect::<Vec<_>>().await.unwrap(), ["one", "two", "three"]);
+        assert_eq!(echo.await.unwrap(), 13);
+    });
+}

@@ -1,0 +1,45 @@
+//! An echo server for lines in TLS, with a certificate that it makes for itself at the start.
+//!
+//! ```text
+//! cargo run --release --example tls_echo
+//! openssl s_client -quiet -connect 127.0.0.1:7780
+//! ```
+
+use std::env;
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use squall_net::tls::TlsAcceptor;
+use squall_net::tls::rustls::ServerConfig;
+use squall_net::tls::rustls::pki_types::PrivatePkcs8KeyDer;
+use squall_net::{TcpServer, block_on, signal};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    env_logger::init();
+    let address = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:7780".to_owned());
+    if address == "--help" {
+        println!("usage: tls_echo [host:port]   (127.0.0.1:7780)");
+        return Ok(());
+    }
+    // A real server reads these from files that an authority has signed.
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+    let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+    let config = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key.into())?;
+    let acceptor = TlsAcceptor::new(Arc::new(config)).handshake_deadline(Duration::from_secs(5));
+    block_on(async {
+        let server = TcpServer::tls(acceptor, async |mut stream, _peer| {
+            loop {
+                let line = stream.read_until(b"\n").await?;
+                stream.write(line)?;
+                stream.flush().await?;
+            }
+        });
+        println!("echoing lines in TLS on {}", server.listen(&address)?);
+        signal::ctrl_c().await?;
+        server.drain(Duration::from_secs(1)).await;
+        Ok(())
+    })
+}
