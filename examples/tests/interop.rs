@@ -4,9 +4,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use async_tungstenite::tungstenite::Message;
-use futures_util::{
-    AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, SinkExt, StreamExt, TryStreamExt,
-};
+use futures_util::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, StreamExt, TryStreamExt};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
