@@ -671,3 +671,53 @@ fn a_stream_that_outlives_its_loop_goes_on_sending_on_the_next() {
     peer.read_exact(&mut text).unwrap();
     assert_eq!(&text, b"onetwo");
 }
+
+// IOS-06
+#[test]
+fn a_read_of_more_than_comes_fails_with_closed_and_keeps_what_came() {
+    run(async {
+        let (mut stream, mut peer) = pair().await;
+        peer.write_all(b"short").unwrap();
+        drop(peer);
+        assert!(is_closed(stream.read_bytes(1 << 20).await));
+        assert_eq!(stream.read_until_close().await.unwrap(), "short");
+    });
+}
+
+// IOS-24
+#[test]
+fn a_reader_that_pauses_holds_the_sender_back_and_gets_everything() {
+    run(async {
+        let (mut stream, mut peer) =
+            pair_with(StreamConfig::default().max_buffer_size(5 << 20)).await;
+        let writer = std::thread::spawn(move || peer.write_all(&vec![7; 10 << 20]).unwrap());
+        for n in 0..10 {
+            if n == 5 {
+                sleep(Duration::from_millis(20)).await;
+            }
+            assert!(stream.buffer().len() <= 5 << 20);
+            assert_eq!(stream.read_bytes(1 << 20).await.unwrap().len(), 1 << 20);
+        }
+        writer.join().unwrap();
+    });
+}
+
+// IOS-31, IOS-32: the caller of the read is told, whether it had to wait or not; nothing is left for the log
+#[test]
+fn an_error_of_a_read_reaches_its_caller() {
+    run(async {
+        for waits in [false, true] {
+            let (mut stream, mut peer) = pair().await;
+            if waits {
+                assert!(timeout(Duration::ZERO, stream.read_some(1)).await.is_err());
+            }
+            peer.write_all(b"x").unwrap();
+            fault::inject(Call::Recv, 0, 1, libc::EIO);
+            let outcome = stream.read_until_close().await;
+            let Err(StreamError::Closed { cause: Some(cause) }) = outcome else {
+                panic!("{outcome:?}")
+            };
+            assert_eq!(cause.raw_os_error(), Some(libc::EIO));
+        }
+    });
+}

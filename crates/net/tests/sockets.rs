@@ -463,3 +463,20 @@ fn a_full_server_rests_until_a_connection_ends() {
         server.stop();
     });
 }
+
+// TCC-05
+#[test]
+fn a_privileged_source_port_is_for_the_privileged() {
+    run(async {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let from = ConnectOptions::default().source_address("127.0.0.1:1".parse().unwrap());
+        let outcome = TcpStream::connect_with(listener.local_addr().unwrap(), from).await;
+        match outcome {
+            Ok(stream) => {
+                assert_eq!(stream.local_addr().unwrap().port(), 1);
+                let _ = io::stderr().write_all(b"skipped: this user may bind port 1\n");
+            }
+            Err(error) => assert_eq!(error.kind(), io::ErrorKind::PermissionDenied),
+        }
+    });
+}
