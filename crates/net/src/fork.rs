@@ -99,9 +99,9 @@ impl ForkOptions {
 ///     server.add_sockets(sockets)?;
 ///     signal::Signals::new([signal::SIGTERM])?.next().await;
 ///     server.drain(Duration::from_secs(10)).await;
-///     Ok(())
-/// })
-/// # as std::io::Result<()>
+///     std::io::Result::Ok(())
+/// })?;
+/// # std::io::Result::Ok(())
 /// ```
 ///
 /// # Errors

@@ -17,7 +17,8 @@
 //!     stream.write("GET / HTTP/1.0\r\nHost: example.org\r\n\r\n")?;
 //!     println!("{:?}", stream.read_until(b"\r\n").await?);
 //!     std::io::Result::Ok(())
-//! })
+//! })?;
+//! # std::io::Result::Ok(())
 //! ```
 
 use std::fmt;
