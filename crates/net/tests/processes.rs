@@ -1,29 +1,23 @@
 //! Pre-fork and hand-over. Each test runs this program again, as a process of its own that has one thread, and watches it.
 
+mod watched;
+
 use std::fs;
-use std::io::{BufRead, BufReader, Lines, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream as StdStream;
 use std::os::fd::AsFd;
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use libtest_mimic::{Arguments, Failed, Trial};
 use squall_net::{
     EventLoop, ForkOptions, IoStream, Role, TcpServer, bind_sockets, block_on, fork_processes,
     inherited_sockets, signal, sleep, spawn_with_sockets,
 };
-
-const WATCHDOG: Duration = Duration::from_secs(20);
+use watched::{WATCHDOG, Watched, kill, lives, process_of};
 
 fn main() {
-    let mut arguments = std::env::args().skip(1);
-    if arguments.next().as_deref() == Some("as") {
-        let name = arguments.next().expect("the name of a program");
-        return program(&name);
-    }
-    type Test = (&'static str, fn());
-    let tests: [Test; 12] = [
+    let tests: [(&str, fn()); 12] = [
         // TCS-06
         ("three_workers_have_their_numbers_and_the_parent_ends_with_success", three_workers),
         // PRC-02
@@ -45,15 +39,7 @@ fn main() {
         ("workers_that_bind_for_themselves_share_a_port", reuse_port),
         ("a_successor_finds_the_sockets_under_their_names", handed_over),
     ];
-    let trials = tests.map(|(name, test)| {
-        Trial::test(name, move || {
-            std::panic::catch_unwind(test).map_err(|panic| {
-                let text = panic.downcast_ref::<String>().cloned();
-                Failed::from(text.unwrap_or_else(|| "it panicked, see above".to_owned()))
-            })
-        })
-    });
-    libtest_mimic::run(&Arguments::from_args(), trials.into()).exit();
+    watched::run(program, &tests);
 }
 
 /// What the processes do that the tests watch.
@@ -178,68 +164,6 @@ fn program(name: &str) {
         }
         name => panic!("no program {name}"),
     }
-}
-
-/// A process that is killed when the test is over, with what it says.
-struct Watched {
-    child: Child,
-    lines: Lines<BufReader<ChildStdout>>,
-}
-
-impl Watched {
-    fn start(name: &str) -> Watched {
-        let program = std::env::current_exe().unwrap();
-        let mut command = Command::new(program);
-        let mut child = command.args(["as", name]).stdout(Stdio::piped()).spawn().unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        Watched { child, lines }
-    }
-
-    /// The next `n` lines, sorted: processes speak in any order.
-    fn lines(&mut self, n: usize) -> Vec<String> {
-        let mut lines: Vec<_> = self.lines.by_ref().take(n).map(Result::unwrap).collect();
-        lines.sort();
-        lines
-    }
-
-    fn rest(&mut self) -> Vec<String> {
-        self.lines(usize::MAX)
-    }
-
-    fn kill(&self, signal: &str) {
-        kill(self.child.id(), signal);
-    }
-
-    fn end(&mut self) -> ExitStatus {
-        let begin = Instant::now();
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status;
-            }
-            assert!(begin.elapsed() < WATCHDOG, "the parent does not end");
-            thread::sleep(Duration::from_millis(2));
-        }
-    }
-}
-
-impl Drop for Watched {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn kill(pid: u32, signal: &str) {
-    Command::new("kill").args([&format!("-{signal}"), &pid.to_string()]).status().unwrap();
-}
-
-fn process_of(line: &str) -> u32 {
-    line.rsplit(' ').next().unwrap().parse().unwrap()
-}
-
-fn lives(pid: u32) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit(')').next().is_some_and(|rest| !rest.is_empty() && !rest.trim().starts_with('Z'))
 }
 
 fn zombies_of(parent: u32) -> usize {

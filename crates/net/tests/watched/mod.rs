@@ -1,0 +1,129 @@
+//! Programs that fork, as processes of their own which a test watches.
+
+#![allow(dead_code, reason = "each test file uses what it needs")]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+pub(crate) const WATCHDOG: Duration = Duration::from_secs(20);
+
+/// Runs a test file's tests, or one of its programs if the arguments name one.
+pub(crate) fn run(program: fn(&str), tests: &[(&str, fn())]) {
+    let mut arguments = std::env::args().skip(1);
+    if arguments.next().as_deref() == Some("as") {
+        return program(&arguments.next().expect("the name of a program"));
+    }
+    let trials = tests.iter().map(|&(name, test)| {
+        Trial::test(name, move || {
+            std::panic::catch_unwind(test).map_err(|panic| {
+                let text = panic.downcast_ref::<String>().cloned();
+                Failed::from(text.unwrap_or_else(|| "it panicked, see above".to_owned()))
+            })
+        })
+    });
+    libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit();
+}
+
+/// Says a line, in one piece: many processes share the output.
+pub(crate) fn say(text: &str) {
+    let mut out = std::io::stdout();
+    out.write_all(format!("{text}\n").as_bytes()).unwrap();
+    out.flush().unwrap();
+}
+
+/// Waits until something holds.
+pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !holds() {
+        assert!(begin.elapsed() < WATCHDOG, "{what}");
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// A process that is killed when the test is over, with what it says.
+pub(crate) struct Watched {
+    pub(crate) child: Child,
+    lines: Receiver<String>,
+}
+
+impl Watched {
+    pub(crate) fn start(name: &str) -> Watched {
+        Watched::start_with(name, |_| {})
+    }
+
+    /// As [`start`](Self::start), after something was done to the command.
+    pub(crate) fn start_with(name: &str, change: impl FnOnce(&mut Command)) -> Watched {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["as", name]).stdout(Stdio::piped());
+        change(&mut command);
+        let mut child = command.spawn().unwrap();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        let (line, lines) = mpsc::channel();
+        thread::spawn(move || {
+            output.lines().map_while(Result::ok).for_each(|text| drop(line.send(text)));
+        });
+        Watched { child, lines }
+    }
+
+    /// The next `n` lines, sorted: processes speak in any order.
+    pub(crate) fn lines(&mut self, n: usize) -> Vec<String> {
+        let mut lines = Vec::new();
+        while lines.len() < n {
+            match self.lines.recv_timeout(WATCHDOG) {
+                Ok(line) => lines.push(line),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => panic!("nothing is said after {lines:?}"),
+            }
+        }
+        lines.sort();
+        lines
+    }
+
+    /// What is said until the last process that shares the output has ended.
+    pub(crate) fn rest(&mut self) -> Vec<String> {
+        self.lines(usize::MAX)
+    }
+
+    pub(crate) fn kill(&self, signal: &str) {
+        kill(self.child.id(), signal);
+    }
+
+    pub(crate) fn end(&mut self) -> ExitStatus {
+        until("the parent has ended", || self.child.try_wait().unwrap().is_some());
+        self.child.wait().unwrap()
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub(crate) fn kill(pid: u32, signal: &str) {
+    Command::new("kill").args([&format!("-{signal}"), &pid.to_string()]).status().unwrap();
+}
+
+pub(crate) fn process_of(line: &str) -> u32 {
+    line.rsplit(' ').next().unwrap().parse().unwrap()
+}
+
+pub(crate) fn lives(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(')').next().is_some_and(|rest| !rest.is_empty() && !rest.trim().starts_with('Z'))
+}
+
+/// The children of a process that live, in the order of their beginnings.
+pub(crate) fn children_of(parent: u32) -> Vec<u32> {
+    let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"));
+    let children = children.unwrap_or_default();
+    let children = children.split_whitespace().map(|pid| pid.parse().unwrap());
+    children.filter(|pid| lives(*pid)).collect()
+}
