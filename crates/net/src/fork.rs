@@ -85,6 +85,11 @@ impl ForkOptions {
 /// - `SIGUSR1` and `SIGUSR2` to the parent are handed on, for workers that listen to them; others they end.
 /// - When the parent dies, however, its workers get [a signal](ForkOptions::parent_death_signal).
 ///
+/// The parent sends no worker the same signal twice. Others may: a signal to the whole process group reaches each worker
+/// directly and once more through the parent. So listen until the end, as below: while a
+/// [`Signals`](crate::signal::Signals) lives, one more `SIGTERM` is no harm; without it, it ends the worker in the middle of
+/// what it does.
+///
 /// ```no_run
 /// use std::time::Duration;
 /// use squall_net::{IoStream, Role, TcpServer, bind_sockets, block_on, fork_processes, signal};
@@ -97,8 +102,9 @@ impl ForkOptions {
 ///         Ok(stream.shutdown().await?)
 ///     });
 ///     server.add_sockets(sockets)?;
-///     signal::Signals::new([signal::SIGTERM])?.next().await;
-///     server.drain(Duration::from_secs(10)).await;
+///     let mut signals = signal::Signals::new([signal::SIGTERM])?;
+///     signals.next().await;
+///     server.drain(Duration::from_secs(10)).await; // `signals` lives on: see above
 ///     std::io::Result::Ok(())
 /// })?;
 /// # std::io::Result::Ok(())

@@ -24,6 +24,8 @@ const HAS_SETTLED: Duration = Duration::from_secs(1);
 /// What the parent acts on, or hands on.
 const SIGNALS: [i32; 6] =
     [libc::SIGCHLD, libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGUSR1, libc::SIGUSR2];
+/// What ends a worker. One that is to end may be ended by any of them: the parent's, its group's and the terminal's meet.
+const ENDINGS: [i32; 3] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP];
 /// How long the parent sleeps when nothing is due.
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -41,8 +43,8 @@ pub(crate) struct Supervisor {
     roll: VecDeque<usize>,
     /// Another was asked for in the middle of one.
     roll_again: bool,
-    /// The signal that was handed on: nobody is replaced any more.
-    ending: Option<i32>,
+    /// All were told to end: nobody is replaced any more.
+    is_ending: bool,
     /// What `run` will return when all have ended.
     failure: Option<String>,
 }
@@ -51,9 +53,32 @@ struct Worker {
     index: usize,
     pid: i32,
     since: Instant,
-    /// When it was told to end, and whether it was killed since.
+    /// When it was first told to end.
     told: Option<Instant>,
+    /// The signals that have told it, each once.
+    signals: Vec<i32>,
+    /// Its grace was over.
     is_killed: bool,
+}
+
+impl Worker {
+    /// Tells it to end. Never twice by one signal: a worker that drains may not listen any more, and the second would end it
+    /// in the middle of an answer.
+    fn tell(&mut self, signal: i32) {
+        if self.is_news(signal) {
+            let _ = sys::kill(self.pid, signal); // it may have ended; its number stays taken until it is buried
+        }
+    }
+
+    /// Notes that it is told by a signal; `false` if it was before.
+    fn is_news(&mut self, signal: i32) -> bool {
+        self.told.get_or_insert_with(Instant::now);
+        let is_news = !self.signals.contains(&signal);
+        if is_news {
+            self.signals.push(signal);
+        }
+        is_news
+    }
 }
 
 impl Supervisor {
@@ -67,7 +92,7 @@ impl Supervisor {
             restarts: 0,
             roll: VecDeque::new(),
             roll_again: false,
-            ending: None,
+            is_ending: false,
             failure: None,
         }
     }
@@ -110,7 +135,14 @@ impl Supervisor {
         match sys::fork()? {
             Some(pid) => {
                 let since = Instant::now();
-                self.workers.push(Worker { index, pid, since, told: None, is_killed: false });
+                self.workers.push(Worker {
+                    index,
+                    pid,
+                    since,
+                    told: None,
+                    signals: Vec::new(),
+                    is_killed: false,
+                });
                 Ok(None)
             }
             None => {
@@ -145,13 +177,13 @@ impl Supervisor {
 
     fn ended(&mut self, worker: &Worker, status: ExitStatus) {
         let (index, pid) = (worker.index, worker.pid);
-        let as_told = worker.told.is_some()
-            && (status.signal() == Some(self.ending.unwrap_or(libc::SIGTERM)) || worker.is_killed);
+        let is_ended = status.signal().is_some_and(|signal| ENDINGS.contains(&signal));
+        let as_told = worker.told.is_some() && (is_ended || worker.is_killed);
         if status.success() || as_told {
             return log::info!("worker {index} (process {pid}) has ended: {status}");
         }
         log::warn!("worker {index} (process {pid}) has failed: {status}");
-        if self.ending.is_some() {
+        if self.is_ending {
             let failure = format!("worker {index} has failed while it was to end: {status}");
             self.failure.get_or_insert(failure);
         } else if worker.told.is_none() {
@@ -197,7 +229,7 @@ impl Supervisor {
 
     /// Goes on with a rolling restart when nobody is on the way out; `Some` in a child.
     fn roll_on(&mut self, n: usize) -> Option<Role> {
-        if self.ending.is_some() || self.workers.iter().any(|worker| worker.told.is_some()) {
+        if self.is_ending || self.workers.iter().any(|worker| worker.told.is_some()) {
             return None;
         }
         if self.roll.is_empty() && std::mem::take(&mut self.roll_again) {
@@ -216,7 +248,7 @@ impl Supervisor {
             }
         }
         if let Some(former) = former {
-            self.tell(former, libc::SIGTERM);
+            self.workers[former].tell(libc::SIGTERM);
         }
         None
     }
@@ -227,14 +259,14 @@ impl Supervisor {
                 log::info!("signal {}: the workers are to end", taken.signal);
                 self.end_all(taken.signal, !taken.is_from_terminal);
             }
-            libc::SIGHUP if self.roll.is_empty() && self.ending.is_none() => {
+            libc::SIGHUP if self.roll.is_empty() && !self.is_ending => {
                 log::info!("the workers are replaced one by one");
                 self.roll = (0..n).collect();
             }
             libc::SIGHUP => self.roll_again = true,
             libc::SIGUSR1 | libc::SIGUSR2 => {
                 for worker in &self.workers {
-                    let _ = sys::kill(worker.pid, taken.signal); // as in `tell`
+                    let _ = sys::kill(worker.pid, taken.signal); // as in `Worker::tell`
                 }
             }
             _ => {} // SIGCHLD: the next round buries
@@ -243,22 +275,16 @@ impl Supervisor {
 
     /// Tells every worker to end, unless the terminal has told the whole group, and replaces nobody any more.
     fn end_all(&mut self, signal: i32, is_to_be_sent: bool) {
-        self.ending = Some(signal);
+        self.is_ending = true;
         self.due.clear();
         self.roll.clear();
-        for place in 0..self.workers.len() {
+        for worker in &mut self.workers {
             if is_to_be_sent {
-                self.tell(place, signal);
+                worker.tell(signal);
             } else {
-                self.workers[place].told.get_or_insert_with(Instant::now);
+                worker.is_news(signal);
             }
         }
-    }
-
-    fn tell(&mut self, place: usize, signal: i32) {
-        let worker = &mut self.workers[place];
-        worker.told.get_or_insert_with(Instant::now);
-        let _ = sys::kill(worker.pid, signal); // it may have ended; its number stays taken until it is buried
     }
 
     /// Kills who was told to end and has used up its grace.
@@ -272,7 +298,7 @@ impl Supervisor {
                     worker.pid
                 );
                 worker.is_killed = true;
-                let _ = sys::kill(worker.pid, libc::SIGKILL); // as in `tell`
+                let _ = sys::kill(worker.pid, libc::SIGKILL); // as in `Worker::tell`
             }
         }
     }

@@ -94,6 +94,16 @@ impl Watched {
         kill(self.child.id(), signal);
     }
 
+    /// Waits until no signal waits to be taken by the process.
+    pub(crate) fn has_taken(&self) {
+        let status = format!("/proc/{}/status", self.child.id());
+        until("the signals are taken", || {
+            let status = fs::read_to_string(&status).unwrap();
+            let waiting = status.lines().find_map(|line| line.strip_prefix("ShdPnd:"));
+            waiting.is_some_and(|signals| signals.trim().bytes().all(|digit| digit == b'0'))
+        });
+    }
+
     pub(crate) fn end(&mut self) -> ExitStatus {
         until("the parent has ended", || self.child.try_wait().unwrap().is_some());
         self.child.wait().unwrap()
