@@ -3,8 +3,10 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -12,7 +14,8 @@ const WATCHDOG: Duration = Duration::from_secs(30);
 /// Four threads that each begin a connection every 4 ms: 1,000 connections in a second.
 const THREADS: u32 = 4;
 const EVERY: Duration = Duration::from_millis(4);
-const FOR: Duration = Duration::from_secs(4);
+/// The load goes on until this has passed, and whatever happens under it is over.
+const AT_LEAST: Duration = Duration::from_secs(4);
 
 struct Server {
     child: Child,
@@ -90,10 +93,11 @@ fn ask(address: SocketAddr) -> std::io::Result<()> {
 
 /// Asks 1,000 times a second while `act` acts, and returns how many asked and what went wrong.
 fn under_load(address: SocketAddr, act: impl FnOnce()) -> (u32, Vec<String>) {
+    let is_over = &AtomicBool::new(false);
     let client = move |number: u32| {
         let begin = Instant::now() + EVERY * number / THREADS;
         let (mut asked, mut failures) = (0, Vec::new());
-        while begin.elapsed() < FOR {
+        while begin.elapsed() < AT_LEAST || !is_over.load(Ordering::Relaxed) {
             thread::sleep((begin + EVERY * asked).saturating_duration_since(Instant::now()));
             asked += 1;
             if let Err(error) = ask(address) {
@@ -102,12 +106,17 @@ fn under_load(address: SocketAddr, act: impl FnOnce()) -> (u32, Vec<String>) {
         }
         (asked, failures)
     };
-    let clients: Vec<_> = (0..THREADS).map(|n| thread::spawn(move || client(n))).collect();
-    act();
-    let done = clients.into_iter().map(|client| client.join().unwrap());
-    done.fold((0, Vec::new()), |(asked, mut failures), (more, others)| {
-        failures.extend(others);
-        (asked + more, failures)
+    thread::scope(|scope| {
+        let clients: Vec<_> =
+            (0..THREADS).map(|number| scope.spawn(move || client(number))).collect();
+        let acted = catch_unwind(AssertUnwindSafe(act));
+        is_over.store(true, Ordering::Relaxed); // also after a panic: the scope waits for the clients
+        acted.unwrap_or_else(|panic| resume_unwind(panic));
+        let done = clients.into_iter().map(|client| client.join().unwrap());
+        done.fold((0, Vec::new()), |(asked, mut failures), (more, others)| {
+            failures.extend(others);
+            (asked + more, failures)
+        })
     })
 }
 

@@ -77,11 +77,12 @@ impl ForkOptions {
 /// [`bind_sockets`](crate::bind_sockets); make the loop after. Returns in each worker at once, and in the parent when all have
 /// ended. Tornado: `fork_processes`.
 ///
-/// - A worker that ends with another code than 0, or by a signal, is replaced; one that ends with 0 is not.
+/// - A worker that ends with another code than 0, or by a signal, is replaced; one that ends with 0 is not. A fork that fails
+///   is tried again, with the pauses of [`restart_delay`](ForkOptions::restart_delay), and counts as no restart.
 /// - `SIGTERM` and `SIGINT` to the parent are handed on to the workers, of which none is replaced any more.
-/// - `SIGHUP` to the parent replaces the workers one by one: a new one is started, the old one gets `SIGTERM`, and when it has
-///   ended it is the next one's turn. With shared sockets no connection is lost, if the old ones
-///   [drain](crate::Server::drain).
+/// - `SIGHUP` to the parent replaces the workers one by one: a new one is started, when it has lived for a second the old one
+///   gets `SIGTERM`, and when that has ended it is the next one's turn. With shared sockets no connection is lost, if the old
+///   ones [drain](crate::Server::drain). A new one that ends within its second ends the restart, and the old one stays.
 /// - `SIGUSR1` and `SIGUSR2` to the parent are handed on, for workers that listen to them; others they end.
 /// - When the parent dies, however, its workers get [a signal](ForkOptions::parent_death_signal).
 ///
@@ -112,7 +113,7 @@ impl ForkOptions {
 ///
 /// # Errors
 /// - In a worker, with a second thread, or after a loop was made: forking would copy what cannot be copied. Nothing is forked.
-/// - `fork(2)`'s, for the first ones; those that began are told to end.
+/// - `fork(2)`'s, for the first ones, as it is; those that began are told to end.
 /// - Too many restarts, or workers that failed while they were told to end.
 ///
 /// Source: Tornado's process.py; nginx for the order of a rolling restart.

@@ -9,8 +9,16 @@
 //!              │               └── anything else ─────┘
 //!              └── told to end (SIGTERM, SIGINT, a rolling restart) ── ended: gone
 //! ```
+//!
+//! A rolling restart goes from number to number. The former worker is told only once its successor has settled: a release that
+//! cannot start costs its restart, and no worker that serves.
+//!
+//! ```text
+//!   start the successor ── lives for a second ──▶ tell the former ── ended ──▶ the next number
+//!                       └─ ended before: the former stays, and the restart ends
+//! ```
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io;
 use std::os::unix::process::{ExitStatusExt, parent_id};
 use std::process::ExitStatus;
@@ -41,12 +49,14 @@ pub(crate) struct Supervisor {
     restarts: usize,
     /// Numbers that a rolling restart has still before it.
     roll: VecDeque<usize>,
-    /// Another was asked for in the middle of one.
-    roll_again: bool,
+    /// The process that a rolling restart has started last, until it has settled.
+    successor: Option<i32>,
+    /// One is to begin, after the one that is under way.
+    is_to_roll: bool,
     /// All were told to end: nobody is replaced any more.
     is_ending: bool,
     /// What `run` will return when all have ended.
-    failure: Option<String>,
+    failure: Option<io::Error>,
 }
 
 struct Worker {
@@ -91,7 +101,8 @@ impl Supervisor {
             delays: HashMap::new(),
             restarts: 0,
             roll: VecDeque::new(),
-            roll_again: false,
+            successor: None,
+            is_to_roll: false,
             is_ending: false,
             failure: None,
         }
@@ -104,7 +115,8 @@ impl Supervisor {
                 Ok(None) => {}
                 Ok(Some(role)) => return Ok(role),
                 Err(error) => {
-                    self.failure = Some(format!("cannot start worker {index}: {error}"));
+                    log::error!("cannot start worker {index}: {error}");
+                    self.failure = Some(error);
                     self.end_all(libc::SIGTERM, true);
                     break;
                 }
@@ -112,7 +124,7 @@ impl Supervisor {
         }
         loop {
             self.bury();
-            if let Some(role) = self.start_due().or_else(|| self.roll_on(n)) {
+            if let Some(role) = self.start_due().or_else(|| self.roll_on()) {
                 return Ok(role);
             }
             if self.workers.is_empty() && self.due.is_empty() {
@@ -120,11 +132,11 @@ impl Supervisor {
             }
             self.kill_late();
             if let Some(taken) = self.signals.take(self.until_due()) {
-                self.obey(taken, n);
+                self.obey(taken);
             }
         }
         match self.failure.take() {
-            Some(failure) => Err(io::Error::other(failure)),
+            Some(failure) => Err(failure),
             None => Ok(Role::Supervisor),
         }
     }
@@ -179,14 +191,18 @@ impl Supervisor {
         let (index, pid) = (worker.index, worker.pid);
         let is_ended = status.signal().is_some_and(|signal| ENDINGS.contains(&signal));
         let as_told = worker.told.is_some() && (is_ended || worker.is_killed);
+        if self.successor == Some(pid) && worker.told.is_none() {
+            log::error!("the rolling restart ends, the new worker {index} has not settled");
+            self.stop_rolling();
+        }
         if status.success() || as_told {
             return log::info!("worker {index} (process {pid}) has ended: {status}");
         }
         log::warn!("worker {index} (process {pid}) has failed: {status}");
         if self.is_ending {
             let failure = format!("worker {index} has failed while it was to end: {status}");
-            self.failure.get_or_insert(failure);
-        } else if worker.told.is_none() {
+            self.failure.get_or_insert(io::Error::other(failure));
+        } else if worker.told.is_none() && !self.is_served(index) {
             self.replace(index, worker.since.elapsed());
         }
     }
@@ -198,9 +214,14 @@ impl Supervisor {
         if self.restarts > most {
             let failure = format!("more than {most} restarts of workers, giving up");
             log::error!("{failure}");
-            self.failure = Some(failure);
+            self.failure = Some(io::Error::other(failure));
             return self.end_all(libc::SIGTERM, true);
         }
+        self.start_later(index, lived);
+    }
+
+    /// Has a number started after its delay.
+    fn start_later(&mut self, index: usize, lived: Duration) {
         let delay = match self.delays.get(&index) {
             _ if lived >= HAS_SETTLED => Duration::ZERO,
             Some(last) if !last.is_zero() => (*last * 2).min(self.options.longest_delay),
@@ -208,6 +229,11 @@ impl Supervisor {
         };
         self.delays.insert(index, delay);
         self.due.push((Instant::now() + delay, index));
+    }
+
+    /// Tells whether a worker has this number and is to go on with it.
+    fn is_served(&self, index: usize) -> bool {
+        self.workers.iter().any(|worker| worker.index == index && worker.told.is_none())
     }
 
     /// Starts what is due; `Some` in a child.
@@ -219,51 +245,85 @@ impl Supervisor {
                 Ok(None) => {}
                 Ok(role) => return role,
                 Err(error) => {
-                    log::error!("cannot start worker {index}: {error}");
-                    self.replace(index, Duration::ZERO);
+                    // No worker has failed, the machine has: this is no restart that is counted.
+                    log::error!("cannot start worker {index}, trying again: {error}");
+                    self.start_later(index, Duration::ZERO);
                 }
             }
         }
         None
     }
 
-    /// Goes on with a rolling restart when nobody is on the way out; `Some` in a child.
-    fn roll_on(&mut self, n: usize) -> Option<Role> {
-        if self.is_ending || self.workers.iter().any(|worker| worker.told.is_some()) {
+    /// Goes on with a rolling restart when nobody is on the way in or out; `Some` in a child.
+    fn roll_on(&mut self) -> Option<Role> {
+        self.let_take_over();
+        if self.successor.is_some() || self.workers.iter().any(|worker| worker.told.is_some()) {
             return None;
         }
-        if self.roll.is_empty() && std::mem::take(&mut self.roll_again) {
-            self.roll = (0..n).collect();
+        if self.roll.is_empty() && std::mem::take(&mut self.is_to_roll) {
+            self.roll = self.numbers().into();
         }
-        let index = self.roll.pop_front()?;
-        let former = self.workers.iter().position(|worker| worker.index == index);
-        self.due.retain(|(_, due)| *due != index);
+        let numbers = self.numbers();
+        let index = loop {
+            let index = self.roll.pop_front()?;
+            if numbers.contains(&index) {
+                break index; // others have ended with success since the restart began
+            }
+        };
         match self.start(index) {
-            Ok(None) => {}
-            Ok(role) => return role,
+            Ok(None) => {
+                self.due.retain(|(_, due)| *due != index); // only now: a fork that failed leaves it due
+                self.successor = self.workers.last().map(|worker| worker.pid);
+                None
+            }
+            Ok(role) => role,
             Err(error) => {
                 log::error!("the rolling restart ends, worker {index} cannot be started: {error}");
-                self.roll.clear();
-                return None;
+                self.stop_rolling();
+                None
             }
         }
-        if let Some(former) = former {
-            self.workers[former].tell(libc::SIGTERM);
-        }
-        None
     }
 
-    fn obey(&mut self, taken: Taken, n: usize) {
+    /// Tells the former worker to end once its successor has settled.
+    fn let_take_over(&mut self) {
+        let is_successor = |worker: &&Worker| Some(worker.pid) == self.successor;
+        let Some(successor) = self.workers.iter().find(is_successor) else { return };
+        if successor.since.elapsed() < HAS_SETTLED {
+            return;
+        }
+        let (index, pid) = (successor.index, successor.pid);
+        self.successor = None;
+        for worker in &mut self.workers {
+            if worker.index == index && worker.pid != pid {
+                worker.tell(libc::SIGTERM);
+            }
+        }
+    }
+
+    fn stop_rolling(&mut self) {
+        self.roll.clear();
+        self.successor = None;
+    }
+
+    /// The numbers that are to be served: those that live or are due, and not those that have ended with success.
+    fn numbers(&self) -> Vec<usize> {
+        let living = self.workers.iter().map(|worker| worker.index);
+        let due = self.due.iter().map(|(_, index)| *index);
+        living.chain(due).collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    fn obey(&mut self, taken: Taken) {
         match taken.signal {
             libc::SIGTERM | libc::SIGINT => {
                 log::info!("signal {}: the workers are to end", taken.signal);
                 self.end_all(taken.signal, !taken.is_from_terminal);
             }
-            libc::SIGHUP if self.roll.is_empty() && !self.is_ending => {
+            libc::SIGHUP if self.is_ending => {}
+            libc::SIGHUP => {
                 log::info!("the workers are replaced one by one");
-                self.roll = (0..n).collect();
+                self.is_to_roll = true;
             }
-            libc::SIGHUP => self.roll_again = true,
             libc::SIGUSR1 | libc::SIGUSR2 => {
                 for worker in &self.workers {
                     let _ = sys::kill(worker.pid, taken.signal); // as in `Worker::tell`
@@ -277,7 +337,8 @@ impl Supervisor {
     fn end_all(&mut self, signal: i32, is_to_be_sent: bool) {
         self.is_ending = true;
         self.due.clear();
-        self.roll.clear();
+        self.stop_rolling();
+        self.is_to_roll = false;
         for worker in &mut self.workers {
             if is_to_be_sent {
                 worker.tell(signal);
@@ -309,7 +370,9 @@ impl Supervisor {
         let living = self.workers.iter().filter(|worker| !worker.is_killed);
         let kills = living.filter_map(|worker| Some(worker.told? + grace));
         let starts = self.due.iter().map(|(when, _)| *when);
-        let next = kills.chain(starts).min();
+        let unsettled = self.workers.iter().filter(|worker| Some(worker.pid) == self.successor);
+        let settled = unsettled.map(|worker| worker.since + HAS_SETTLED);
+        let next = kills.chain(starts).chain(settled).min();
         next.map_or(LONG, |next| next.saturating_duration_since(Instant::now()))
     }
 }

@@ -2,17 +2,29 @@
 
 mod watched;
 
+use std::fs;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use squall_net::executor::fault::{self, Call};
 use squall_net::{ForkOptions, Role, block_on, fork_processes, signal, sleep};
-use watched::{WATCHDOG, Watched, say};
+use watched::{WATCHDOG, Watched, kill, process_of, say, until};
 
 fn main() {
-    let tests: [(&str, fn()); 2] = [
+    let tests: [(&str, fn()); 8] = [
         // X8
         ("a_worker_that_drains_is_told_once_however_often_the_parent_is", told_once),
         // X8
         ("two_kinds_of_ending_signals_are_a_clean_end", two_kinds),
+        // X7
+        ("workers_stay_when_their_successors_cannot_start", broken_release),
+        ("a_rolling_restart_that_is_asked_for_in_one_begins_after_it", twice),
+        // X8
+        ("a_number_that_is_due_outlives_a_rolling_restart_that_cannot_fork", due_in_a_roll),
+        // X8
+        ("a_fork_that_fails_is_tried_again_and_counts_as_no_restart", no_fork),
+        ("the_first_fork_that_fails_is_an_error_with_its_number", no_first_fork),
+        ("a_rolling_restart_leaves_those_that_have_ended_with_success_in_peace", gone),
     ];
     watched::run(program, &tests);
 }
@@ -21,9 +33,24 @@ fn main() {
 fn program(name: &str) {
     let options =
         ForkOptions::default().restart_delay(Duration::from_millis(5), Duration::from_millis(20));
+    // The first call goes through, and so many after it do not.
+    let fail_forks = |times| fault::inject(Call::Thread, 1, times, libc::EAGAIN);
     let role = match name {
         "draining" => fork_processes(Some(1), options),
-        "plain" => fork_processes(Some(2), options),
+        "plain" | "listening" => fork_processes(Some(2), options),
+        "due" => {
+            fail_forks(1);
+            let delay = Duration::from_millis(500);
+            fork_processes(Some(1), options.restart_delay(delay, delay))
+        }
+        "no fork" => {
+            fail_forks(5);
+            fork_processes(Some(1), options.max_restarts(1))
+        }
+        "no first fork" => {
+            fail_forks(1);
+            fork_processes(Some(2), options)
+        }
         name => panic!("no program {name}"),
     };
     match role {
@@ -51,9 +78,19 @@ fn work(name: &str, number: usize) {
                 enough.next().await;
                 say("drained");
             }
-            _ => {
+            "plain" => {
                 say(&begun);
                 sleep(WATCHDOG).await;
+            }
+            _ if has_mark() => {
+                say(&format!("worker {number} fails"));
+                std::process::exit(9);
+            }
+            _ => {
+                let mut signals = signal::Signals::new([signal::SIGTERM]).unwrap();
+                say(&begun);
+                signals.next().await;
+                say(&format!("worker {number} was told"));
             }
         }
     });
@@ -79,5 +116,129 @@ fn two_kinds() {
     parent.kill("TERM");
     parent.kill("CONT");
     assert_eq!(parent.rest(), ["all have ended"]);
+    assert!(parent.end().success());
+}
+
+/// A file that tells workers which begin while it is there to fail.
+struct Mark(PathBuf);
+
+impl Mark {
+    fn new(name: &str) -> Mark {
+        Mark(std::env::temp_dir().join(format!("squall-mark-{name}-{}", std::process::id())))
+    }
+
+    fn start(&self, name: &str) -> Watched {
+        Watched::start_with(name, |command| {
+            command.env("MARK", &self.0);
+        })
+    }
+
+    fn set(&self) {
+        fs::write(&self.0, "").unwrap();
+    }
+
+    fn clear(&self) {
+        fs::remove_file(&self.0).unwrap();
+    }
+}
+
+impl Drop for Mark {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+fn has_mark() -> bool {
+    std::env::var_os("MARK").is_some_and(|mark| fs::exists(mark).unwrap())
+}
+
+fn broken_release() {
+    let mark = Mark::new("broken");
+    let mut parent = mark.start("listening");
+    parent.lines(2);
+    let workers = parent.children();
+    mark.set();
+    parent.kill("HUP");
+    assert_eq!(parent.lines(1), ["worker 0 fails"]);
+    until("the failed one is buried", || parent.children() == workers);
+    mark.clear();
+    parent.kill("HUP"); // a release that works
+    let lines = parent.lines(4);
+    assert_eq!(lines.iter().filter(|line| line.ends_with("was told")).count(), 2, "{lines:?}");
+    parent.kill("TERM");
+    assert_eq!(parent.rest(), ["all have ended", "worker 0 was told", "worker 1 was told"]);
+    assert!(parent.end().success());
+}
+
+fn twice() {
+    let mut parent = Watched::start("listening");
+    parent.lines(2);
+    parent.kill("HUP");
+    parent.lines(1); // the first successor has begun
+    parent.kill("HUP");
+    parent.has_taken();
+    parent.kill("HUP"); // no third one
+    let lines = parent.lines(7);
+    assert_eq!(lines.iter().filter(|line| line.ends_with("was told")).count(), 4, "{lines:?}");
+    parent.kill("TERM");
+    assert_eq!(parent.rest(), ["all have ended", "worker 0 was told", "worker 1 was told"]);
+    assert!(parent.end().success());
+}
+
+fn due_in_a_roll() {
+    if !fault::ACTIVE {
+        return eprintln!("skipped: faults are injected in debug builds only");
+    }
+    let mark = Mark::new("due");
+    mark.set();
+    let mut parent = mark.start("due");
+    assert_eq!(parent.lines(1), ["worker 0 fails"]);
+    until("it is buried", || parent.children().is_empty());
+    mark.clear();
+    parent.kill("HUP");
+    let begun = parent.lines(1);
+    assert!(begun[0].starts_with("worker 0 process"), "{begun:?}");
+    parent.kill("TERM");
+    assert_eq!(parent.rest(), ["all have ended", "worker 0 was told"]);
+    assert!(parent.end().success());
+}
+
+fn no_fork() {
+    if !fault::ACTIVE {
+        return eprintln!("skipped: faults are injected in debug builds only");
+    }
+    let mut parent = Watched::start("no fork");
+    let begun = parent.lines(1);
+    kill(process_of(&begun[0]), "KILL");
+    let begun = parent.lines(1);
+    assert!(begun[0].starts_with("worker 0 process"), "{begun:?}");
+    parent.kill("TERM");
+    assert_eq!(parent.rest(), ["all have ended", "worker 0 was told"]);
+    assert!(parent.end().success());
+}
+
+fn no_first_fork() {
+    if !fault::ACTIVE {
+        return eprintln!("skipped: faults are injected in debug builds only");
+    }
+    let mut parent = Watched::start("no first fork");
+    let lines = parent.rest();
+    let text = "Resource temporarily unavailable (os error 11) (Some(11))";
+    assert_eq!(lines.iter().filter(|line| *line == text).count(), 1, "{lines:?}");
+    assert!(!parent.end().success());
+}
+
+fn gone() {
+    let mut parent = Watched::start("listening");
+    let begun = parent.lines(2);
+    kill(process_of(&begun[1]), "TERM");
+    assert_eq!(parent.lines(1), ["worker 1 was told"]);
+    until("it is buried", || parent.children().len() == 1);
+    parent.kill("HUP");
+    let lines = parent.lines(2);
+    assert!(lines[0].starts_with("worker 0 process"), "{lines:?}");
+    assert_eq!(lines[1], "worker 0 was told");
+    parent.kill("TERM");
+    assert_eq!(parent.rest(), ["all have ended", "worker 0 was told"]);
     assert!(parent.end().success());
 }

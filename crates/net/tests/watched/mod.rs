@@ -104,6 +104,14 @@ impl Watched {
         });
     }
 
+    /// Its children, those included that it has not buried yet.
+    pub(crate) fn children(&self) -> Vec<u32> {
+        let pid = self.child.id();
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+        let children = children.unwrap_or_default();
+        children.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
+    }
+
     pub(crate) fn end(&mut self) -> ExitStatus {
         until("the parent has ended", || self.child.try_wait().unwrap().is_some());
         self.child.wait().unwrap()
@@ -128,12 +136,4 @@ pub(crate) fn process_of(line: &str) -> u32 {
 pub(crate) fn lives(pid: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit(')').next().is_some_and(|rest| !rest.is_empty() && !rest.trim().starts_with('Z'))
-}
-
-/// The children of a process that live, in the order of their beginnings.
-pub(crate) fn children_of(parent: u32) -> Vec<u32> {
-    let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"));
-    let children = children.unwrap_or_default();
-    let children = children.split_whitespace().map(|pid| pid.parse().unwrap());
-    children.filter(|pid| lives(*pid)).collect()
 }
