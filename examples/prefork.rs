@@ -89,15 +89,16 @@ fn run(arguments: &Arguments) -> io::Result<()> {
     };
     println!("listening on http://{}, process {}", sockets[0].local_addr()?, std::process::id());
     let options = ForkOptions::default().grace(Some(GRACE * 2));
+    let parent = std::process::id();
     match fork_processes(arguments.workers, options)? {
-        Role::Worker(number) => block_on(serve(number, sockets)),
+        Role::Worker(number) => block_on(serve(number, sockets, parent)),
         Role::Supervisor => Ok(()),
     }
 }
 
 /// A worker's life: serve, until it is told to end.
-async fn serve(number: usize, sockets: Vec<TcpListener>) -> io::Result<()> {
-    let mut signals = Signals::new([SIGTERM, SIGUSR2])?;
+async fn serve(number: usize, sockets: Vec<TcpListener>, parent: u32) -> io::Result<()> {
+    let mut signals = Signals::new([SIGTERM, SIGUSR2])?; // until the end: a second SIGTERM must not cut answers off
     let server = Server::new(Config::default(), async |_: &mut Request<'_>| {
         Ok(Response::text("Hello, World!"))
     });
@@ -106,7 +107,10 @@ async fn serve(number: usize, sockets: Vec<TcpListener>) -> io::Result<()> {
     while let Some(signal) = signals.next().await {
         // Every worker gets the signal; one is enough to start a successor.
         if signal == SIGUSR2 && number == 0 && start_successor(&sockets).await? {
-            Command::new("kill").arg(parent_id().to_string()).status()?;
+            // One that has died needs no signal, and process 1, which is our parent then, wants none.
+            if parent_id() == parent {
+                Command::new("kill").arg(parent.to_string()).status()?;
+            }
         } else if signal == SIGTERM {
             break;
         }
