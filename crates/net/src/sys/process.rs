@@ -4,9 +4,11 @@
 
 use std::io;
 use std::mem;
+use std::ops::Range;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::ExitStatus;
+use std::sync::Arc;
 use std::time::Duration;
 
 use squall_executor::fault::{self, Call};
@@ -124,32 +126,59 @@ pub(crate) fn duplicate_from(fd: BorrowedFd<'_>, least: RawFd) -> io::Result<Own
     Ok(unsafe { OwnedFd::from_raw_fd(copy) })
 }
 
-/// Lets a command's program have `fds` as its descriptors `first`, `first + 1`, and so on. None of their numbers is below
-/// `first + fds.len()`, so that no copy can overwrite another that is still to be made.
+/// Lets a command's program have `fds` as its descriptors `first`, `first + 1`, and so on, as long as they live: a command that
+/// is spawned again does not remember them. None of their numbers is below `first + fds.len()`, so that no copy can overwrite
+/// another that is still to be made.
 pub(crate) fn give_descriptors(
     command: &mut std::process::Command,
-    fds: Vec<OwnedFd>,
+    fds: &Arc<Vec<OwnedFd>>,
     first: RawFd,
 ) {
-    use std::os::unix::process::CommandExt;
+    let fds = Arc::downgrade(fds);
     let give = move || {
+        let Some(fds) = fds.upgrade() else { return Ok(()) }; // they were for an earlier spawn
         for (fd, number) in fds.iter().zip(first..) {
             // SAFETY: the call takes integers.
             check(unsafe { libc::dup2(fd.as_raw_fd(), number) })?;
         }
         Ok(())
     };
-    // SAFETY: in the child it calls dup2 only, which is async-signal-safe, and allocates nothing.
+    // SAFETY: in the child it counts in an atomic and calls dup2, which is async-signal-safe. It neither allocates nor frees:
+    // the caller holds the other count, so the one that is taken here is never the last.
     unsafe { command.pre_exec(give) };
 }
 
-/// `fcntl(2)` with `F_SETFD`: takes over a descriptor that was inherited by its number, close-on-exec; an error if it is not
-/// open.
-pub(crate) fn adopt(number: RawFd) -> io::Result<OwnedFd> {
-    // SAFETY: the call takes integers.
-    check(unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) })?;
-    // SAFETY: it is open, and by the protocol of LISTEN_FDS it is ours; the caller asks once.
-    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+/// `fstat(2)`: the device and the inode of whatever is open under a number.
+pub(crate) fn identity(number: RawFd) -> io::Result<(u64, u64)> {
+    // SAFETY: all zeros is a valid `stat`.
+    let mut stat: libc::stat = unsafe { mem::zeroed() };
+    // SAFETY: the kernel writes a `stat` into a live one.
+    check(unsafe { libc::fstat(number, &raw mut stat) })?;
+    Ok((stat.st_dev, stat.st_ino))
+}
+
+/// Takes over descriptors that were inherited by their numbers, all or none, close-on-exec from now on. An error if one is not
+/// open, or has come later: one that came through `execve(2)` is never close-on-exec, and all that std makes is.
+///
+/// The caller knows that this process was started with them, and asks once at a time.
+pub(crate) fn adopt_inherited(numbers: Range<RawFd>) -> io::Result<Vec<OwnedFd>> {
+    for number in numbers.clone() {
+        // SAFETY: the call takes integers.
+        let flags = check(unsafe { libc::fcntl(number, libc::F_GETFD) })?;
+        if flags & libc::FD_CLOEXEC != 0 {
+            let text = format!("this process was not started with its descriptor {number}");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+        }
+    }
+    let adopt = |number| {
+        // SAFETY: the call takes integers.
+        check(unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) })?;
+        // SAFETY: it must be open and nobody else's. It is open, by the call above. Nobody in this program can own it: it came
+        // with the start, as the caller says and as the missing flag confirms, which each descriptor of std's has; and whoever
+        // took it before, by this function, has left the flag, so that the check above fails.
+        Ok(unsafe { OwnedFd::from_raw_fd(number) })
+    };
+    numbers.map(adopt).collect()
 }
 
 /// `pidfd_open(2)`, close-on-exec, of a child that has not been waited for.
