@@ -1,11 +1,15 @@
 //! Listening sockets that are made before there is a loop, or a second process.
 
-use std::fs;
+use std::collections::HashSet;
+use std::fs::{self, File};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
+use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::sys;
 
@@ -13,6 +17,9 @@ use crate::sys;
 pub(crate) const BACKLOG: i32 = 4096;
 /// How often a port that the kernel chose for one family and that is taken in the other is given back for another.
 const PORTS_TRIED: usize = 16;
+/// How long another may hold the lock of a directory, and how long it is left alone in between.
+const PATIENCE: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// How [`bind_sockets`] makes sockets; set by value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +78,8 @@ pub fn bind_sockets(
         }
     };
     addresses.sort_by_key(SocketAddr::is_ipv6);
-    addresses.dedup();
+    let mut seen = HashSet::new();
+    addresses.retain(|address| seen.insert(*address)); // a hosts file may name one twice
     let mut tries = 1;
     loop {
         match bind_all(&addresses, options) {
@@ -119,39 +127,59 @@ fn is_missing(error: &io::Error, address: SocketAddr) -> bool {
 }
 
 /// Listens on a path, over the socket of a server that is gone; one that begins with a NUL byte is a name in the abstract
-/// namespace, which has no mode. `mode` is who may connect: 0o600 is this user. For
-/// [`UnixServer::add_sockets`](crate::UnixServer::add_sockets). Tornado: `bind_unix_socket`.
+/// namespace, which has no mode. `mode` is who may connect, whatever the umask: 0o600 is this user. Non-blocking and
+/// close-on-exec. For [`UnixServer::add_sockets`](crate::UnixServer::add_sockets). Tornado: `bind_unix_socket`.
 ///
-/// The socket is made under another name, given its mode, and moved to its own: at no time may others connect.
+/// At no time may others connect: until the mode is set, the socket does not listen. Of several servers that come to one path
+/// at once, one gets it; they agree by a lock on its directory (`flock(2)`), which each holds for less than a millisecond.
 ///
 /// # Errors
-/// `AddrInUse` if a server listens there; `AlreadyExists` if there is a file that is no socket; and those of `bind(2)`,
-/// `chmod(2)` and `rename(2)`.
+/// `AddrInUse` if a server listens there; `AlreadyExists` if there is a file that is no socket; `InvalidInput` for an empty
+/// path; `WouldBlock` if somebody keeps the directory locked for a second; and those of `open(2)`, which must be allowed to
+/// read the directory, `bind(2)`, `chmod(2)` and `unlink(2)`.
 pub fn bind_unix_socket(path: impl AsRef<Path>, mode: u32) -> io::Result<UnixListener> {
     let path = path.as_ref();
     let address = sys::unix_address(path)?;
     if address.as_pathname().is_none() {
-        return nonblocking(UnixListener::bind_addr(&address)?);
+        let listener = sys::bind_unix(&address)?;
+        sys::set_backlog(&listener, BACKLOG)?;
+        return Ok(listener);
     }
-    refuse_unless_stale(path)?;
-    let hidden = hidden_name(path);
-    let listener = UnixListener::bind(&hidden)?;
-    let moved = fs::set_permissions(&hidden, fs::Permissions::from_mode(mode))
-        .and_then(|()| fs::rename(&hidden, path));
-    if let Err(error) = moved {
-        let _ = fs::remove_file(&hidden); // the error that led here says more
-        return Err(error);
+    // Until it listens, this socket looks as stale as one that was left behind.
+    let _alone = lock_directory(path)?;
+    remove_stale(path)?;
+    let listener = sys::bind_unix(&address)?;
+    let opened = fs::set_permissions(path, fs::Permissions::from_mode(mode))
+        .and_then(|()| sys::set_backlog(&listener, BACKLOG));
+    match opened {
+        Ok(()) => Ok(listener),
+        Err(error) => {
+            let _ = fs::remove_file(path); // the error that led here says more
+            Err(error)
+        }
     }
-    nonblocking(listener)
 }
 
-fn nonblocking(listener: UnixListener) -> io::Result<UnixListener> {
-    listener.set_nonblocking(true)?;
-    sys::set_backlog(&listener, BACKLOG)?;
-    Ok(listener)
+/// Locks the directory of a path until the file is dropped.
+fn lock_directory(path: &Path) -> io::Result<File> {
+    let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty());
+    let directory = File::open(directory.unwrap_or(Path::new(".")))?;
+    let begin = Instant::now();
+    loop {
+        match sys::try_lock(directory.as_fd()) {
+            Ok(()) => return Ok(directory),
+            Err(error)
+                if error.kind() == io::ErrorKind::WouldBlock && begin.elapsed() < PATIENCE =>
+            {
+                thread::sleep(PAUSE);
+            }
+            Err(error) => return Err(error),
+        }
+    }
 }
 
-fn refuse_unless_stale(path: &Path) -> io::Result<()> {
+/// Removes the socket of a server that is gone.
+fn remove_stale(path: &Path) -> io::Result<()> {
     let found = match fs::symlink_metadata(path) {
         Ok(found) => found,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -161,18 +189,13 @@ fn refuse_unless_stale(path: &Path) -> io::Result<()> {
         let text = format!("{} exists and is no socket", path.display());
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
     }
-    match UnixStream::connect(path) {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
-        Ok(_) => {
+    match sys::connect_unix(&sys::unix_address(path)?) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
+        // A queue that is full is that of a living server.
+        Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+        _ => {
             let text = format!("a server listens on {}", path.display());
             Err(io::Error::new(io::ErrorKind::AddrInUse, text))
         }
     }
-}
-
-/// A name beside `path` that no other process uses.
-fn hidden_name(path: &Path) -> PathBuf {
-    path.with_file_name(format!(".squall-{}", std::process::id()))
 }

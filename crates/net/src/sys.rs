@@ -20,7 +20,9 @@ pub(crate) use process::{
     HeldSignals, Taken, adopt_inherited, duplicate_from, fork, give_descriptors, identity, kill,
     pidfd_open, pidfd_send_signal, set_parent_death_signal, try_wait,
 };
-pub(crate) use unix::{MAX_FDS, accept_unix, connect_unix, peer_credentials, recv_fds, send_fds};
+pub(crate) use unix::{
+    MAX_FDS, accept_unix, bind_unix, connect_unix, peer_credentials, recv_fds, send_fds, try_lock,
+};
 
 /// `accept4(2)`, close-on-exec and non-blocking.
 pub(crate) fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
@@ -116,7 +118,7 @@ pub(crate) fn listen(on: SocketAddr, how: Listen) -> io::Result<TcpListener> {
     Ok(listener)
 }
 
-/// `listen(2)`: changes the backlog of a listening socket; the kernel caps it at `somaxconn`.
+/// `listen(2)`: makes a socket listen, or changes the backlog of one that does; the kernel caps it at `somaxconn`.
 pub(crate) fn set_backlog(listener: &impl AsRawFd, backlog: i32) -> io::Result<()> {
     // SAFETY: the call takes no pointer.
     check(unsafe { libc::listen(listener.as_raw_fd(), backlog) })?;

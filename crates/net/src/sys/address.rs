@@ -82,8 +82,12 @@ const AF_INET: libc::sa_family_t = libc::AF_INET as libc::sa_family_t;
 #[expect(clippy::cast_possible_truncation, reason = "2 and 10")]
 const AF_INET6: libc::sa_family_t = libc::AF_INET6 as libc::sa_family_t;
 
-/// The address of a path, or of a name in the abstract namespace if it begins with a NUL byte.
+/// The address of a path, or of a name in the abstract namespace if it begins with a NUL byte. An empty path is refused: to the
+/// kernel it is any name that is free.
 pub(crate) fn unix_address(path: &Path) -> io::Result<UnixAddress> {
+    if path.as_os_str().is_empty() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "an empty path of a socket"));
+    }
     match path.as_os_str().as_bytes().strip_prefix(b"\0") {
         Some(name) => UnixAddress::from_abstract_name(name),
         None => UnixAddress::from_pathname(path),

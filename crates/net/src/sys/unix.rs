@@ -23,6 +23,26 @@ pub(crate) fn accept_unix(listener: &UnixListener) -> io::Result<(UnixStream, So
     Ok((stream, peer))
 }
 
+/// `socket(2)` and `bind(2)`, close-on-exec and non-blocking. It does not listen, so nobody can connect before
+/// [`set_backlog`](super::set_backlog).
+pub(crate) fn bind_unix(to: &SocketAddr) -> io::Result<UnixListener> {
+    let address = encode_unix(to)?;
+    let fd = socket(libc::AF_UNIX)?;
+    // SAFETY: the kernel reads `length` bytes of an address from a storage that holds them.
+    check(unsafe {
+        libc::bind(fd.as_raw_fd(), (&raw const address.storage).cast(), address.length)
+    })?;
+    Ok(UnixListener::from(fd))
+}
+
+/// `flock(2)`, exclusive and without waiting: the lock is held until the last copy of the descriptor is closed. `WouldBlock` if
+/// another has it.
+pub(crate) fn try_lock(file: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: the call takes integers.
+    check(unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) })?;
+    Ok(())
+}
+
 /// `socket(2)` and `connect(2)`, close-on-exec and non-blocking: connected, or `WouldBlock` if the listener's queue is full.
 pub(crate) fn connect_unix(to: &SocketAddr) -> io::Result<UnixStream> {
     let address = encode_unix(to)?;
