@@ -10,6 +10,9 @@ use squall_executor::live_reactors;
 
 use crate::supervisor::Supervisor;
 
+/// The most that a failed worker can be made to wait for.
+const LONGEST_DELAY: Duration = Duration::from_secs(3600);
+
 /// This process was forked by [`fork_processes`].
 static IS_WORKER: AtomicBool = AtomicBool::new(false);
 
@@ -53,10 +56,10 @@ impl ForkOptions {
     }
 
     /// How long a worker that failed within a second of its start is waited for: `first`, doubled with each such failure in a
-    /// row, `longest` at most. 10 ms and 1 s by default. One that lived longer is replaced at once.
+    /// row, `longest` at most; 10 ms and 1 s by default, an hour at most. One that lived longer is replaced at once.
     pub fn restart_delay(mut self, first: Duration, longest: Duration) -> ForkOptions {
-        self.first_delay = first;
-        self.longest_delay = longest;
+        self.first_delay = first.min(LONGEST_DELAY);
+        self.longest_delay = longest.min(LONGEST_DELAY);
         self
     }
 
@@ -67,6 +70,9 @@ impl ForkOptions {
     }
 
     /// What a worker gets when its parent dies; `SIGTERM` by default, so that it may finish what it does.
+    ///
+    /// The kernel forgets it when a process changes its user or group (`setuid(2)`, `setgid(2)`): change them before the fork,
+    /// or ask for it again afterwards, by `prctl(2)` with `PR_SET_PDEATHSIG`.
     pub fn parent_death_signal(mut self, signal: i32) -> ForkOptions {
         self.parent_death_signal = signal;
         self
@@ -79,12 +85,17 @@ impl ForkOptions {
 ///
 /// - A worker that ends with another code than 0, or by a signal, is replaced; one that ends with 0 is not. A fork that fails
 ///   is tried again, with the pauses of [`restart_delay`](ForkOptions::restart_delay), and counts as no restart.
-/// - `SIGTERM` and `SIGINT` to the parent are handed on to the workers, of which none is replaced any more.
+/// - `SIGTERM` and `SIGINT` to the parent are handed on to the workers, of which none is replaced any more. A Ctrl-C goes to the
+///   whole group, and is handed on to those that are not in it. When the terminal is closed, they get `SIGTERM`.
 /// - `SIGHUP` to the parent replaces the workers one by one: a new one is started, when it has lived for a second the old one
 ///   gets `SIGTERM`, and when that has ended it is the next one's turn. With shared sockets no connection is lost, if the old
 ///   ones [drain](crate::Server::drain). A new one that ends within its second ends the restart, and the old one stays.
 /// - `SIGUSR1` and `SIGUSR2` to the parent are handed on, for workers that listen to them; others they end.
+/// - Signals that were ignored before, as `nohup` and a shell's `&` ignore some, stay ignored.
 /// - When the parent dies, however, its workers get [a signal](ForkOptions::parent_death_signal).
+///
+/// The parent waits for its workers and for nobody else: as process 1 of a container it needs an init before it
+/// (`docker run --init`), or the orphans of its workers' children stay zombies.
 ///
 /// The parent sends no worker the same signal twice. Others may: a signal to the whole process group reaches each worker
 /// directly and once more through the parent. So listen until the end, as below: while a

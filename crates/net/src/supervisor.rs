@@ -30,8 +30,7 @@ use crate::sys::{self, HeldSignals, Taken};
 /// A worker that has lived for so long did not fail because of how it began.
 const HAS_SETTLED: Duration = Duration::from_secs(1);
 /// What the parent acts on, or hands on.
-const SIGNALS: [i32; 6] =
-    [libc::SIGCHLD, libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGUSR1, libc::SIGUSR2];
+const SIGNALS: [i32; 5] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGUSR1, libc::SIGUSR2];
 /// What ends a worker. One that is to end may be ended by any of them: the parent's, its group's and the terminal's meet.
 const ENDINGS: [i32; 3] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP];
 /// How long the parent sleeps when nothing is due.
@@ -67,6 +66,8 @@ struct Worker {
     told: Option<Instant>,
     /// The signals that have told it, each once.
     signals: Vec<i32>,
+    /// When it was forked a signal waited for the parent: if that was for the whole group, it may have come too early for it.
+    may_lack_one: bool,
     /// Its grace was over.
     is_killed: bool,
 }
@@ -117,7 +118,7 @@ impl Supervisor {
                 Err(error) => {
                     log::error!("cannot start worker {index}: {error}");
                     self.failure = Some(error);
-                    self.end_all(libc::SIGTERM, true);
+                    self.end_all(libc::SIGTERM, false);
                     break;
                 }
             }
@@ -135,6 +136,8 @@ impl Supervisor {
                 self.obey(taken);
             }
         }
+        // What came beside the signal that was obeyed is obeyed too; let through now, it would end this process.
+        while self.is_ending && self.signals.take(Duration::ZERO).is_some() {}
         match self.failure.take() {
             Some(failure) => Err(failure),
             None => Ok(Role::Supervisor),
@@ -153,6 +156,7 @@ impl Supervisor {
                     since,
                     told: None,
                     signals: Vec::new(),
+                    may_lack_one: self.signals.has_waiting(&ENDINGS),
                     is_killed: false,
                 });
                 Ok(None)
@@ -215,7 +219,7 @@ impl Supervisor {
             let failure = format!("more than {most} restarts of workers, giving up");
             log::error!("{failure}");
             self.failure = Some(io::Error::other(failure));
-            return self.end_all(libc::SIGTERM, true);
+            return self.end_all(libc::SIGTERM, false);
         }
         self.start_later(index, lived);
     }
@@ -317,7 +321,11 @@ impl Supervisor {
         match taken.signal {
             libc::SIGTERM | libc::SIGINT => {
                 log::info!("signal {}: the workers are to end", taken.signal);
-                self.end_all(taken.signal, !taken.is_from_terminal);
+                self.end_all(taken.signal, taken.is_from_terminal);
+            }
+            libc::SIGHUP if taken.is_from_terminal => {
+                log::info!("the terminal was closed: the workers are to end");
+                self.end_all(libc::SIGTERM, false);
             }
             libc::SIGHUP if self.is_ending => {}
             libc::SIGHUP => {
@@ -333,17 +341,20 @@ impl Supervisor {
         }
     }
 
-    /// Tells every worker to end, unless the terminal has told the whole group, and replaces nobody any more.
-    fn end_all(&mut self, signal: i32, is_to_be_sent: bool) {
+    /// Tells every worker to end, and replaces nobody any more. Whom the terminal has told, with its whole group, is not told
+    /// again.
+    fn end_all(&mut self, signal: i32, is_from_terminal: bool) {
         self.is_ending = true;
         self.due.clear();
         self.stop_rolling();
         self.is_to_roll = false;
         for worker in &mut self.workers {
-            if is_to_be_sent {
-                worker.tell(signal);
-            } else {
+            let has_got_it =
+                is_from_terminal && !worker.may_lack_one && sys::is_of_our_group(worker.pid);
+            if has_got_it {
                 worker.is_news(signal);
+            } else {
+                worker.tell(signal);
             }
         }
     }
@@ -368,11 +379,11 @@ impl Supervisor {
     fn until_due(&self) -> Duration {
         let grace = self.options.grace.unwrap_or(LONG);
         let living = self.workers.iter().filter(|worker| !worker.is_killed);
-        let kills = living.filter_map(|worker| Some(worker.told? + grace));
+        let kills = living.filter_map(|worker| worker.told?.checked_add(grace));
         let starts = self.due.iter().map(|(when, _)| *when);
         let unsettled = self.workers.iter().filter(|worker| Some(worker.pid) == self.successor);
         let settled = unsettled.map(|worker| worker.since + HAS_SETTLED);
         let next = kills.chain(starts).chain(settled).min();
-        next.map_or(LONG, |next| next.saturating_duration_since(Instant::now()))
+        next.map_or(LONG, |next| next.saturating_duration_since(Instant::now()).min(LONG))
     }
 }

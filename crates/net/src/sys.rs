@@ -17,8 +17,8 @@ use address::{RawAddress, size_of_socklen};
 
 pub(crate) use address::unix_address;
 pub(crate) use process::{
-    HeldSignals, Taken, adopt_inherited, duplicate_from, fork, give_descriptors, identity, kill,
-    pidfd_open, pidfd_send_signal, set_parent_death_signal, try_wait,
+    HeldSignals, Taken, adopt_inherited, duplicate_from, fork, give_descriptors, identity,
+    is_of_our_group, kill, pidfd_open, pidfd_send_signal, set_parent_death_signal, try_wait,
 };
 pub(crate) use unix::{
     MAX_FDS, accept_unix, bind_unix, connect_unix, peer_credentials, recv_fds, send_fds, try_lock,

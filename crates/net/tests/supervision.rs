@@ -11,7 +11,7 @@ use squall_net::{ForkOptions, Role, block_on, fork_processes, signal, sleep};
 use watched::{WATCHDOG, Watched, kill, process_of, say, until};
 
 fn main() {
-    let tests: [(&str, fn()); 8] = [
+    let tests: [(&str, fn()); 9] = [
         // X8
         ("a_worker_that_drains_is_told_once_however_often_the_parent_is", told_once),
         // X8
@@ -25,6 +25,7 @@ fn main() {
         ("a_fork_that_fails_is_tried_again_and_counts_as_no_restart", no_fork),
         ("the_first_fork_that_fails_is_an_error_with_its_number", no_first_fork),
         ("a_rolling_restart_leaves_those_that_have_ended_with_success_in_peace", gone),
+        ("times_without_an_end_are_no_panic", for_ever),
     ];
     watched::run(program, &tests);
 }
@@ -38,6 +39,10 @@ fn program(name: &str) {
     let role = match name {
         "draining" => fork_processes(Some(1), options),
         "plain" | "listening" => fork_processes(Some(2), options),
+        "for ever" => {
+            let options = options.grace(Some(Duration::MAX));
+            fork_processes(Some(1), options.restart_delay(Duration::MAX, Duration::MAX))
+        }
         "due" => {
             fail_forks(1);
             let delay = Duration::from_millis(500);
@@ -240,5 +245,21 @@ fn gone() {
     assert_eq!(lines[1], "worker 0 was told");
     parent.kill("TERM");
     assert_eq!(parent.rest(), ["all have ended", "worker 0 was told"]);
+    assert!(parent.end().success());
+}
+
+fn for_ever() {
+    let mark = Mark::new("for-ever");
+    let mut parent = mark.start("for ever");
+    parent.lines(1);
+    parent.kill("TERM");
+    assert_eq!(parent.rest(), ["all have ended", "worker 0 was told"]);
+    assert!(parent.end().success());
+    mark.set();
+    let mut parent = mark.start("for ever");
+    assert_eq!(parent.lines(1), ["worker 0 fails"]);
+    until("it is buried", || parent.children().is_empty());
+    parent.kill("TERM");
+    assert_eq!(parent.rest(), ["all have ended"]);
     assert!(parent.end().success());
 }

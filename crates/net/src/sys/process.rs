@@ -39,6 +39,14 @@ pub(crate) fn kill(pid: i32, signal: i32) -> io::Result<()> {
     Ok(())
 }
 
+/// `getpgid(2)`: whether a child is in the process group of this process, to all of which a terminal sends its signals.
+pub(crate) fn is_of_our_group(pid: i32) -> bool {
+    // SAFETY: the call takes an integer.
+    let theirs = unsafe { libc::getpgid(pid) };
+    // SAFETY: the call takes nothing, and does not fail.
+    theirs == unsafe { libc::getpgrp() }
+}
+
 /// `waitpid(2)` with `WNOHANG`, of one child.
 pub(crate) fn try_wait(pid: i32) -> io::Result<Option<ExitStatus>> {
     let mut status = 0;
@@ -47,8 +55,8 @@ pub(crate) fn try_wait(pid: i32) -> io::Result<Option<ExitStatus>> {
     Ok((ended == pid).then(|| ExitStatus::from_raw(status)))
 }
 
-/// Signals that are held back, to be [taken](Self::take) one by one, until this is dropped. `SIGCHLD` acts by default
-/// meanwhile: were it ignored, the kernel would keep no status of children.
+/// Signals that are held back, to be [taken](Self::take) one by one, until this is dropped. `SIGCHLD` is always one of them,
+/// and acts by default meanwhile: were it ignored, the kernel would keep no status of children.
 pub(crate) struct HeldSignals {
     set: libc::sigset_t,
     former: libc::sigset_t,
@@ -64,10 +72,11 @@ pub(crate) struct Taken {
 }
 
 impl HeldSignals {
-    /// `sigprocmask(2)`, for a process with one thread.
+    /// `sigprocmask(2)`, for a process with one thread. Signals that are ignored are left alone: held back, they would come.
     pub(crate) fn new(signals: &[i32]) -> HeldSignals {
         let mut set = empty_set();
-        for signal in signals {
+        let heeded = signals.iter().filter(|signal| !is_ignored(**signal));
+        for signal in heeded.chain(&[libc::SIGCHLD]) {
             // SAFETY: the set was initialised.
             unsafe { libc::sigaddset(&raw mut set, *signal) };
         }
@@ -81,6 +90,15 @@ impl HeldSignals {
         // SAFETY: both actions live for the call.
         unsafe { libc::sigaction(libc::SIGCHLD, &raw const by_default, former_place) };
         HeldSignals { set, former, former_child_action }
+    }
+
+    /// `sigpending(2)`: whether one of some is there to be taken.
+    pub(crate) fn has_waiting(&self, signals: &[i32]) -> bool {
+        let mut waiting = empty_set();
+        // SAFETY: the kernel writes a set into a live one.
+        unsafe { libc::sigpending(&raw mut waiting) };
+        // SAFETY: the set is initialised.
+        signals.iter().any(|signal| unsafe { libc::sigismember(&raw const waiting, *signal) == 1 })
     }
 
     /// `sigtimedwait(2)`: the next signal, waiting at most for `timeout`.
@@ -108,6 +126,15 @@ impl Drop for HeldSignals {
         // SAFETY: the mask was the thread's own before.
         unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, former, std::ptr::null_mut()) };
     }
+}
+
+/// `sigaction(2)`, which changes nothing.
+fn is_ignored(signal: i32) -> bool {
+    // SAFETY: all zeros is a valid `sigaction`.
+    let mut action: libc::sigaction = unsafe { mem::zeroed() };
+    // SAFETY: the action lives for the call; a null one to be set is allowed.
+    unsafe { libc::sigaction(signal, std::ptr::null(), &raw mut action) };
+    action.sa_sigaction == libc::SIG_IGN
 }
 
 fn empty_set() -> libc::sigset_t {
