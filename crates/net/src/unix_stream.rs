@@ -147,18 +147,22 @@ impl UnixStream {
         self.socket.fd.write_with(|socket| sys::send_fds(socket.as_fd(), data, fds)).await
     }
 
-    /// Receives bytes, and the descriptors that came with them, close-on-exec. 0 bytes are the end of the stream.
+    /// Receives bytes, at least one, and the descriptors that came with them, close-on-exec. 0 bytes are the end of the stream.
     ///
     /// A read stops behind bytes with descriptors, so there is one message's of them at most. Those that come with bytes which
     /// are read in any other way are closed by the kernel.
     ///
     /// # Errors
-    /// Those of `recvmsg(2)`; and `InvalidData` if the kernel had to drop descriptors, for want of room in this process's
-    /// table: those that came are closed.
+    /// Those of `recvmsg(2)`; `InvalidInput` for no room for a byte, which would take the descriptors from their bytes; and
+    /// `InvalidData` if the kernel had to drop descriptors, for want of room in this process's table: those that came are
+    /// closed.
     ///
     /// # Cancel safety
     /// Cancel safe: dropped, it has received nothing.
     pub async fn recv_with_fds(&self, into: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
+        if into.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "no room for a byte"));
+        }
         self.socket.fd.read_with(|socket| sys::recv_fds(socket.as_fd(), into)).await
     }
 }

@@ -72,16 +72,26 @@ pub(crate) fn peer_credentials(socket: BorrowedFd<'_>) -> io::Result<(i32, u32, 
     Ok((credentials.pid, credentials.uid, credentials.gid))
 }
 
-/// Room for one control message with [`MAX_FDS`] descriptors, aligned for its header.
+/// A control message with a descriptor for the sender, which the kernel adds where `SO_PASSPIDFD` is set; libc has no name for
+/// it.
+const SCM_PIDFD: i32 = 4;
+
+/// Room for one control message with [`MAX_FDS`] descriptors, aligned for its header, and for what the kernel may add.
 #[repr(C)]
 union Control {
     header: libc::cmsghdr,
     bytes: [u8; CONTROL_BYTES],
 }
 
-/// The header, padded, and the descriptors: what `CMSG_SPACE` gives, which is not const.
-const CONTROL_BYTES: usize =
-    mem::size_of::<libc::cmsghdr>() + (MAX_FDS + 1) * mem::size_of::<RawFd>();
+/// The descriptors, the sender's credentials and its pidfd.
+const CONTROL_BYTES: usize = space(MAX_FDS * mem::size_of::<RawFd>())
+    + space(mem::size_of::<libc::ucred>())
+    + space(mem::size_of::<RawFd>());
+
+/// What `CMSG_SPACE` gives, which is not const: a header and its data, padded.
+const fn space(data: usize) -> usize {
+    mem::size_of::<libc::cmsghdr>() + data.next_multiple_of(mem::align_of::<libc::cmsghdr>())
+}
 
 /// `sendmsg(2)` with `SCM_RIGHTS`; `data` has at least one byte, `fds` at most [`MAX_FDS`].
 pub(crate) fn send_fds(
@@ -158,7 +168,9 @@ fn take_fds(message: &libc::msghdr) -> Vec<OwnedFd> {
     while !header.is_null() {
         // SAFETY: it points to a header that the kernel has written.
         let head = unsafe { header.read() };
-        if (head.cmsg_level, head.cmsg_type) == (libc::SOL_SOCKET, libc::SCM_RIGHTS) {
+        // A pidfd is ours as well, and nobody has asked for it: it is closed.
+        let are_sent = head.cmsg_type == libc::SCM_RIGHTS;
+        if head.cmsg_level == libc::SOL_SOCKET && (are_sent || head.cmsg_type == SCM_PIDFD) {
             // SAFETY: a computation without memory.
             let bytes = head.cmsg_len - unsafe { libc::CMSG_LEN(0) } as usize;
             // SAFETY: as the header, so its data.
@@ -168,8 +180,12 @@ fn take_fds(message: &libc::msghdr) -> Vec<OwnedFd> {
                 let place = unsafe { data.add(index) };
                 // SAFETY: as above; the place may not be aligned.
                 let fd = unsafe { place.read_unaligned() };
+                if fd < 0 {
+                    continue; // the sender is gone, and its pidfd is an error
+                }
                 // SAFETY: the kernel has just made this descriptor for us; nobody else knows its number.
-                fds.push(unsafe { OwnedFd::from_raw_fd(fd) });
+                let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+                fds.extend(are_sent.then_some(fd));
             }
         }
         // SAFETY: both point into the buffer that the kernel has filled.
