@@ -17,8 +17,9 @@ use crate::sys;
 
 /// A child process whose end can be awaited, and whose pipes are streams. Tornado: `Subprocess`.
 ///
-/// Dropping it leaves the child alone, unless [`kill_on_drop`](Self::kill_on_drop) says otherwise; in any case a task of the
-/// loop takes note of its end, so that no zombie stays.
+/// Dropping it leaves the child alone, unless [`kill_on_drop`](Self::kill_on_drop) says otherwise. A task of the loop takes note
+/// of its end, so that no zombie stays while the loop runs; a child that outlives the loop, or is dropped without one, stays a
+/// zombie from its end until this process's.
 ///
 /// ```
 /// use std::process::{Command, Stdio};
@@ -97,7 +98,8 @@ impl Child {
         }
     }
 
-    /// Kills the child when this is dropped, if it lives then.
+    /// Kills the child when this is dropped, if it lives then, and waits until it is gone. That blocks for the moment which the
+    /// kernel needs, usually less than a millisecond.
     pub fn kill_on_drop(mut self, kill: bool) -> Child {
         self.kill_on_drop = kill;
         self
@@ -179,10 +181,11 @@ async fn read_all(pipe: Option<impl AsyncRead + Unpin>) -> io::Result<Vec<u8>> {
 impl Drop for Child {
     fn drop(&mut self) {
         let Some(mut process) = self.process.take() else { return };
-        if self.kill_on_drop {
-            let _ = sys::pidfd_send_signal(process.pidfd.as_fd(), libc::SIGKILL); // it may be gone
-        }
-        if matches!(process.child.try_wait(), Ok(None)) {
+        let pidfd = process.pidfd.as_fd();
+        if self.kill_on_drop && sys::pidfd_send_signal(pidfd, libc::SIGKILL).is_ok() {
+            // A task would end with the loop, perhaps before the child has, and would not begin without one.
+            let _ = process.child.wait(); // it was ours: there is a status
+        } else if matches!(process.child.try_wait(), Ok(None)) {
             // Without a loop it stays a zombie until this process ends, as with std's.
             try_spawn(async move {
                 let _ = process.wait().await; // only that it was waited for counts

@@ -103,6 +103,24 @@ fn a_child_that_is_dropped_is_buried_all_the_same() {
     });
 }
 
+// X4
+#[test]
+fn a_child_that_is_killed_by_its_drop_is_gone_with_it_also_without_a_loop() {
+    let spawn = || Child::spawn(Command::new("sleep").arg("60")).unwrap().kill_on_drop(true);
+    let is_there = |pid: u32| fs::exists(format!("/proc/{pid}")).unwrap();
+    let mut pid = 0;
+    run(async {
+        let child = spawn();
+        pid = child.id();
+    });
+    assert!(!is_there(pid), "dropped with the last future of its loop");
+    let mut child = None;
+    run(async { child = Some(spawn()) });
+    let pid = child.as_ref().unwrap().id();
+    drop(child);
+    assert!(!is_there(pid), "dropped after its loop");
+}
+
 // R11
 #[test]
 fn a_child_inherits_no_descriptor_of_the_runtime() {
