@@ -1,5 +1,6 @@
 //! Connecting: resolve, race the addresses, keep the first that answers.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
@@ -9,7 +10,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use squall_executor::{AsyncFd, Sleep, sleep, timeout};
+use squall_executor::{AsyncFd, Sleep, sleep, timeout, yield_now};
 
 use crate::connect_error::ConnectError;
 use crate::happy_eyeballs::{HappyEyeballs, Step};
@@ -129,6 +130,8 @@ async fn connect_in_time(
         Kind::Address(address) => vec![*address],
         Kind::Unclear(_) => Vec::new(), // it was refused before
     };
+    let mut seen = HashSet::new();
+    addresses.retain(|address| seen.insert(*address)); // what has failed once would fail again
     if let Some(source) = options.source {
         addresses.retain(|address| address.is_ipv4() == source.is_ipv4());
     }
@@ -179,6 +182,7 @@ impl Race<'_> {
                 News::Connected(stream) => return Some(stream),
                 News::Failed(address, error) => {
                     self.failures.push((address, error));
+                    yield_now().await; // thousands may fail at once, and the loop is not ours alone
                     self.machine.failed()
                 }
                 News::DelayPassed => self.machine.next(),

@@ -5,6 +5,9 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 
+/// How many failures the text names; a name may have thousands of addresses.
+const NAMED: usize = 8;
+
 /// The failures of a connect that has tried several addresses, or that ran out of time: the source of its `io::Error`.
 #[derive(Debug)]
 pub struct ConnectError {
@@ -49,10 +52,13 @@ impl fmt::Display for ConnectError {
         } else if self.attempts.is_empty() {
             f.write_str(": it has no address that fits")?;
         }
-        for (n, (address, error)) in self.attempts.iter().enumerate() {
+        for (n, (address, error)) in self.attempts.iter().take(NAMED).enumerate() {
             write!(f, "{} {address}: {error}", if n == 0 { ":" } else { ";" })?;
         }
-        Ok(())
+        match self.attempts.len().saturating_sub(NAMED) {
+            0 => Ok(()),
+            more => write!(f, "; and {more} more"),
+        }
     }
 }
 

@@ -1,11 +1,13 @@
 //! Unix sockets, datagrams, listening sockets that are made early, and connects.
 
+use std::cell::Cell;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::Duration;
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
@@ -336,6 +338,39 @@ fn all_failures_are_kept_and_one_alone_speaks_for_itself() {
         let mixed = vec![dead[0], listener.local_addr().unwrap()];
         let options = ConnectOptions::default().resolver(Fixed(mixed));
         TcpStream::connect_with("half:1", options).await.unwrap();
+    });
+}
+
+// A name that has thousands of addresses, none of which answers
+#[test]
+fn many_refusals_hold_up_no_loop_and_fill_no_log() {
+    run(async {
+        let port = free_port().port();
+        let dead: Vec<_> = (0..2000_u16)
+            .map(|n| {
+                let [high, low] = n.to_be_bytes();
+                SocketAddr::from(([127, 1, high, low], port))
+            })
+            .collect();
+        let options = ConnectOptions::default().resolver(Fixed(dead.clone()));
+        let turns = Rc::new(Cell::new(0));
+        let counting = Rc::clone(&turns);
+        let counter = spawn(async move {
+            loop {
+                counting.set(counting.get() + 1);
+                yield_now().await;
+            }
+        });
+        let error = TcpStream::connect_with("dead:1", options).await.unwrap_err();
+        assert!(turns.get() >= dead.len(), "{} of others", turns.get());
+        let all = error.get_ref().unwrap().downcast_ref::<ConnectError>().unwrap();
+        assert_eq!(all.attempts().len(), dead.len());
+        let text = error.to_string();
+        assert!(text.ends_with("; and 1992 more") && text.len() < 1000, "{text}");
+        counter.abort();
+        let same = ConnectOptions::default().resolver(Fixed(vec![dead[0]; 100]));
+        let error = TcpStream::connect_with("dead:1", same).await.unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::ECONNREFUSED), "one that was tried once");
     });
 }
 
