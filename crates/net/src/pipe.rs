@@ -74,6 +74,11 @@ impl PipeWriter {
         Ok(PipeWriter { fd: Some(AsyncFd::new(File::from(fd))?) })
     }
 
+    /// The descriptor; `None` if it was closed, which is why this is no [`AsFd`].
+    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.fd.as_ref().map(AsFd::as_fd)
+    }
+
     /// Gives the descriptor back, non-blocking as it is; `None` if it was closed.
     pub fn into_fd(self) -> Option<OwnedFd> {
         self.fd.map(|fd| fd.into_inner().into())

@@ -5,7 +5,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// The other end of a connection: an address, or a host's name and a port. Numeric hosts are addresses at once, and no
-/// resolver sees them.
+/// resolver sees them, but for IPv6 addresses with the name of an interface (`fe80::1%eth0`), whose number the system knows.
 ///
 /// ```
 /// use squall_net::Target;
@@ -51,7 +51,8 @@ impl Target {
 
     fn named(host: &str, port: u16) -> Target {
         let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-        Target(match bare.unwrap_or(host).parse::<IpAddr>() {
+        let host = bare.filter(|bare| bare.contains(':')).unwrap_or(host);
+        Target(match host.parse::<IpAddr>() {
             Ok(ip) => Kind::Address(SocketAddr::new(ip, port)),
             Err(_) => Kind::Name { host: host.to_owned(), port },
         })
@@ -79,10 +80,17 @@ impl From<&str> for Target {
             return Target(Kind::Address(address));
         }
         match text.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?))) {
-            Some((host, port)) if !host.contains(':') => Target::named(host, port),
+            Some((host, port)) if !host.contains(':') || is_bracketed(host) => {
+                Target::named(host, port)
+            }
             _ => Target(Kind::Unclear(text.to_owned())),
         }
     }
+}
+
+/// Only an address of IPv6 has colons, and brackets around them.
+fn is_bracketed(host: &str) -> bool {
+    host.starts_with('[') && host.ends_with(']')
 }
 
 impl From<String> for Target {
@@ -101,6 +109,7 @@ impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Kind::Address(address) => address.fmt(f),
+            Kind::Name { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
             Kind::Name { host, port } => write!(f, "{host}:{port}"),
             Kind::Unclear(text) => f.write_str(text),
         }
@@ -180,6 +189,12 @@ mod tests {
     fn texts_are_taken_apart_at_the_last_colon() {
         assert_eq!(Target::from("[::1]:80"), Target::from((Ipv6Addr::LOCALHOST, 80)));
         assert_eq!(Target::from("host:80").0, Kind::Name { host: "host".into(), port: 80 });
+        let zone = Target::from("[fe80::1%eth0]:80");
+        assert_eq!(zone.0, Kind::Name { host: "fe80::1%eth0".into(), port: 80 });
+        assert_eq!(
+            (&zone, &*zone.to_string()),
+            (&("fe80::1%eth0", 80).into(), "[fe80::1%eth0]:80")
+        );
         for text in ["host", "host:", ":::1:80", "host:http", "host:65536", ""] {
             let error = Target::from(text).check().unwrap_err();
             assert_eq!(error.to_string(), format!("{text:?} is not of the form host:port"));
