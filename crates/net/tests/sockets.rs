@@ -11,6 +11,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
+use squall_net::executor::fault::{self, Call};
 use squall_net::{
     BindOptions, ConnectError, ConnectOptions, IoStream, OverrideResolver, Resolver, Resolving,
     SystemResolver, TcpListener, TcpServer, TcpStream, UdpSocket, UnixListener, UnixServer,
@@ -237,6 +238,25 @@ fn ports_are_shared_only_by_those_that_say_so() {
     let ports: Vec<_> = every.iter().map(|socket| socket.local_addr().unwrap().port()).collect();
     assert!(ports.iter().all(|port| *port == ports[0] && *port != 0), "{ports:?}");
     assert!(every[0].local_addr().unwrap().is_ipv4());
+}
+
+// A port that the kernel has chosen in one family may be taken in the other
+#[test]
+fn a_port_that_is_taken_in_the_second_family_is_given_back_for_another() {
+    if !fault::ACTIVE {
+        return eprintln!("skipped: faults are injected in debug builds only");
+    }
+    fault::inject(Call::Socket, 1, 1, libc::EADDRINUSE);
+    let before = fault::calls(Call::Socket);
+    let sockets = bind_sockets(0, None, BindOptions::default()).unwrap();
+    assert_eq!(fault::calls(Call::Socket) - before, 4);
+    let ports: Vec<_> = sockets.iter().map(|s| s.local_addr().unwrap().port()).collect();
+    assert!(ports.iter().all(|port| *port == ports[0]), "{ports:?}");
+    fault::inject(Call::Socket, 0, 1000, libc::EADDRINUSE);
+    let before = fault::calls(Call::Socket);
+    let error = bind_sockets(0, None, BindOptions::default()).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+    assert_eq!(fault::calls(Call::Socket) - before, 16, "and then it gives up");
 }
 
 async fn exchange(listen: &str, connect: impl Into<squall_net::Target>) {
