@@ -46,6 +46,9 @@ pub trait Resolver {
 ///
 /// At most 16 lookups of one thread's loops run at a time, the others wait in order: a name server that does not answer cannot
 /// take the whole pool. A lookup that is dropped goes on, since nothing ends it, and keeps its place until it is through.
+///
+/// A place comes back when the lookup's loop runs. Of several loops on one thread, one that rests with lookups under way keeps
+/// the others' waiting: run it now and then, or drop it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemResolver;
 
