@@ -191,6 +191,7 @@ fn remove_stale(path: &Path) -> io::Result<()> {
     }
     match sys::connect_unix(&sys::unix_address(path)?) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()), // its server has just removed it
         // A queue that is full is that of a living server.
         Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
         _ => {

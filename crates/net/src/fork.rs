@@ -91,7 +91,7 @@ impl ForkOptions {
 ///   gets `SIGTERM`, and when that has ended it is the next one's turn. With shared sockets no connection is lost, if the old
 ///   ones [drain](crate::Server::drain). A new one that ends within its second ends the restart, and the old one stays.
 /// - `SIGUSR1` and `SIGUSR2` to the parent are handed on, for workers that listen to them; others they end.
-/// - Signals that were ignored before, as `nohup` and a shell's `&` ignore some, stay ignored.
+/// - What the terminal sends stays ignored if it was before, as by `nohup` and a shell's `&`.
 /// - When the parent dies, however, its workers get [a signal](ForkOptions::parent_death_signal).
 ///
 /// The parent waits for its workers and for nobody else: as process 1 of a container it needs an init before it

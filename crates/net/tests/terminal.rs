@@ -199,7 +199,9 @@ fn ignored() {
     kill(process_of(&begun[0]), "KILL");
     let begun = session.process.lines(1);
     assert!(begun[0].starts_with("worker 0 process"), "{begun:?}");
-    session.process.kill("TERM");
+    session.process.kill("INT"); // whoever sends it himself means it
+    assert_eq!(session.process.lines(1), ["worker 0 was told by 2"]);
+    session.process.kill("TERM"); // the worker goes on after an interrupt
     assert_eq!(session.process.rest(), ["all have ended", "worker 0 was told by 15"]);
     assert!(session.process.end().success());
 }

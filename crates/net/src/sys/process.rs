@@ -61,6 +61,8 @@ pub(crate) struct HeldSignals {
     set: libc::sigset_t,
     former: libc::sigset_t,
     former_child_action: libc::sigaction,
+    /// Those that the process ignores: they come all the same, because they are held back.
+    ignored: Vec<i32>,
 }
 
 /// A signal that was taken.
@@ -72,11 +74,11 @@ pub(crate) struct Taken {
 }
 
 impl HeldSignals {
-    /// `sigprocmask(2)`, for a process with one thread. Signals that are ignored are left alone: held back, they would come.
+    /// `sigprocmask(2)`, for a process with one thread.
     pub(crate) fn new(signals: &[i32]) -> HeldSignals {
+        let ignored = signals.iter().copied().filter(|signal| is_ignored(*signal)).collect();
         let mut set = empty_set();
-        let heeded = signals.iter().filter(|signal| !is_ignored(**signal));
-        for signal in heeded.chain(&[libc::SIGCHLD]) {
+        for signal in signals.iter().chain(&[libc::SIGCHLD]) {
             // SAFETY: the set was initialised.
             unsafe { libc::sigaddset(&raw mut set, *signal) };
         }
@@ -89,7 +91,7 @@ impl HeldSignals {
         let former_place = &raw mut former_child_action;
         // SAFETY: both actions live for the call.
         unsafe { libc::sigaction(libc::SIGCHLD, &raw const by_default, former_place) };
-        HeldSignals { set, former, former_child_action }
+        HeldSignals { set, former, former_child_action, ignored }
     }
 
     /// `sigpending(2)`: whether one of some is there to be taken.
@@ -101,7 +103,8 @@ impl HeldSignals {
         signals.iter().any(|signal| unsafe { libc::sigismember(&raw const waiting, *signal) == 1 })
     }
 
-    /// `sigtimedwait(2)`: the next signal, waiting at most for `timeout`.
+    /// `sigtimedwait(2)`: the next signal, waiting at most for `timeout`. What the terminal sends to a process that ignores it,
+    /// as under `nohup` or a shell's `&`, is none; whoever sends such a signal himself means it.
     pub(crate) fn take(&self, timeout: Duration) -> Option<Taken> {
         let timeout = libc::timespec {
             tv_sec: libc::time_t::try_from(timeout.as_secs()).unwrap_or(libc::time_t::MAX),
@@ -113,7 +116,8 @@ impl HeldSignals {
         let signal =
             unsafe { libc::sigtimedwait(&raw const self.set, &raw mut info, &raw const timeout) };
         let is_from_terminal = info.si_code == libc::SI_KERNEL;
-        (signal > 0).then_some(Taken { signal, is_from_terminal })
+        let is_heeded = !is_from_terminal || !self.ignored.contains(&signal);
+        (signal > 0 && is_heeded).then_some(Taken { signal, is_from_terminal })
     }
 }
 

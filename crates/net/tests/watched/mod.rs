@@ -1,9 +1,11 @@
 //! Programs that fork, as processes of their own which a test watches.
 
 #![allow(dead_code, reason = "each test file uses what it needs")]
+#![allow(unsafe_code, reason = "the actions of signals, for which std has no names")]
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
@@ -46,6 +48,15 @@ pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
+/// Puts the default actions in force: the tests may run under `nohup`, or behind a shell's `&`.
+fn heed_signals() -> io::Result<()> {
+    for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGTERM] {
+        // SAFETY: the default action needs no handler.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+    Ok(())
+}
+
 /// A process that is killed when the test is over, with what it says.
 pub(crate) struct Watched {
     pub(crate) child: Child,
@@ -61,6 +72,8 @@ impl Watched {
     pub(crate) fn start_with(name: &str, change: impl FnOnce(&mut Command)) -> Watched {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["as", name]).stdout(Stdio::piped());
+        // SAFETY: what it calls is async-signal-safe.
+        unsafe { command.pre_exec(heed_signals) };
         change(&mut command);
         let mut child = command.spawn().unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());
