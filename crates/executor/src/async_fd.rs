@@ -11,10 +11,9 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
-use squall_reactor::{Interest, Mode, Token, is_ready, set_nonblocking};
+use squall_reactor::{Interest, Mode, is_ready, set_nonblocking};
 
 use crate::current;
-use crate::loop_core::Core;
 use crate::source::{Direction, Registered, Source};
 
 /// A descriptor whose calls can be awaited.
@@ -189,7 +188,7 @@ impl<T: AsFd> AsyncFd<T> {
         direction: Direction,
         mut f: impl FnMut(&T) -> io::Result<R>,
     ) -> io::Result<R> {
-        let mut place = Place::new(direction);
+        let mut place = Place::default();
         poll_fn(|cx| self.poll_call(direction, &mut f, &mut Waiter::Listed(&mut place, cx.waker())))
             .await
     }
@@ -237,14 +236,7 @@ impl<T: AsFd + fmt::Debug> fmt::Debug for AsyncFd<T> {
 /// Where a descriptor is registered, if it ever had to wait.
 #[derive(Default)]
 struct Registration {
-    bound: RefCell<Option<Bound>>,
-}
-
-#[derive(Clone)]
-struct Bound {
-    core: Rc<Core>,
-    token: Token,
-    source: Rc<Source>,
+    source: RefCell<Option<Rc<Source>>>,
 }
 
 /// Who is to be woken: the owner who polls, or one of several async calls.
@@ -254,32 +246,32 @@ enum Waiter<'a> {
 }
 
 impl Registration {
-    /// The source, while its loop lives.
-    fn source(&self) -> Option<Rc<Source>> {
-        let bound = self.bound.borrow();
-        let bound = bound.as_ref()?;
-        (!bound.core.scheduler.is_closed()).then(|| Rc::clone(&bound.source))
-    }
-
-    /// Ready while nothing says otherwise; else leaves the waker.
+    /// Ready while nothing says otherwise; else leaves the waker. Who is ready is not asked whether his loop lives: the call that
+    /// comes next does no harm, and if it would block, [`blocked`](Self::blocked) asks.
+    #[inline]
     fn poll_ready(&self, direction: Direction, waiter: &mut Waiter<'_>) -> Poll<()> {
-        let Some(source) = self.source() else { return Poll::Ready(()) };
-        if source.is_ready(direction) {
-            return Poll::Ready(());
-        }
-        match waiter {
-            Waiter::Owner(waker) => source.waiters(direction).set_slot(waker),
-            Waiter::Listed(place, waker) => {
-                let number = place.number_in(&source);
-                source.waiters(direction).set_listed(number, waker);
+        let source = {
+            let source = self.source.borrow();
+            let Some(source) = source.as_ref() else { return Poll::Ready(()) };
+            if source.is_ready(direction) || source.is_closed() {
+                return Poll::Ready(());
             }
-        }
+            if let Waiter::Owner(waker) = waiter
+                && source.wait_again(direction, waker)
+            {
+                return Poll::Pending;
+            }
+            Rc::clone(source)
+        };
+        waiter.wait_in(&source, direction); // clones the waker: no borrow is held any more
         Poll::Pending
     }
 
     /// Notes a `WouldBlock`: clears the readiness, or registers with the thread's loop.
     fn blocked(&self, direction: Direction, fd: BorrowedFd<'_>, is_shared: bool) -> io::Result<()> {
-        if let Some(source) = self.source() {
+        if let Some(source) = &*self.source.borrow()
+            && !source.is_closed()
+        {
             source.clear(direction);
             return Ok(());
         }
@@ -289,7 +281,7 @@ impl Registration {
                  use it in a task of a loop or inside block_on",
             )
         })?;
-        let source = Rc::new(Source::blocked(direction));
+        let source = Rc::new(Source::blocked(Rc::clone(&core), direction));
         let watched = Registered::Source(Rc::clone(&source));
         let (interest, mode) = if is_shared {
             (Interest::READABLE, Mode::Exclusive)
@@ -300,27 +292,42 @@ impl Registration {
             Some(reactor) => reactor.register(fd, interest, mode, watched)?,
             None => return Err(io::Error::other("the event loop is closed")),
         };
+        source.token.set(Some(token));
         // A former loop's last hold may be in there: it is dropped when no borrow is left.
-        let former = self.bound.replace(Some(Bound { core, token, source }));
+        let former = self.source.replace(Some(source));
         drop(former);
         Ok(())
     }
 
+    #[inline]
     fn note(&self, direction: Direction) {
-        if let Some(source) = self.source() {
+        if let Some(source) = &*self.source.borrow() {
             source.clear_unless_final(direction);
         }
     }
+
+    fn leave(&self) {
+        let Some(source) = self.source.take() else { return };
+        let watched = match (&mut *source.core.reactor.borrow_mut(), source.token.get()) {
+            (Some(reactor), Some(token)) => reactor.deregister(token),
+            _ => None,
+        };
+        drop(watched);
+        drop(source); // it may own foreign wakers: no borrow is held any more
+    }
 }
 
-impl Registration {
-    fn leave(&self) {
-        let Some(Bound { core, token, .. }) = self.bound.take() else { return };
-        let watched = match &mut *core.reactor.borrow_mut() {
-            Some(reactor) => reactor.deregister(token),
-            None => None,
-        };
-        drop(watched); // it may own foreign wakers: no borrow is held any more
+impl Waiter<'_> {
+    /// Leaves the waker.
+    #[cold]
+    fn wait_in(&mut self, source: &Rc<Source>, direction: Direction) {
+        match self {
+            Waiter::Owner(waker) => source.wait(direction, waker.clone()),
+            Waiter::Listed(place, waker) => {
+                let number = place.number_in(source);
+                source.wait_listed(direction, number, waker);
+            }
+        }
     }
 }
 
@@ -331,17 +338,13 @@ impl Drop for Registration {
 }
 
 /// The place of an async call in the list of waiters, which it leaves when it is dropped.
+#[derive(Default)]
 struct Place {
-    direction: Direction,
     /// The source that was waited for, and the number there.
     place: Option<(Rc<Source>, u64)>,
 }
 
 impl Place {
-    fn new(direction: Direction) -> Place {
-        Place { direction, place: None }
-    }
-
     /// The number in this source: a new one if the descriptor has moved to another loop since.
     fn number_in(&mut self, source: &Rc<Source>) -> u64 {
         match &self.place {
@@ -357,7 +360,7 @@ impl Place {
 
     fn leave(&mut self) {
         if let Some((source, number)) = self.place.take() {
-            source.waiters(self.direction).remove_listed(number);
+            source.remove_listed(number);
         }
     }
 }

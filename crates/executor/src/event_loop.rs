@@ -137,7 +137,9 @@ impl Core {
             (Some(next), Some(longest)) => Some(next.min(longest)),
             (next, longest) => next.or(longest),
         };
-        Ok(ran + self.ask_kernel(timeout, run.is_embedded)?)
+        let heard = self.ask_kernel(timeout, run.is_embedded)?;
+        self.scheduler.take_next_turn().into_iter().for_each(|waker| self.wake(waker));
+        Ok(ran + heard)
     }
 
     /// Runs whole batches until enough entries ran, nothing is ready or the run is over. `stop` lets a batch finish.
@@ -281,17 +283,14 @@ impl Core {
     }
 
     fn deliver(&self, events: Events) -> usize {
+        // Delivering only queues, so the borrow meets no foreign code.
+        let reactor = self.reactor.borrow();
         for event in &events {
-            // Looked up one by one: the owner of an event may be gone because of an earlier one.
-            let owner = match &*self.reactor.borrow() {
-                Some(reactor) => reactor.get(event.token()).cloned(),
-                None => None,
-            };
-            match owner {
-                Some(Registered::Source(source)) => source.deliver(event, |waker| self.wake(waker)),
+            match reactor.as_ref().and_then(|reactor| reactor.get(event.token())) {
+                Some(Registered::Source(source)) => source.deliver(event),
                 Some(Registered::Handler(handler)) => {
                     if handler.deliver(event) {
-                        self.scheduler.push(Entry::Handler(handler));
+                        self.scheduler.push(Entry::Handler(Rc::clone(handler)));
                     }
                 }
                 None => self.stale_events.set(self.stale_events.get() + 1),

@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::panic::Location;
 use std::rc::Rc;
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use squall_reactor::{Event, Interest, Mode, Process, Token};
@@ -204,11 +205,25 @@ pub fn forks() -> u64 {
     Process::forks_now()
 }
 
-/// How many turns the loop of this thread has begun, if there is one; a stream uses it to take no more than its share of
-/// each.
+/// How many turns the loop of this thread has begun, modulo 2³², if there is one; a stream uses it to take no more than its share
+/// of each.
 #[doc(hidden)]
-pub fn turns() -> Option<u64> {
-    current::try_get().map(|core| core.turns())
+pub fn turns() -> Option<u32> {
+    let turns = current::try_get()?.turns() & u64::from(u32::MAX);
+    u32::try_from(turns).ok()
+}
+
+/// Has the waker used when the next turn begins, after the kernel was asked: for a stream that has had its share of this one.
+/// Without a loop on this thread it is used at once.
+#[doc(hidden)]
+pub fn wake_in_next_turn(waker: &Waker) {
+    let refused = match current::try_get() {
+        Some(core) => core.scheduler.wake_in_next_turn(waker.clone()),
+        None => Some(waker.clone()),
+    };
+    if let Some(waker) = refused {
+        waker.wake();
+    }
 }
 
 /// Calls `act` when the entries that are queued now have run; `false`: there is no loop on this thread, or it is

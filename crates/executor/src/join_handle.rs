@@ -45,6 +45,12 @@ impl<T> JoinHandle<T> {
         self.task.abort();
     }
 
+    /// Has the task polled again, for an owner who knows of news that its waker will not bring.
+    #[doc(hidden)]
+    pub fn nudge(&self) {
+        self.task.wake();
+    }
+
     /// Tells whether the task has ended, in whatever way; one of the parent's has, for a forked child.
     pub fn is_finished(&self) -> bool {
         self.task.is_done() || self.task.is_forked()

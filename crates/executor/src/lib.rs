@@ -96,7 +96,7 @@ pub use functions::{
     remove_timeout, spawn, spawn_named, stats, stop, turn_time, update_handler,
 };
 #[doc(hidden)]
-pub use functions::{at_batch_end, forks, try_spawn, turns};
+pub use functions::{at_batch_end, forks, try_spawn, turns, wake_in_next_turn};
 pub use handle::Handle;
 pub use handler::HandlerId;
 pub use interval::{Interval, interval};

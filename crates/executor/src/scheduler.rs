@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::panic::Location;
 use std::rc::Rc;
+use std::task::Waker;
 use std::time::Duration;
 
 use slab::Slab;
@@ -41,6 +42,8 @@ pub(crate) struct Scheduler {
     /// The names of tasks that have one, by key.
     names: RefCell<BTreeMap<usize, String>>,
     batch_ends: RefCell<Vec<Rc<dyn BatchEnd>>>,
+    /// Who has had enough of this turn.
+    next_turn: RefCell<Vec<Waker>>,
     closed: Cell<bool>,
     pub(crate) polls: Cell<u64>,
     pub(crate) callbacks: Cell<u64>,
@@ -59,6 +62,7 @@ impl Scheduler {
             tasks: RefCell::new(Slab::new()),
             names: RefCell::new(BTreeMap::new()),
             batch_ends: RefCell::new(Vec::new()),
+            next_turn: RefCell::new(Vec::new()),
             closed: Cell::new(false),
             polls: Cell::new(0),
             callbacks: Cell::new(0),
@@ -102,6 +106,20 @@ impl Scheduler {
             self.batch_ends.borrow_mut().push(act);
         }
         !self.closed.get()
+    }
+
+    /// Takes a waker for the next turn, when the kernel was asked; a closed loop has none and gives it back.
+    pub(crate) fn wake_in_next_turn(&self, waker: Waker) -> Option<Waker> {
+        if self.closed.get() {
+            return Some(waker);
+        }
+        self.next_turn.borrow_mut().push(waker);
+        None
+    }
+
+    /// Those who wait for the turn that begins now.
+    pub(crate) fn take_next_turn(&self) -> Vec<Waker> {
+        self.next_turn.take()
     }
 
     /// Makes a task and queues it for its first poll. A closed loop drops the future; the handle says cancelled.
@@ -166,7 +184,10 @@ impl Scheduler {
 
     /// Tells whether there is something to do without asking the kernel.
     pub(crate) fn is_ready(&self) -> bool {
-        self.ready_len() > 0 || self.inbox().has_mail() || !self.batch_ends.borrow().is_empty()
+        self.ready_len() > 0
+            || self.inbox().has_mail()
+            || !self.batch_ends.borrow().is_empty()
+            || !self.next_turn.borrow().is_empty()
     }
 
     pub(crate) fn ready_len(&self) -> usize {
@@ -258,6 +279,9 @@ impl Scheduler {
         self.closed.set(true);
         for act in self.batch_ends.take() {
             shield("the destructor of a stream", || act.loop_ended());
+        }
+        for waker in self.next_turn.take() {
+            shield("a waker", || waker.wake());
         }
         let mut key = 0;
         loop {

@@ -3,13 +3,14 @@
 //! The turn delivers events here, an [`AsyncFd`](crate::AsyncFd) looks at the bits and leaves its waker. Readiness is
 //! sticky, since epoll tells of each change once: a bit stays until a call on the descriptor says that it does not hold.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::rc::Rc;
 use std::task::Waker;
 
-use squall_reactor::Event;
+use squall_reactor::{Event, Token};
 
 use crate::handler::Handler;
+use crate::loop_core::Core;
 
 /// What the reactor keeps per descriptor.
 #[derive(Clone)]
@@ -25,10 +26,15 @@ pub(crate) enum Direction {
 }
 
 pub(crate) struct Source {
+    /// The loop that watches it.
+    pub(crate) core: Rc<Core>,
+    /// Its name in the reactor, from its registration on.
+    pub(crate) token: Cell<Option<Token>>,
     bits: Cell<u8>,
-    readers: Waiters,
-    writers: Waiters,
-    next_waiter: Cell<u64>,
+    reader: Cell<Option<Waker>>,
+    writer: Cell<Option<Waker>>,
+    /// The async calls that wait, if any ever did. Away only while this page works on it.
+    list: Cell<Option<Box<List>>>,
 }
 
 const READABLE: u8 = 1;
@@ -39,28 +45,54 @@ const READ_CLOSED: u8 = 4;
 const WRITE_CLOSED: u8 = 8;
 /// Out-of-band data was seen. From then on bytes can follow without an event, behind the mark.
 const URGENT: u8 = 16;
+/// The owner of the slot waits. The waker stays there when it was used, so that the next wait need not leave it anew.
+const READER_WAITS: u8 = 32;
+const WRITER_WAITS: u8 = 64;
+/// There is a list of async calls, which may be empty.
+const HAS_LIST: u8 = 128;
+
+impl Direction {
+    /// The bits of which any lets a call go ahead.
+    fn ready(self) -> u8 {
+        match self {
+            Direction::Read => READABLE | READ_CLOSED,
+            Direction::Write => WRITABLE | WRITE_CLOSED,
+        }
+    }
+
+    fn waits(self) -> u8 {
+        match self {
+            Direction::Read => READER_WAITS,
+            Direction::Write => WRITER_WAITS,
+        }
+    }
+}
 
 impl Source {
     /// A source that was found not ready in one direction; the other was not tried, and is taken for ready.
-    pub(crate) fn blocked(direction: Direction) -> Source {
+    pub(crate) fn blocked(core: Rc<Core>, direction: Direction) -> Source {
         let bits = match direction {
             Direction::Read => WRITABLE,
             Direction::Write => READABLE,
         };
-        Source::with_bits(bits)
-    }
-
-    fn with_bits(bits: u8) -> Source {
         Source {
+            core,
+            token: Cell::new(None),
             bits: Cell::new(bits),
-            readers: Waiters::default(),
-            writers: Waiters::default(),
-            next_waiter: Cell::new(0),
+            reader: Cell::new(None),
+            writer: Cell::new(None),
+            list: Cell::new(None),
         }
     }
 
-    /// Takes the kernel's news, and wakes who waited for them through `wake`.
-    pub(crate) fn deliver(&self, event: Event, mut wake: impl FnMut(Waker)) {
+    /// Tells whether its loop has gone, or is the parent's of this process.
+    #[inline]
+    pub(crate) fn is_closed(&self) -> bool {
+        self.core.scheduler.is_closed()
+    }
+
+    /// Takes the kernel's news, and queues who waited for them.
+    pub(crate) fn deliver(&self, event: Event) {
         let mut news = 0;
         let mut note = |holds, bit| news |= if holds { bit } else { 0 };
         // An error is told by the next call, whichever it is.
@@ -71,37 +103,44 @@ impl Source {
         note(event.is_priority(), URGENT);
         self.bits.set(self.bits.get() | news);
         if news & (READABLE | READ_CLOSED) != 0 {
-            self.readers.wake_all(&mut wake);
+            self.wake(Direction::Read);
         }
         if news & (WRITABLE | WRITE_CLOSED) != 0 {
-            self.writers.wake_all(&mut wake);
+            self.wake(Direction::Write);
+        }
+    }
+
+    #[inline]
+    fn wake(&self, direction: Direction) {
+        self.wake_owner(direction, |waker| self.core.wake_or_queue(waker));
+        if self.bits.get() & HAS_LIST != 0 {
+            self.wake_listed(Some(direction), |waker| self.core.wake(waker));
         }
     }
 
     /// Wakes everybody: the loop is gone, and who asks again will hear of it.
     pub(crate) fn close(&self, mut wake: impl FnMut(Waker)) {
-        self.readers.wake_all(&mut wake);
-        self.writers.wake_all(&mut wake);
+        for direction in [Direction::Read, Direction::Write] {
+            self.wake_owner(direction, |waker| {
+                wake(waker);
+                None
+            });
+        }
+        self.wake_listed(None, wake);
     }
 
+    #[inline]
     pub(crate) fn is_ready(&self, direction: Direction) -> bool {
-        let ready = match direction {
-            Direction::Read => READABLE | READ_CLOSED,
-            Direction::Write => WRITABLE | WRITE_CLOSED,
-        };
-        self.bits.get() & ready != 0
+        self.bits.get() & direction.ready() != 0
     }
 
     /// A call said `WouldBlock`: only the next event can say otherwise.
     pub(crate) fn clear(&self, direction: Direction) {
-        let gone = match direction {
-            Direction::Read => READABLE | READ_CLOSED,
-            Direction::Write => WRITABLE | WRITE_CLOSED,
-        };
-        self.bits.set(self.bits.get() & !gone);
+        self.bits.set(self.bits.get() & !direction.ready());
     }
 
     /// A call moved less than it could: the descriptor is drained, or full, unless it was closed or has urgent data.
+    #[inline]
     pub(crate) fn clear_unless_final(&self, direction: Direction) {
         let (gone, stays) = match direction {
             Direction::Read => (READABLE, READ_CLOSED | URGENT),
@@ -111,68 +150,116 @@ impl Source {
             self.bits.set(self.bits.get() & !gone);
         }
     }
-
-    pub(crate) fn waiters(&self, direction: Direction) -> &Waiters {
-        match direction {
-            Direction::Read => &self.readers,
-            Direction::Write => &self.writers,
-        }
-    }
-
-    /// A number for an async method that will wait here.
-    pub(crate) fn new_waiter(&self) -> u64 {
-        let number = self.next_waiter.get();
-        self.next_waiter.set(number + 1);
-        number
-    }
 }
 
 /// Who waits for one direction: one owner who polls, and any number of async calls.
 ///
-/// Cloning and dropping a waker may run foreign code, which may come back here: both happen outside of every borrow.
-#[derive(Default)]
-pub(crate) struct Waiters {
-    slot: Cell<Option<Waker>>,
-    list: RefCell<Vec<(u64, Waker)>>,
-}
-
-impl Waiters {
-    /// Leaves the waker of the one who polls.
-    pub(crate) fn set_slot(&self, waker: &Waker) {
-        let known = self.slot.take();
-        if known.as_ref().is_some_and(|known| known.will_wake(waker)) {
-            self.slot.set(known);
-            return;
+/// Cloning and dropping a waker may run foreign code, which may come back here: both happen while every cell is in order.
+impl Source {
+    fn slot(&self, direction: Direction) -> &Cell<Option<Waker>> {
+        match direction {
+            Direction::Read => &self.reader,
+            Direction::Write => &self.writer,
         }
-        let waker = waker.clone();
-        drop((self.slot.replace(Some(waker)), known));
+    }
+
+    /// Lets the owner wait, if the waker is the one that he has left before; runs no foreign code.
+    #[inline]
+    pub(crate) fn wait_again(&self, direction: Direction, waker: &Waker) -> bool {
+        let slot = self.slot(direction);
+        let known = slot.take();
+        let is_known = known.as_ref().is_some_and(|known| known.will_wake(waker));
+        slot.set(known);
+        if is_known {
+            self.bits.set(self.bits.get() | direction.waits());
+        }
+        is_known
+    }
+
+    /// Leaves the waker of the owner.
+    pub(crate) fn wait(&self, direction: Direction, waker: Waker) {
+        self.bits.set(self.bits.get() | direction.waits());
+        drop(self.slot(direction).replace(Some(waker)));
+    }
+
+    /// `wake` returns the waker if it was used by reference.
+    #[inline]
+    fn wake_owner(&self, direction: Direction, wake: impl FnOnce(Waker) -> Option<Waker>) {
+        if self.bits.get() & direction.waits() != 0 {
+            self.bits.set(self.bits.get() & !direction.waits());
+            let slot = self.slot(direction);
+            if let Some(waker) = slot.take() {
+                slot.set(wake(waker));
+            }
+        }
+    }
+
+    /// A number for an async call that will wait here.
+    pub(crate) fn new_waiter(&self) -> u64 {
+        self.with_list(|list| {
+            list.numbers += 1;
+            list.numbers
+        })
     }
 
     /// Leaves, or renews, the waker of an async call.
-    pub(crate) fn set_listed(&self, waiter: u64, waker: &Waker) {
-        let is_known = |(number, known): &(u64, Waker)| *number == waiter && known.will_wake(waker);
-        if self.list.borrow().iter().any(is_known) {
+    pub(crate) fn wait_listed(&self, direction: Direction, number: u64, waker: &Waker) {
+        let is_known = |waiter: &Waiter| waiter.number == number && waiter.waker.will_wake(waker);
+        if self.with_list(|list| list.waiters.iter().any(is_known)) {
             return;
         }
-        let waker = waker.clone();
-        let former = self.take_listed(waiter);
-        self.list.borrow_mut().push((waiter, waker));
+        let waiter = Waiter { direction, number, waker: waker.clone() };
+        let former = self.with_list(|list| {
+            let former = list.take(number);
+            list.waiters.push(waiter);
+            former
+        });
         drop(former);
     }
 
     /// Forgets an async call that was dropped.
-    pub(crate) fn remove_listed(&self, waiter: u64) {
-        drop(self.take_listed(waiter));
+    pub(crate) fn remove_listed(&self, number: u64) {
+        drop(self.with_list(|list| list.take(number)));
     }
 
-    fn take_listed(&self, waiter: u64) -> Option<(u64, Waker)> {
-        let mut list = self.list.borrow_mut();
-        let place = list.iter().position(|(number, _)| *number == waiter)?;
-        Some(list.remove(place))
+    /// Wakes the async calls of one direction, or all.
+    #[cold]
+    fn wake_listed(&self, direction: Option<Direction>, wake: impl FnMut(Waker)) {
+        let Some(mut list) = self.list.take() else { return };
+        let is_told = |waiter: &Waiter| direction.is_none_or(|told| told == waiter.direction);
+        let (told, others) = list.waiters.drain(..).partition(is_told);
+        let told: Vec<Waiter> = told;
+        list.waiters = others;
+        self.list.set(Some(list));
+        told.into_iter().map(|waiter| waiter.waker).for_each(wake);
     }
 
-    fn wake_all(&self, wake: &mut impl FnMut(Waker)) {
-        self.slot.take().into_iter().for_each(&mut *wake);
-        self.list.take().into_iter().for_each(|(_, waker)| wake(waker));
+    /// `f` must not run foreign code.
+    fn with_list<R>(&self, f: impl FnOnce(&mut List) -> R) -> R {
+        self.bits.set(self.bits.get() | HAS_LIST);
+        let mut list = self.list.take().unwrap_or_default();
+        let result = f(&mut list);
+        self.list.set(Some(list));
+        result
+    }
+}
+
+#[derive(Default)]
+struct List {
+    waiters: Vec<Waiter>,
+    /// How many numbers were given out.
+    numbers: u64,
+}
+
+struct Waiter {
+    direction: Direction,
+    number: u64,
+    waker: Waker,
+}
+
+impl List {
+    fn take(&mut self, number: u64) -> Option<Waiter> {
+        let place = self.waiters.iter().position(|waiter| waiter.number == number)?;
+        Some(self.waiters.remove(place))
     }
 }

@@ -63,8 +63,8 @@ struct Header {
     /// Set by foreign wakes, cleared by the loop (rule 4).
     notified: AtomicBool,
     flags: Cell<u8>,
-    /// The place in the task list while LISTED.
-    key: Cell<usize>,
+    /// The place in the task list while LISTED. A list of 2³² tasks would need more memory than there is.
+    key: Cell<u32>,
     /// Who waits for the outcome. Empty once DONE.
     joiner: UnsafeCell<Option<Waker>>,
     /// For the models.
@@ -150,11 +150,11 @@ impl TaskPtr {
     }
 
     pub(crate) fn key(self) -> usize {
-        self.header().key.get()
+        self.header().key.get() as usize
     }
 
     pub(crate) fn set_key(self, key: usize) {
-        self.header().key.set(key);
+        self.header().key.set(u32::try_from(key).expect("fewer than 2^32 tasks"));
     }
 
     pub(crate) fn is_queued(self) -> bool {
@@ -278,8 +278,13 @@ impl TaskPtr {
     pub(crate) fn abort(self) {
         if !self.has(DEAF) {
             self.set(ABORTED);
-            wake_by_ref(self);
+            self.wake();
         }
+    }
+
+    /// Wakes the task as one of its wakers would.
+    pub(crate) fn wake(self) {
+        wake_by_ref(self);
     }
 
     /// Takes the outcome of a DONE task.

@@ -5,13 +5,13 @@ use std::future::poll_fn;
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::sync::mpsc;
-use std::task::Poll;
+use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use squall_executor::fault::{self, Call};
 use squall_executor::{
     Clock, EventLoop, Interest, LoopClosed, RunError, add_callback, block_on, call_later, sleep,
-    spawn, stats, stop, yield_now,
+    spawn, stats, stop, wake_in_next_turn, yield_now,
 };
 
 const AT_ONCE: Option<Duration> = Some(Duration::ZERO);
@@ -482,4 +482,26 @@ fn a_loop_can_be_embedded_by_its_descriptor_and_deadline() {
     event_loop.call_later(Duration::from_secs(5), || {});
     let left = event_loop.next_deadline().unwrap() - Instant::now();
     assert!(left <= Duration::from_secs(5) && left > Duration::from_secs(3));
+}
+
+// S4: what a stream does that has had its share of a turn
+#[test]
+fn whoever_asks_for_the_next_turn_is_polled_once_in_each_and_lets_nobody_sleep() {
+    block_on(async {
+        let before = stats();
+        for round in 1..=10 {
+            let mut has_waited = false;
+            poll_fn(|cx| {
+                if std::mem::replace(&mut has_waited, true) {
+                    return Poll::Ready(());
+                }
+                wake_in_next_turn(cx.waker());
+                Poll::Pending
+            })
+            .await;
+            let now = stats();
+            assert_eq!((now.turns - before.turns, now.polls - before.polls), (round, round));
+        }
+    });
+    wake_in_next_turn(Waker::noop()); // without a loop it is used at once
 }
