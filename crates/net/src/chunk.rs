@@ -14,11 +14,15 @@ pub(crate) enum Kind<'a> {
 }
 
 impl Chunk<'_> {
-    pub(crate) fn len(&self) -> usize {
+    pub(crate) fn bytes(&self) -> &[u8] {
         match &self.0 {
-            Kind::Borrowed(bytes) => bytes.len(),
-            Kind::Owned(bytes) => bytes.len(),
+            Kind::Borrowed(bytes) => bytes,
+            Kind::Owned(bytes) => bytes,
         }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.bytes().len()
     }
 }
 

@@ -1,12 +1,14 @@
 //! The reading half of a stream: bytes live in its buffer until a read is satisfied.
 
 use std::fmt;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
+use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_io::AsyncRead;
+use memchr::memmem::Finder;
 
 use crate::io_stream::IoStream;
 use crate::io_writer::IoWriter;
@@ -45,7 +47,15 @@ impl<S> IoReader<S> {
     #[track_caller]
     pub fn consume(&mut self, n: usize) {
         self.buffer.consume(n);
-        self.link.note_drained(self.buffer.len() == 0);
+        self.note_taken();
+    }
+
+    /// Tells the watch whether there is something left to read.
+    #[inline]
+    fn note_taken(&self) {
+        if let Some(watch) = self.link.watch.get() {
+            watch.note_drained(self.buffer.len() == 0, self.link.end.get());
+        }
     }
 
     /// Closes the whole stream, as [`IoStream::close`] does. The other half learns it at once.
@@ -80,7 +90,7 @@ impl<S: AsyncRead + Unpin> IoReader<S> {
     /// # Panics
     /// As there.
     pub async fn read_until(&mut self, delimiter: &[u8]) -> Result<Bytes, StreamError> {
-        self.read_until_max(delimiter, self.link.config.max_buffer_size).await
+        self.read_until_max(delimiter, self.link.config().max_buffer_size).await
     }
 
     /// As [`IoStream::read_until_max`].
@@ -96,14 +106,14 @@ impl<S: AsyncRead + Unpin> IoReader<S> {
         max_bytes: usize,
     ) -> Result<Bytes, StreamError> {
         assert!(!delimiter.is_empty(), "a delimiter of no bytes is everywhere");
-        let finder = memchr::memmem::Finder::new(delimiter);
-        let mut searched = 0;
-        self.read_until_match(max_bytes, |data| {
-            let found = finder.find(&data[searched..]).map(|at| searched + at + delimiter.len());
-            searched = (data.len() + 1).saturating_sub(delimiter.len()).max(searched);
-            found
-        })
-        .await
+        let finder = Finder::new(delimiter);
+        let limit = max_bytes.min(self.link.config().max_buffer_size);
+        loop {
+            if let Some(end) = self.buffer.find(&finder, limit) {
+                return Ok(self.take(end));
+            }
+            self.fill_within(limit).await?;
+        }
     }
 
     /// As [`IoStream::read_until_match`].
@@ -118,16 +128,15 @@ impl<S: AsyncRead + Unpin> IoReader<S> {
         max_bytes: usize,
         mut find: impl FnMut(&[u8]) -> Option<usize>,
     ) -> Result<Bytes, StreamError> {
-        let limit = max_bytes.min(self.link.config.max_buffer_size);
+        let limit = max_bytes.min(self.link.config().max_buffer_size);
         loop {
             let data = self.buffer.data();
-            if let Some(end) = find(&data[..data.len().min(limit)]) {
+            let shown = &data[..data.len().min(limit)];
+            if let Some(end) = find(shown) {
+                assert!(end <= shown.len(), "{end} bytes were found in {}", shown.len());
                 return Ok(self.take(end));
             }
-            if data.len() >= limit {
-                return Err(StreamError::TooLong { limit });
-            }
-            self.fill_or_end().await?;
+            self.fill_within(limit).await?;
         }
     }
 
@@ -167,18 +176,21 @@ impl<S: AsyncRead + Unpin> IoReader<S> {
     /// # Errors
     /// As there.
     pub async fn read_until_close(&mut self) -> Result<Bytes, StreamError> {
-        if self.buffer.len() == 0
-            && (self.link.end.get() == End::InOrder || self.link.is_closed.get())
-        {
+        if self.link.has_been_read.get() && self.buffer.len() == 0 {
             return Err(StreamError::ended());
         }
         // One more than the limit, to tell an end at the limit from more.
-        let most = self.link.config.max_buffer_size.saturating_add(1);
-        while !self.link.is_closed.get() && poll_fn(|cx| self.poll_fill_to(cx, most)).await? > 0 {
-            if self.buffer.len() == most {
-                return Err(self.link.too_long());
+        let most = self.link.config().max_buffer_size.saturating_add(1);
+        loop {
+            match poll_fn(|cx| self.poll_fill_to(cx, most)).await {
+                Ok(0) => break,
+                Ok(_) if self.buffer.len() == most => return Err(self.link.too_long()),
+                Ok(_) => {}
+                Err(_) if self.link.is_closed.get() => break, // here, which is an end like any other
+                Err(error) => return Err(error),
             }
         }
+        self.link.has_been_read.set(true);
         Ok(self.take(self.buffer.len()))
     }
 
@@ -186,8 +198,8 @@ impl<S: AsyncRead + Unpin> IoReader<S> {
     ///
     /// # Errors
     /// As there.
-    pub async fn fill(&mut self) -> Result<usize, StreamError> {
-        poll_fn(|cx| self.poll_fill(cx)).await
+    pub fn fill(&mut self) -> impl Future<Output = Result<usize, StreamError>> {
+        poll_fn(|cx| self.poll_fill(cx))
     }
 
     /// As [`IoStream::poll_fill`].
@@ -195,7 +207,7 @@ impl<S: AsyncRead + Unpin> IoReader<S> {
     /// # Errors
     /// As there.
     pub fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, StreamError>> {
-        self.poll_fill_to(cx, self.link.config.max_buffer_size)
+        self.poll_fill_to(cx, self.link.config().max_buffer_size)
     }
 
     /// Reads once, as long as the buffer holds less than `most`.
@@ -205,42 +217,54 @@ impl<S: AsyncRead + Unpin> IoReader<S> {
         most: usize,
     ) -> Poll<Result<usize, StreamError>> {
         let room = most.saturating_sub(self.buffer.len());
-        if self.link.watch.borrow().is_some()
+        if self.link.watch.get().is_some()
             && let Some(outcome) = self.poll_watch(cx, room)
         {
             return outcome;
         }
         match self.link.end.get() {
             End::NotYet => {}
-            End::InOrder => return Poll::Ready(Ok(0)),
-            End::Failed => return Poll::Ready(Err(StreamError::ended())),
+            End::InOrder if !self.is_closed() => return Poll::Ready(Ok(0)),
+            End::InOrder => return Poll::Ready(Err(StreamError::ended())),
+            End::Failed(cause) => return Poll::Ready(Err(cause.error().into())),
         }
         if room == 0 {
             return Poll::Ready(Err(self.link.too_long()));
         }
-        if self.share.is_used_up() {
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
+        ready!(self.share.poll(cx));
+        let spare = self.buffer.spare(room.min(self.link.config().read_chunk_size));
+        match self.link.with_transport(|transport| transport.poll_read(cx, spare)) {
+            Some(Poll::Ready(Ok(n))) if n > 0 => {
+                self.buffer.commit(n);
+                self.share.count(n);
+                self.note_taken();
+                Poll::Ready(Ok(n))
+            }
+            Some(Poll::Pending) => {
+                self.buffer.rest();
+                self.link.note_reader(cx.waker());
+                Poll::Pending
+            }
+            Some(Poll::Ready(read)) => {
+                self.buffer.rest();
+                Poll::Ready(self.end(read))
+            }
+            None => {
+                self.buffer.rest();
+                Poll::Ready(Err(self.link.gone()))
+            }
         }
-        let spare = self.buffer.spare(room.min(self.link.config.read_chunk_size));
-        let polled = self.link.with_transport(|transport| transport.poll_read(cx, spare));
-        if let Some(Poll::Ready(Ok(n))) = polled
-            && n > 0
-        {
-            self.buffer.commit(n);
-            self.share.count(n);
-            self.link.is_drained.set(false);
-            return Poll::Ready(Ok(n));
-        }
-        self.buffer.rest();
-        let Some(polled) = polled else { return Poll::Ready(Err(StreamError::ended())) };
-        if polled.is_pending() {
-            self.link.note_reader(cx.waker());
-        }
-        let read = ready!(polled);
+    }
+
+    /// Notes the end of the stream, and passes it on.
+    #[cold]
+    fn end(&mut self, read: io::Result<usize>) -> Result<usize, StreamError> {
         self.link.end.set(End::of(&read));
-        self.link.note_drained(self.buffer.len() == 0);
-        Poll::Ready(read.map_err(StreamError::from))
+        if read.is_err() {
+            self.link.outbox.wake_writers();
+        }
+        self.note_taken();
+        Ok(read?)
     }
 
     /// What the watch has read already, or will; `None` if it does not read and has nothing left.
@@ -249,10 +273,10 @@ impl<S: AsyncRead + Unpin> IoReader<S> {
         cx: &mut Context<'_>,
         room: usize,
     ) -> Option<Poll<Result<usize, StreamError>>> {
-        let watch = Rc::clone(self.link.watch.borrow().as_ref()?);
+        let watch = Rc::clone(self.link.watch.get()?);
         let n = watch.take_early(&mut self.buffer, room);
         if n > 0 {
-            self.link.is_drained.set(false);
+            self.note_taken();
             return Some(Poll::Ready(Ok(n)));
         }
         if let Some(failure) = watch.take_failure() {
@@ -268,8 +292,16 @@ impl<S: AsyncRead + Unpin> IoReader<S> {
 
     fn take(&mut self, n: usize) -> Bytes {
         let taken = self.buffer.take(n);
-        self.link.note_drained(self.buffer.len() == 0);
+        self.note_taken();
         taken
+    }
+
+    /// Reads more, unless what came reaches the limit of a read already.
+    async fn fill_within(&mut self, limit: usize) -> Result<(), StreamError> {
+        if self.buffer.len() >= limit {
+            return Err(StreamError::TooLong { limit });
+        }
+        self.fill_or_end().await
     }
 
     async fn fill_or_end(&mut self) -> Result<(), StreamError> {
@@ -280,7 +312,7 @@ impl<S: AsyncRead + Unpin> IoReader<S> {
     }
 
     async fn fill_to(&mut self, n: usize) -> Result<(), StreamError> {
-        if n > self.link.config.max_buffer_size {
+        if n > self.link.config().max_buffer_size {
             return Err(self.link.too_long());
         }
         while self.buffer.len() < n {
@@ -297,7 +329,7 @@ impl<S: AsyncRead + Unpin + 'static> IoReader<S> {
     /// If there is no loop on this thread.
     #[track_caller]
     pub fn closed(&mut self) -> Closed {
-        Closed(self.link.closed().ready())
+        Closed(self.link.watch_end(self.buffer.len() == 0).ready())
     }
 
     /// As [`IoStream::set_close_callback`].
@@ -306,12 +338,15 @@ impl<S: AsyncRead + Unpin + 'static> IoReader<S> {
     /// If there is no loop on this thread.
     #[track_caller]
     pub fn set_close_callback(&mut self, f: impl FnOnce() + 'static) {
-        self.link.closed().add_done_callback(move |_| f());
+        self.link.watch_end(self.buffer.len() == 0).add_done_callback(move |_| f());
     }
 }
 
 impl<S> Drop for IoReader<S> {
     fn drop(&mut self) {
+        if let Some(watch) = self.link.watch.get() {
+            watch.abandon(self.link.end.get());
+        }
         self.link.drop_half();
     }
 }

@@ -13,6 +13,7 @@
 //! ```
 
 use std::fmt;
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -37,6 +38,9 @@ use crate::watch::Closed;
 /// Every read is cancel safe, because bytes live in the stream: a read that is dropped, fails or exceeds its limit leaves
 /// them in place. The end of the peer's stream does not end writing. Dropping a stream closes it: what is queued is tried
 /// once and not waited for; [`shutdown`](Self::shutdown) waits.
+///
+/// A stream belongs to the loop on which it had to wait first, and when that is gone to the next one on which it is used; not to
+/// two loops that live at once. What was written without a loop leaves with the next write or flush on one.
 ///
 /// ```
 /// use squall_net::{IoStream, TcpListener, TcpStream, block_on, spawn};
@@ -72,7 +76,17 @@ impl<S> IoStream<S> {
 
     /// Gives a transport a memory, with limits.
     pub fn with_config(transport: S, config: StreamConfig) -> IoStream<S> {
-        let link = Link::new(transport, config);
+        IoStream::with_shared_config(transport, config.shared())
+    }
+
+    pub(crate) fn with_shared_config(
+        transport: S,
+        config: Option<Rc<StreamConfig>>,
+    ) -> IoStream<S> {
+        IoStream::over(Link::new(transport, config))
+    }
+
+    pub(crate) fn over(link: Rc<Link<S>>) -> IoStream<S> {
         IoStream { reader: IoReader::new(Rc::clone(&link)), writer: IoWriter::new(link) }
     }
 
@@ -108,13 +122,30 @@ impl<S> IoStream<S> {
     /// # Ok::<(), squall_net::StreamError>(())
     /// ```
     pub fn split(self) -> (IoReader<S>, IoWriter<S>) {
-        self.reader.link.split();
         (self.reader, self.writer)
     }
 
+    /// Shows both halves at once, so that bytes go from one to the other without a copy.
+    ///
+    /// ```
+    /// use squall_net::{IoStream, TcpServer};
+    ///
+    /// let echo = TcpServer::new(async |mut stream: IoStream, _peer| {
+    ///     let (reader, writer) = stream.halves();
+    ///     while reader.fill().await? > 0 {
+    ///         writer.write_all(reader.buffer()).await?;
+    ///         reader.consume(reader.buffer().len());
+    ///     }
+    ///     Ok(())
+    /// });
+    /// ```
+    pub fn halves(&mut self) -> (&mut IoReader<S>, &mut IoWriter<S>) {
+        (&mut self.reader, &mut self.writer)
+    }
+
     #[cfg(feature = "tls")]
-    pub(crate) fn config(&self) -> StreamConfig {
-        self.reader.link.config
+    pub(crate) fn link(&self) -> &Link<S> {
+        &self.reader.link
     }
 
     /// Takes the transport back out of a stream at rest.
@@ -187,8 +218,11 @@ impl<S: AsyncRead + Unpin> IoStream<S> {
     ///
     /// # Cost
     /// At most one `recv` per wake-up; each byte is searched once, plus `delimiter.len() - 1` per `recv`.
-    pub async fn read_until(&mut self, delimiter: &[u8]) -> Result<Bytes, StreamError> {
-        self.reader.read_until(delimiter).await
+    pub fn read_until(
+        &mut self,
+        delimiter: &[u8],
+    ) -> impl Future<Output = Result<Bytes, StreamError>> {
+        self.reader.read_until(delimiter)
     }
 
     /// As [`read_until`](Self::read_until), with `max_bytes` as the limit, delimiter included.
@@ -201,12 +235,12 @@ impl<S: AsyncRead + Unpin> IoStream<S> {
     ///
     /// # Cancel safety
     /// Cancel safe.
-    pub async fn read_until_max(
+    pub fn read_until_max(
         &mut self,
         delimiter: &[u8],
         max_bytes: usize,
-    ) -> Result<Bytes, StreamError> {
-        self.reader.read_until_max(delimiter, max_bytes).await
+    ) -> impl Future<Output = Result<Bytes, StreamError>> {
+        self.reader.read_until_max(delimiter, max_bytes)
     }
 
     /// Reads until `find`, which is shown all that came, at most `max_bytes` of it, tells where the read ends: the number
@@ -220,12 +254,12 @@ impl<S: AsyncRead + Unpin> IoStream<S> {
     ///
     /// # Cancel safety
     /// Cancel safe, as far as `find` is.
-    pub async fn read_until_match(
+    pub fn read_until_match(
         &mut self,
         max_bytes: usize,
         find: impl FnMut(&[u8]) -> Option<usize>,
-    ) -> Result<Bytes, StreamError> {
-        self.reader.read_until_match(max_bytes, find).await
+    ) -> impl Future<Output = Result<Bytes, StreamError>> {
+        self.reader.read_until_match(max_bytes, find)
     }
 
     /// Reads exactly `n` bytes; none, at once, if `n` is 0. Tornado: `IOStream.read_bytes`.
@@ -236,8 +270,8 @@ impl<S: AsyncRead + Unpin> IoStream<S> {
     ///
     /// # Cancel safety
     /// Cancel safe.
-    pub async fn read_bytes(&mut self, n: usize) -> Result<Bytes, StreamError> {
-        self.reader.read_bytes(n).await
+    pub fn read_bytes(&mut self, n: usize) -> impl Future<Output = Result<Bytes, StreamError>> {
+        self.reader.read_bytes(n)
     }
 
     /// Reads what is there, 1 to `max` bytes, as soon as there is something. Tornado: `read_bytes(partial=True)`.
@@ -248,8 +282,8 @@ impl<S: AsyncRead + Unpin> IoStream<S> {
     /// # Cancel safety
     /// Cancel safe.
     #[doc(alias = "read_bytes_partial")]
-    pub async fn read_some(&mut self, max: usize) -> Result<Bytes, StreamError> {
-        self.reader.read_some(max).await
+    pub fn read_some(&mut self, max: usize) -> impl Future<Output = Result<Bytes, StreamError>> {
+        self.reader.read_some(max)
     }
 
     /// Fills `into` whole. Tornado: `IOStream.read_into`.
@@ -260,8 +294,8 @@ impl<S: AsyncRead + Unpin> IoStream<S> {
     /// # Cancel safety
     /// Cancel safe: `into` is written only when all of it is there.
     #[doc(alias = "read_into")]
-    pub async fn read_exact(&mut self, into: &mut [u8]) -> Result<(), StreamError> {
-        self.reader.read_exact(into).await
+    pub fn read_exact(&mut self, into: &mut [u8]) -> impl Future<Output = Result<(), StreamError>> {
+        self.reader.read_exact(into)
     }
 
     /// Reads to the end of the stream, which a local [`close`](Self::close) is too. Tornado: `IOStream.read_until_close`.
@@ -272,8 +306,8 @@ impl<S: AsyncRead + Unpin> IoStream<S> {
     ///
     /// # Cancel safety
     /// Cancel safe.
-    pub async fn read_until_close(&mut self) -> Result<Bytes, StreamError> {
-        self.reader.read_until_close().await
+    pub fn read_until_close(&mut self) -> impl Future<Output = Result<Bytes, StreamError>> {
+        self.reader.read_until_close()
     }
 
     /// Reads once, whatever comes, into the [`buffer`](Self::buffer) and returns how many bytes; 0 at the end of the
@@ -288,8 +322,8 @@ impl<S: AsyncRead + Unpin> IoStream<S> {
     ///
     /// # Cost
     /// At most one `recv` that brings something and one in vain.
-    pub async fn fill(&mut self) -> Result<usize, StreamError> {
-        self.reader.fill().await
+    pub fn fill(&mut self) -> impl Future<Output = Result<usize, StreamError>> {
+        self.reader.fill()
     }
 
     /// As [`fill`](Self::fill), for futures that are written by hand.
@@ -321,8 +355,8 @@ impl<S: AsyncWrite + Unpin + 'static> IoStream<S> {
     ///
     /// # Cancel safety
     /// Cancel safe: the stream goes on sending by itself.
-    pub async fn flush(&mut self) -> Result<(), StreamError> {
-        self.writer.flush().await
+    pub fn flush(&mut self) -> impl Future<Output = Result<(), StreamError>> {
+        self.writer.flush()
     }
 
     /// As [`flush`](Self::flush), for futures that are written by hand.
@@ -340,8 +374,8 @@ impl<S: AsyncWrite + Unpin + 'static> IoStream<S> {
     ///
     /// # Cancel safety
     /// Not cancel safe: how much of `data` was sent is not told. [`write`](Self::write) and [`flush`](Self::flush) are.
-    pub async fn write_all(&mut self, data: &[u8]) -> Result<(), StreamError> {
-        self.writer.write_all(data).await
+    pub fn write_all(&mut self, data: &[u8]) -> impl Future<Output = Result<(), StreamError>> {
+        self.writer.write_all(data)
     }
 
     /// Flushes, and ends this direction of the stream (FIN). Reading goes on.
@@ -351,8 +385,8 @@ impl<S: AsyncWrite + Unpin + 'static> IoStream<S> {
     ///
     /// # Cancel safety
     /// Cancel safe: it may be called again.
-    pub async fn shutdown(&mut self) -> Result<(), StreamError> {
-        self.writer.shutdown().await
+    pub fn shutdown(&mut self) -> impl Future<Output = Result<(), StreamError>> {
+        self.writer.shutdown()
     }
 }
 
@@ -361,7 +395,8 @@ impl<S: AsyncRead + Unpin + 'static> IoStream<S> {
     /// The end of the stream, as a future that owns what it needs: the peer's end or reset, once everything that came before
     /// it was read, or a [`close`](Self::close) here. After an orderly end of the peer's, writing still works.
     ///
-    /// From the first call on the stream looks for its end while nobody reads, at most one chunk ahead.
+    /// From the first call on the stream looks for its end while nobody reads, at most one chunk ahead, on the loop that runs now.
+    /// When that loop is gone, the next call or read goes on.
     ///
     /// # Panics
     /// If there is no loop on this thread.

@@ -1,9 +1,10 @@
 //! The writing half of a stream: what is written is queued, and leaves at the latest when the batch ends.
 
 use std::fmt;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
+use std::io;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use futures_io::AsyncWrite;
 
@@ -50,12 +51,13 @@ impl<S: AsyncWrite + Unpin + 'static> IoWriter<S> {
     pub fn write<'a>(&mut self, data: impl Into<Chunk<'a>>) -> Result<(), StreamError> {
         let data = data.into();
         self.check_writable()?;
-        if let Some(limit) = self.link.config.max_write_buffer_size
-            && self.queued() + data.len() > limit
+        if let Some(limit) = self.link.config().max_write_buffer_size
+            && self.queued().saturating_add(data.len()) > limit
         {
             return Err(StreamError::BufferFull { limit });
         }
-        self.link.outbox.queue.borrow_mut().push(data);
+        let copied = self.link.outbox.queue.borrow_mut().push(data);
+        drop(copied);
         self.link.schedule();
         Ok(())
     }
@@ -64,8 +66,8 @@ impl<S: AsyncWrite + Unpin + 'static> IoWriter<S> {
     ///
     /// # Errors
     /// As there.
-    pub async fn flush(&mut self) -> Result<(), StreamError> {
-        poll_fn(|cx| self.poll_flush(cx)).await
+    pub fn flush(&mut self) -> impl Future<Output = Result<(), StreamError>> {
+        poll_fn(|cx| self.poll_flush(cx))
     }
 
     /// As [`IoStream::poll_flush`](crate::IoStream::poll_flush).
@@ -74,17 +76,19 @@ impl<S: AsyncWrite + Unpin + 'static> IoWriter<S> {
     /// As there.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
         self.check_writable()?;
-        if self.must_wait_for_its_turn(cx) {
-            return Poll::Pending;
-        }
-        if self.link.outbox.pump.borrow().is_none() {
-            match self.link.poll_send(cx) {
-                Poll::Ready(()) => return Poll::Ready(self.check_writable()),
-                Poll::Pending => self.link.start_pump(),
+        let outbox = &self.link.outbox;
+        if !outbox.is_pumped() {
+            ready!(outbox.share.poll(cx));
+            if self.link.poll_send(cx).is_ready() {
+                return Poll::Ready(self.check_writable());
             }
-            self.check_writable()?; // a loop that ends drops the pump at once
+            self.link.start_pump();
+            if !outbox.is_pumped() {
+                let error = io::Error::other("the event loop has ended, nobody would send");
+                return Poll::Ready(Err(error.into()));
+            }
         }
-        self.link.outbox.flusher.set(Some(cx.waker().clone()));
+        outbox.note_flusher(cx.waker());
         Poll::Pending
     }
 
@@ -92,19 +96,30 @@ impl<S: AsyncWrite + Unpin + 'static> IoWriter<S> {
     ///
     /// # Errors
     /// As there.
-    pub async fn write_all(&mut self, data: &[u8]) -> Result<(), StreamError> {
-        self.flush().await?;
+    pub fn write_all(&mut self, data: &[u8]) -> impl Future<Output = Result<(), StreamError>> {
         let mut sent = 0;
-        while sent < data.len() {
-            sent += poll_fn(|cx| {
-                if self.must_wait_for_its_turn(cx) {
-                    return Poll::Pending;
-                }
-                self.link.poll_write(cx, &data[sent..])
-            })
-            .await?;
+        poll_fn(move |cx| self.poll_write_all(cx, data, &mut sent))
+    }
+
+    fn poll_write_all(
+        &mut self,
+        cx: &mut Context<'_>,
+        data: &[u8],
+        sent: &mut usize,
+    ) -> Poll<Result<(), StreamError>> {
+        if !self.link.outbox.is_idle() {
+            ready!(self.poll_flush(cx))?; // what is queued goes first
         }
-        poll_fn(|cx| self.poll_flush(cx)).await
+        self.check_writable()?;
+        while *sent < data.len() {
+            ready!(self.link.outbox.share.poll(cx));
+            let (n, is_done) = ready!(self.link.poll_write(cx, &data[*sent..]))?;
+            *sent += n;
+            if is_done {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        self.poll_flush(cx)
     }
 
     /// As [`IoStream::shutdown`](crate::IoStream::shutdown).
@@ -116,18 +131,10 @@ impl<S: AsyncWrite + Unpin + 'static> IoWriter<S> {
         poll_fn(|cx| self.link.poll_close(cx)).await
     }
 
-    /// Asks to be polled in another turn if this one has had enough; the pump shares the turns by itself.
-    fn must_wait_for_its_turn(&self, cx: &Context<'_>) -> bool {
-        let waits = self.link.outbox.pump.borrow().is_none() && self.link.outbox.share.is_used_up();
-        if waits {
-            cx.waker().wake_by_ref();
-        }
-        waits
-    }
-
+    #[inline]
     fn check_writable(&self) -> Result<(), StreamError> {
-        if self.link.outbox.is_broken.get() {
-            return Err(StreamError::Closed { cause: self.link.outbox.failure.take() });
+        if let Some(failure) = self.link.outbox.failure() {
+            return Err(failure.into());
         }
         if self.is_closed() { Err(StreamError::ended()) } else { Ok(()) }
     }

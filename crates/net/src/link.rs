@@ -3,79 +3,91 @@
 //! The [`outbox`](crate::outbox) sends through it, the [`reader`](crate::io_reader) reads from it, and the
 //! [`watch`](crate::watch) looks for the peer's end while nobody reads.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell};
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::Waker;
+use std::task::{Poll, Waker};
 
 use squall_executor::forks;
 
 use crate::outbox::Outbox;
 use crate::stream_config::StreamConfig;
-use crate::stream_error::StreamError;
+use crate::stream_error::{Cause, StreamError};
 use crate::watch::Watch;
 
 /// The transport is taken out to be used and put back, so no borrow is held while it runs.
 pub(crate) struct Link<S> {
-    pub(crate) config: StreamConfig,
-    /// Away while it is polled; gone once the stream is closed.
+    /// `None` is the default's.
+    config: Option<Rc<StreamConfig>>,
+    /// Away while it is polled; gone once the stream is closed, or when it has panicked.
     transport: Cell<Option<S>>,
     pub(crate) is_closed: Cell<bool>,
-    /// What is known of the peer's end. Read up to there, there may still be bytes to take.
-    pub(crate) end: Cell<End>,
-    /// The reading half holds no bytes.
-    pub(crate) is_drained: Cell<bool>,
     /// Halves that live.
     halves: Cell<u8>,
-    /// The two halves may be in different tasks.
-    is_split: Cell<bool>,
+    /// What is known of the peer's end. Read up to there, there may still be bytes to take.
+    pub(crate) end: Cell<End>,
+    /// A read to the end has returned: there is no second end.
+    pub(crate) has_been_read: Cell<bool>,
     /// The forks before this process, to know a copy of the stream in a child.
     forks: u64,
     /// Who reads and would not hear of it otherwise: of a close by the other half, or of what the watch found.
-    pub(crate) reader: Cell<Option<Waker>>,
-    pub(crate) watch: RefCell<Option<Rc<Watch>>>,
+    reader: Cell<Option<Waker>>,
+    /// There from the first time that somebody asked for the stream's end.
+    pub(crate) watch: OnceCell<Rc<Watch>>,
     pub(crate) outbox: Outbox,
-    /// Tries once to send what is queued. Set by the first write, which knows that the transport can.
-    pub(crate) try_send: Cell<Option<TrySend<S>>>,
+    /// What a close still does for the peer. Set by those who know that the transport can be written to.
+    pub(crate) farewell: Cell<Option<Farewell<S>>>,
 }
 
-pub(crate) type TrySend<S> = fn(&Link<S>);
+pub(crate) type Farewell<S> = fn(&Link<S>);
 
 /// Whether the peer's stream has come to an end.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
     NotYet,
     InOrder,
-    Failed,
+    Failed(Cause),
 }
 
 impl End {
     /// What a read that brought nothing tells.
     pub(crate) fn of(read: &io::Result<usize>) -> End {
-        if read.is_ok() { End::InOrder } else { End::Failed }
+        match read {
+            Ok(_) => End::InOrder,
+            Err(error) => End::Failed(Cause::of(error)),
+        }
     }
 }
 
 impl<S> Link<S> {
-    pub(crate) fn new(transport: S, config: StreamConfig) -> Rc<Link<S>> {
+    pub(crate) fn new(transport: S, config: Option<Rc<StreamConfig>>) -> Rc<Link<S>> {
         Rc::new(Link {
             config,
             transport: Cell::new(Some(transport)),
             is_closed: Cell::new(false),
-            end: Cell::new(End::NotYet),
-            is_drained: Cell::new(true),
             halves: Cell::new(2),
-            is_split: Cell::new(false),
+            end: Cell::new(End::NotYet),
+            has_been_read: Cell::new(false),
             forks: forks(),
             reader: Cell::new(None),
-            watch: RefCell::new(None),
+            watch: OnceCell::new(),
             outbox: Outbox::default(),
-            try_send: Cell::new(None),
+            farewell: Cell::new(None),
         })
     }
 
+    pub(crate) fn config(&self) -> &StreamConfig {
+        self.config.as_deref().unwrap_or(&StreamConfig::DEFAULT)
+    }
+
+    #[cfg(feature = "tls")]
+    pub(crate) fn shared_config(&self) -> Option<Rc<StreamConfig>> {
+        self.config.clone()
+    }
+
     /// Lends the transport to `f`; `None` once the stream is closed.
+    #[inline]
     pub(crate) fn with_transport<R>(&self, f: impl FnOnce(Pin<&mut S>) -> R) -> Option<R>
     where
         S: Unpin,
@@ -90,53 +102,82 @@ impl<S> Link<S> {
         Some(result)
     }
 
+    /// Polls the transport; a closed stream answers for it.
+    #[inline]
+    pub(crate) fn poll_transport<R>(
+        &self,
+        poll: impl FnOnce(Pin<&mut S>) -> Poll<io::Result<R>>,
+    ) -> Poll<Result<R, StreamError>>
+    where
+        S: Unpin,
+    {
+        match self.with_transport(poll) {
+            Some(polled) => polled.map_err(StreamError::from),
+            None => Poll::Ready(Err(self.gone())),
+        }
+    }
+
+    /// Why there is no transport.
+    pub(crate) fn gone(&self) -> StreamError {
+        if self.is_closed.get() {
+            StreamError::ended()
+        } else {
+            io::Error::other("the transport has panicked, or has come back to its own stream")
+                .into()
+        }
+    }
+
     /// Takes the transport away, as long as the stream is whole and at rest.
     pub(crate) fn take_transport(&self) -> Option<S> {
-        let is_idle =
-            !self.is_closed.get() && self.outbox.is_idle() && self.watch.borrow().is_none();
+        let is_idle = !self.is_closed.get() && self.outbox.is_idle() && self.watch.get().is_none();
         if is_idle { self.transport.take() } else { None }
     }
 
-    /// From here on each half must wake the other.
-    pub(crate) fn split(&self) {
-        self.is_split.set(true);
+    pub(crate) fn has_transport(&self) -> bool {
+        let transport = self.transport.take();
+        let is_there = transport.is_some();
+        self.transport.set(transport);
+        is_there
     }
 
     /// One half is gone; the last closes the stream.
-    pub(crate) fn drop_half(self: &Rc<Self>) {
+    pub(crate) fn drop_half(&self) {
         self.halves.set(self.halves.get() - 1);
         if self.halves.get() == 0 {
             self.close();
         }
     }
 
-    pub(crate) fn close(self: &Rc<Self>) {
+    pub(crate) fn close(&self) {
+        if self.is_closed.get() {
+            return;
+        }
         // A copy in a forked child must not send what the parent will send.
-        if let Some(try_send) = self.try_send.take()
+        if let Some(farewell) = self.farewell.take()
             && self.forks == forks()
         {
-            try_send(self);
+            farewell(self);
         }
         self.is_closed.set(true);
-        drop(self.transport.take());
+        let transport = self.transport.take();
         self.outbox.close();
-        if let Some(watch) = self.watch.borrow().clone() {
+        if let Some(watch) = self.watch.get() {
             watch.stop();
         }
         self.wake_reader();
+        drop(transport); // last: it is somebody else's code
     }
 
     /// Leaves the reader's waker where the other half and the watch find it.
+    #[inline]
     pub(crate) fn note_reader(&self, waker: &Waker) {
-        if !self.is_split.get() && self.watch.borrow().is_none() {
-            return;
-        }
         let known = self.reader.take();
-        let waker = match known {
-            Some(known) if known.will_wake(waker) => known,
-            _ => waker.clone(),
-        };
-        drop(self.reader.replace(Some(waker)));
+        if known.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            self.reader.set(known);
+        } else {
+            let waker = waker.clone();
+            drop((self.reader.replace(Some(waker)), known));
+        }
     }
 
     pub(crate) fn wake_reader(&self) {
@@ -146,6 +187,6 @@ impl<S> Link<S> {
     }
 
     pub(crate) fn too_long(&self) -> StreamError {
-        StreamError::TooLong { limit: self.config.max_buffer_size }
+        StreamError::TooLong { limit: self.config().max_buffer_size }
     }
 }

@@ -14,48 +14,113 @@ use squall_executor::{BatchEnd, JoinHandle, at_batch_end, spawn};
 
 use crate::link::Link;
 use crate::share::Share;
-use crate::stream_error::StreamError;
+use crate::stream_error::{Cause, StreamError};
 use crate::write_queue::WriteQueue;
 
 #[derive(Default)]
 pub(crate) struct Outbox {
     pub(crate) queue: RefCell<WriteQueue>,
-    /// What may be sent in this turn while somebody waits for it.
+    /// What may be sent in this turn.
     pub(crate) share: Share,
     /// To be sent at the end of the batch.
-    scheduled: Cell<bool>,
+    is_scheduled: Cell<bool>,
     /// The task that sends what the kernel did not take at once.
-    pub(crate) pump: RefCell<Option<JoinHandle<()>>>,
-    /// Who waits for the pump.
-    pub(crate) flusher: Cell<Option<Waker>>,
+    pump: RefCell<Option<JoinHandle<()>>>,
+    /// Who waits for the pump, or for the transport.
+    flusher: Cell<Option<Waker>>,
     /// Writing has failed.
-    pub(crate) is_broken: Cell<bool>,
-    /// Why, until somebody was told.
-    pub(crate) failure: Cell<Option<io::Error>>,
+    is_broken: Cell<bool>,
+    /// Why.
+    failure: Cell<Option<Failure>>,
+}
+
+/// An error is told in full once, and as far as it can be told again from then on.
+enum Failure {
+    Fresh(io::Error),
+    Told(Cause),
 }
 
 impl Outbox {
     /// Nothing is queued or under way, and nothing has failed.
+    #[inline]
     pub(crate) fn is_idle(&self) -> bool {
-        self.queue.borrow().is_empty() && self.pump.borrow().is_none() && !self.is_broken.get()
+        self.queue.borrow().is_empty() && !self.is_pumped() && !self.is_broken.get()
+    }
+
+    #[inline]
+    pub(crate) fn is_pumped(&self) -> bool {
+        self.pump.borrow().is_some()
+    }
+
+    /// Why nothing can be written any more, if writing has failed.
+    #[inline]
+    pub(crate) fn failure(&self) -> Option<io::Error> {
+        if self.is_broken.get() { self.tell_failure() } else { None }
+    }
+
+    #[cold]
+    fn tell_failure(&self) -> Option<io::Error> {
+        let (error, cause) = match self.failure.take()? {
+            Failure::Fresh(error) => {
+                let cause = Cause::of(&error);
+                (error, cause)
+            }
+            Failure::Told(cause) => (cause.error(), cause),
+        };
+        self.failure.set(Some(Failure::Told(cause)));
+        Some(error)
     }
 
     /// Notes that nothing more can be written. What is queued is lost.
     fn fail(&self, error: io::Error) {
         self.is_broken.set(true);
-        self.failure.set(Some(error));
+        self.failure.set(Some(Failure::Fresh(error)));
         drop(self.queue.take());
+    }
+
+    /// As [`fail`](Self::fail), with an error that somebody is told right now.
+    #[cold]
+    fn note_told(&self, error: &StreamError) {
+        if let StreamError::Closed { cause: Some(error) } = error {
+            self.is_broken.set(true);
+            self.failure.set(Some(Failure::Told(Cause::of(error))));
+        }
+    }
+
+    /// Leaves the waker of who waits until everything is sent.
+    pub(crate) fn note_flusher(&self, waker: &Waker) {
+        let known = self.flusher.take();
+        if known.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            self.flusher.set(known);
+        } else {
+            let waker = waker.clone();
+            drop((self.flusher.replace(Some(waker)), known));
+        }
+    }
+
+    fn wake_flusher(&self) {
+        if let Some(flusher) = self.flusher.take() {
+            flusher.wake();
+        }
+    }
+
+    /// Lets everybody who writes try again. A transport that fails while it is read may have polled itself for writing, and
+    /// remembers the reader's waker now.
+    pub(crate) fn wake_writers(&self) {
+        if let Some(pump) = &*self.pump.borrow() {
+            pump.nudge();
+        }
+        self.wake_flusher();
     }
 
     /// Drops what could not be sent, and tells who waits for it.
     pub(crate) fn close(&self) {
-        if let Some(pump) = self.pump.take() {
+        let pump = self.pump.take();
+        if let Some(pump) = pump {
             pump.abort();
         }
         drop(self.queue.take());
-        if let Some(flusher) = self.flusher.take() {
-            flusher.wake();
-        }
+        self.wake_flusher();
     }
 }
 
@@ -63,68 +128,97 @@ impl<S: AsyncWrite + Unpin + 'static> Link<S> {
     /// Makes sure that the queue is looked at when the batch ends.
     pub(crate) fn schedule(self: &Rc<Self>) {
         let outbox = &self.outbox;
-        if outbox.scheduled.get() || outbox.pump.borrow().is_some() {
+        if outbox.is_scheduled.get() || outbox.is_pumped() {
             return;
         }
-        self.try_send.set(Some(Self::try_send));
-        outbox.scheduled.set(at_batch_end(Rc::clone(self) as Rc<dyn BatchEnd>));
+        if self.farewell.get().is_none() {
+            self.farewell.set(Some(Self::try_send));
+        }
+        outbox.is_scheduled.set(at_batch_end(Rc::clone(self) as Rc<dyn BatchEnd>));
     }
 
-    /// One attempt, for whoever does not wait.
+    /// One attempt, for a stream that ends.
     fn try_send(&self) {
-        let _ = self.poll_send(&mut Context::from_waker(Waker::noop()));
-    }
-
-    /// Sends what is queued. Ready also when writing has failed, which [`fail`](Outbox::fail) has noted.
-    pub(crate) fn poll_send(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let outbox = &self.outbox;
-        while !outbox.queue.borrow().is_empty() {
-            // Taken out, so that no borrow is held while the transport runs.
-            let mut queue = outbox.queue.take();
-            let polled = self.with_transport(|transport| match queue.single() {
-                Some(bytes) => transport.poll_write(cx, bytes),
-                None => queue.with_slices(|slices| transport.poll_write_vectored(cx, slices)),
-            });
-            if let Some(Poll::Ready(Ok(n))) = polled {
-                queue.advance(n);
-                outbox.share.count(n);
-            }
-            outbox.queue.replace(queue);
-            match ready!(polled.unwrap_or(Poll::Ready(Ok(0)))) {
-                Ok(0) => outbox.fail(io::ErrorKind::WriteZero.into()),
-                Ok(_) => {}
-                Err(error) => outbox.fail(error),
+        let cx = &mut Context::from_waker(Waker::noop());
+        while !self.outbox.queue.borrow().is_empty() {
+            if self.poll_send_some(cx).is_pending() {
+                return;
             }
         }
-        let flushed = self.with_transport(|transport| transport.poll_flush(cx));
-        match ready!(flushed.unwrap_or(Poll::Ready(Ok(())))) {
-            Ok(()) => {}
-            Err(error) => outbox.fail(error),
+        let _ = self.poll_transport(|transport| transport.poll_flush(cx)); // nobody is left to be told
+    }
+
+    /// One attempt to send everything, and if that succeeds to say that it was everything.
+    #[cfg(feature = "tls")]
+    pub(crate) fn try_send_and_close(&self) {
+        self.try_send();
+        if self.outbox.is_idle() {
+            let cx = &mut Context::from_waker(Waker::noop());
+            let _ = self.poll_transport(|transport| transport.poll_close(cx));
+        }
+    }
+
+    /// Sends what is queued, as much as this turn allows. Ready also when writing has failed, which [`fail`](Outbox::fail) has
+    /// noted.
+    pub(crate) fn poll_send(&self, cx: &mut Context<'_>) -> Poll<()> {
+        while !self.outbox.queue.borrow().is_empty() {
+            ready!(self.outbox.share.poll(cx));
+            ready!(self.poll_send_some(cx));
+        }
+        if let Err(error) = ready!(self.poll_transport(|transport| transport.poll_flush(cx))) {
+            self.outbox.fail(error.into());
         }
         Poll::Ready(())
     }
 
+    /// Sends once.
+    fn poll_send_some(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let outbox = &self.outbox;
+        // Taken out, so that no borrow is held while the transport runs.
+        let mut queue = outbox.queue.take();
+        let polled = self.poll_transport(|transport| match queue.single() {
+            Some(bytes) => transport.poll_write(cx, bytes),
+            None => queue.with_slices(|slices| transport.poll_write_vectored(cx, slices)),
+        });
+        if let Poll::Ready(Ok(n)) = polled {
+            queue.advance(n);
+            outbox.share.count(n);
+        }
+        drop(outbox.queue.replace(queue));
+        match ready!(polled) {
+            Ok(0) => outbox.fail(io::ErrorKind::WriteZero.into()),
+            Ok(_) => {}
+            Err(error) => outbox.fail(error.into()),
+        }
+        Poll::Ready(())
+    }
+
+    /// Writes, behind an empty queue, and returns how many bytes. If that was all it flushes too; `true`: it is done.
+    #[inline]
     pub(crate) fn poll_write(
         &self,
         cx: &mut Context<'_>,
         data: &[u8],
-    ) -> Poll<Result<usize, StreamError>> {
-        match self.with_transport(|transport| transport.poll_write(cx, data)) {
-            None => Poll::Ready(Err(StreamError::ended())),
-            Some(polled) => Poll::Ready(match ready!(polled) {
-                Ok(0) => Err(io::Error::from(io::ErrorKind::WriteZero).into()),
-                outcome => {
-                    outcome.inspect(|n| self.outbox.share.count(*n)).map_err(StreamError::from)
-                }
-            }),
+    ) -> Poll<Result<(usize, bool), StreamError>> {
+        let polled = self.poll_transport(|mut transport| {
+            let n = ready!(transport.as_mut().poll_write(cx, data))?;
+            let is_done = n == data.len() && transport.poll_flush(cx)?.is_ready();
+            Poll::Ready(if n > 0 { Ok((n, is_done)) } else { Err(io::ErrorKind::WriteZero.into()) })
+        });
+        match &polled {
+            Poll::Ready(Ok((n, _))) => self.outbox.share.count(*n),
+            Poll::Ready(Err(error)) => self.outbox.note_told(error),
+            Poll::Pending => self.outbox.note_flusher(cx.waker()), // the other half may close the stream
         }
+        polled
     }
 
     pub(crate) fn poll_close(&self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
-        match self.with_transport(|transport| transport.poll_close(cx)) {
-            None => Poll::Ready(Err(StreamError::ended())),
-            Some(polled) => polled.map_err(StreamError::from),
+        let polled = self.poll_transport(|transport| transport.poll_close(cx));
+        if polled.is_pending() {
+            self.outbox.note_flusher(cx.waker());
         }
+        polled
     }
 
     /// Lets a task send what the kernel did not take at once.
@@ -132,42 +226,44 @@ impl<S: AsyncWrite + Unpin + 'static> Link<S> {
     /// From here on only that task polls the transport for writing, which remembers one waker: a flush that is dropped
     /// then cannot take the wake-up with it.
     pub(crate) fn start_pump(self: &Rc<Self>) {
-        let pump = Pump { link: Rc::clone(self), is_done: false };
-        let pump = spawn(async move {
-            let mut pump = pump; // whole: its parts would be captured one by one, without its drop
-            poll_fn(|cx| pump.link.poll_send(cx)).await;
-            pump.is_done = true;
-        });
-        *self.outbox.pump.borrow_mut() = Some(pump);
+        let pump = Pump { link: Rc::clone(self) };
+        let task = spawn(async move { poll_fn(|cx| pump.poll(cx)).await });
+        if !task.is_finished() {
+            *self.outbox.pump.borrow_mut() = Some(task);
+        }
     }
 }
 
 /// The end of the pump, however it ends: whoever flushes must hear of it.
 struct Pump<S> {
     link: Rc<Link<S>>,
-    is_done: bool,
+}
+
+impl<S: AsyncWrite + Unpin + 'static> Pump<S> {
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.link.poll_send(cx)
+    }
 }
 
 impl<S> Drop for Pump<S> {
     fn drop(&mut self) {
         let outbox = &self.link.outbox;
         drop(outbox.pump.take());
-        if !self.is_done {
-            outbox.fail(io::Error::other("sending was cut short"));
+        // One whose loop has ended leaves the queue to the next loop.
+        if !self.link.has_transport() && !self.link.is_closed.get() {
+            outbox.fail(self.link.gone().into());
         }
-        if let Some(flusher) = outbox.flusher.take() {
-            flusher.wake();
-        }
+        outbox.wake_flusher();
     }
 }
 
 impl<S: AsyncWrite + Unpin + 'static> BatchEnd for Link<S> {
     fn batch_ended(self: Rc<Self>) {
-        self.outbox.scheduled.set(false);
+        self.outbox.is_scheduled.set(false);
         if self.outbox.queue.borrow().is_empty() {
             return; // it was flushed; the transport may be waited for by somebody else now
         }
-        if self.outbox.pump.borrow().is_none()
+        if !self.outbox.is_pumped()
             && self.poll_send(&mut Context::from_waker(Waker::noop())).is_pending()
         {
             self.start_pump();
@@ -175,6 +271,6 @@ impl<S: AsyncWrite + Unpin + 'static> BatchEnd for Link<S> {
     }
 
     fn loop_ended(self: Rc<Self>) {
-        self.outbox.scheduled.set(false); // the next write, on another loop, schedules anew
+        self.outbox.is_scheduled.set(false); // the next write, on another loop, schedules anew
     }
 }

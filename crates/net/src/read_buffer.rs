@@ -1,91 +1,71 @@
 //! Bytes that came and were not taken yet.
-//!
-//! ```text
-//!   storage   ├── consumed ──┼── data ──┼── spare ──┤
-//!             0            start       end        len
-//! ```
 
 use bytes::Bytes;
+use memchr::memmem::Finder;
 
-use crate::chunk_pool::{self, CHUNK_SIZE};
+use crate::storage::{CHUNK_SIZE, Storage};
 
 /// Below this much spare room a read would not be worth its system call.
 const WORTH_READING: usize = 4 << 10;
-/// Leftovers up to this size are moved out of their chunk while the stream waits.
-const SMALL: usize = 4 << 10;
 
+/// A storage while there are bytes, and while there could be at the next moment; nothing else.
 #[derive(Default)]
 pub(crate) struct ReadBuffer {
-    /// Nothing, a pooled chunk, or a box of its own size.
-    storage: Box<[u8]>,
-    /// Always ≤ `end`.
-    start: usize,
-    /// Always ≤ `storage.len()`.
-    end: usize,
+    storage: Option<Box<Storage>>,
 }
 
 impl ReadBuffer {
     pub(crate) fn data(&self) -> &[u8] {
-        &self.storage[self.start..self.end]
+        self.storage.as_ref().map_or(&[], |storage| storage.data())
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.end - self.start
+        self.storage.as_ref().map_or(0, |storage| storage.len())
+    }
+
+    /// Where the first delimiter in the first `most` bytes ends. Bytes that were looked at in vain are not looked at again.
+    pub(crate) fn find(&mut self, finder: &Finder<'_>, most: usize) -> Option<usize> {
+        let storage = self.storage.as_mut()?;
+        let mut searched = storage.searched;
+        let found = searched.find(finder, &storage.data()[..most.min(storage.len())]);
+        storage.searched = searched;
+        found
     }
 
     /// Room for at least one and at most `most` bytes, behind the data; [`commit`](Self::commit) tells how many came.
     pub(crate) fn spare(&mut self, most: usize) -> &mut [u8] {
-        if self.storage.len() - self.end < most.min(WORTH_READING) {
-            self.make_room(most);
-        }
-        let end = self.storage.len().min(self.end + most);
-        &mut self.storage[self.end..end]
-    }
-
-    fn make_room(&mut self, most: usize) {
-        let len = self.len();
-        let needed = len + most.min(WORTH_READING);
-        if self.start >= self.storage.len() / 2 && self.storage.len() >= needed {
-            // At least half of the storage was consumed: what moves is paid for by that.
-            self.storage.copy_within(self.start..self.end, 0);
-        } else {
-            // Doubling, so that a long read moves each byte about once.
-            let size = match self.storage.len() {
-                0 => most,
-                held => needed.max(2 * held),
-            };
-            let mut larger =
-                if size <= CHUNK_SIZE { chunk_pool::take() } else { vec![0; size].into() };
-            larger[..len].copy_from_slice(self.data());
-            chunk_pool::give_back(std::mem::replace(&mut self.storage, larger));
-        }
-        self.start = 0;
-        self.end = len;
+        let storage = match self.storage.take() {
+            None if most <= CHUNK_SIZE => Storage::chunk(),
+            None => Storage::sized(most),
+            Some(storage) if storage.room() >= most.min(WORTH_READING) => storage,
+            Some(storage) => with_more_room(storage, most.min(WORTH_READING)),
+        };
+        self.storage.insert(storage).spare(most)
     }
 
     /// Counts `n` bytes of the spare room as data.
     pub(crate) fn commit(&mut self, n: usize) {
-        assert!(n <= self.storage.len() - self.end, "a transport read more than it had room for");
-        self.end += n;
+        self.storage.as_mut().expect("there was room in it").commit(n);
     }
 
     /// Drops the first `n` bytes of the data.
+    #[track_caller]
     pub(crate) fn consume(&mut self, n: usize) {
-        assert!(n <= self.len(), "consumed {n} of {} bytes", self.len());
-        self.start += n;
-        if self.start == self.end {
-            self.start = 0;
-            self.end = 0;
+        match &mut self.storage {
+            Some(storage) => storage.consume(n),
+            None => assert!(n == 0, "consumed {n} of 0 bytes"),
         }
+        self.give_back_if_empty();
     }
 
     /// Takes the first `n` bytes out. They never pin a chunk: small ones are copied, a storage of their own goes whole.
     pub(crate) fn take(&mut self, n: usize) -> Bytes {
-        if n == self.len() && self.start == 0 && n > CHUNK_SIZE && n >= self.storage.len() / 2 {
-            let mut whole = std::mem::take(&mut self.storage).into_vec();
-            whole.truncate(n);
-            self.end = 0;
-            return whole.into();
+        if n > CHUNK_SIZE
+            && n == self.len()
+            && let Some(whole) =
+                self.storage.take_if(|storage| storage.consumed() == 0 && n >= storage.size() / 2)
+        {
+            return whole.into_bytes().into();
         }
         let bytes = Bytes::copy_from_slice(&self.data()[..n]);
         self.consume(n);
@@ -103,30 +83,46 @@ impl ReadBuffer {
         spare.copy_from_slice(&self.data()[..n]);
         other.commit(n);
         self.consume(n);
-        self.rest();
         n
     }
 
-    /// Gives up what a stream that waits has no use for: an empty storage, or a chunk with a small rest in it.
+    /// Gives up what a stream that waits has no use for: an empty storage, or most of a large one.
     pub(crate) fn rest(&mut self) {
-        if self.storage.is_empty() {
-            return;
+        self.give_back_if_empty();
+        if let Some(storage) = self.storage.take_if(|storage| storage.len() <= storage.size() / 4) {
+            let mut small = Storage::sized(storage.len());
+            storage.move_into(&mut small);
+            self.storage = Some(small);
         }
-        let len = self.len();
-        if len == 0 {
-            chunk_pool::give_back(std::mem::take(&mut self.storage));
-        } else if len <= SMALL && self.storage.len() > 2 * SMALL {
-            let small = self.data().into();
-            chunk_pool::give_back(std::mem::replace(&mut self.storage, small));
-            self.start = 0;
-            self.end = len;
+    }
+
+    fn give_back_if_empty(&mut self) {
+        if let Some(storage) = self.storage.take_if(|storage| storage.len() == 0) {
+            storage.give_back();
         }
     }
 }
 
+/// Makes room for `wanted` bytes more.
+fn with_more_room(mut storage: Box<Storage>, wanted: usize) -> Box<Storage> {
+    let needed = storage.len() + wanted;
+    if storage.consumed() >= storage.size() / 2 && storage.size() >= needed {
+        // At least half of the storage was consumed: what moves is paid for by that.
+        storage.move_to_front();
+        return storage;
+    }
+    // Doubling, so that a long read moves each byte about once.
+    let size = needed.max(storage.size().saturating_mul(2));
+    let mut larger = if size <= CHUNK_SIZE { Storage::chunk() } else { Storage::sized(size) };
+    storage.move_into(&mut larger);
+    larger
+}
+
 impl Drop for ReadBuffer {
     fn drop(&mut self) {
-        chunk_pool::give_back(std::mem::take(&mut self.storage));
+        if let Some(storage) = self.storage.take() {
+            storage.give_back();
+        }
     }
 }
 
@@ -140,6 +136,10 @@ mod tests {
         spare[..n].copy_from_slice(&bytes[..n]);
         buffer.commit(n);
         n
+    }
+
+    fn size(buffer: &ReadBuffer) -> usize {
+        buffer.storage.as_ref().map_or(0, |storage| storage.size())
     }
 
     #[test]
@@ -175,18 +175,25 @@ mod tests {
         }
     }
 
+    // I9
     #[test]
-    fn an_empty_buffer_at_rest_holds_nothing_and_a_small_rest_only_itself() {
+    fn an_empty_buffer_holds_nothing_and_a_small_rest_only_itself() {
         let mut buffer = ReadBuffer::default();
         put(&mut buffer, b"hello", CHUNK_SIZE);
-        assert_eq!(buffer.storage.len(), CHUNK_SIZE);
+        assert_eq!(size(&buffer), CHUNK_SIZE);
         buffer.consume(3);
         buffer.rest();
-        assert_eq!((buffer.data(), buffer.storage.len()), (&b"lo"[..], 2));
+        assert_eq!((buffer.data(), size(&buffer)), (&b"lo"[..], 2));
         put(&mut buffer, b"!", CHUNK_SIZE);
         assert_eq!(buffer.take(3), "lo!");
+        assert_eq!(size(&buffer), 0);
+
+        while buffer.len() < 1 << 20 {
+            put(&mut buffer, &[7; CHUNK_SIZE], CHUNK_SIZE);
+        }
+        buffer.consume(buffer.len() - 5000);
         buffer.rest();
-        assert_eq!(buffer.storage.len(), 0);
+        assert_eq!((buffer.len(), size(&buffer)), (5000, 5000));
     }
 
     #[test]
@@ -201,5 +208,25 @@ mod tests {
         let bytes = buffer.take(large.len());
         assert_eq!(bytes, large);
         assert_eq!(bytes.as_ptr(), address, "a large read was copied");
+    }
+
+    #[test]
+    fn a_search_goes_on_where_the_last_one_for_the_same_delimiter_ended() {
+        let searched = |buffer: &mut ReadBuffer, delimiter: &[u8]| {
+            let found = buffer.find(&Finder::new(delimiter), usize::MAX);
+            (found, buffer.storage.as_ref().unwrap().searched)
+        };
+        let mut buffer = ReadBuffer::default();
+        put(&mut buffer, b"abc\r", 4);
+        assert!(searched(&mut buffer, b"\r\n").0.is_none());
+        put(&mut buffer, b"\nrest", 5);
+        assert_eq!(searched(&mut buffer, b"\r\n").0, Some(5));
+        assert_eq!(searched(&mut buffer, b"c").0, Some(3), "another delimiter begins anew");
+        assert_eq!(buffer.find(&Finder::new(b"\r\n"), 4), None, "it ends behind the limit");
+        assert_eq!(searched(&mut buffer, b"\r\n").0, Some(5));
+        buffer.consume(2);
+        assert_eq!(searched(&mut buffer, b"\r\n").0, Some(3));
+        assert_eq!(searched(&mut buffer, b"longer than eight").0, None);
+        assert_eq!(searched(&mut buffer, b"rest").0, Some(7));
     }
 }

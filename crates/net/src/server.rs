@@ -13,6 +13,7 @@ use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::Path;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 use slab::Slab;
@@ -21,8 +22,10 @@ use squall_executor::{JoinHandle, sleep, spawn, timeout, yield_now};
 
 use crate::draining::Draining;
 use crate::io_stream::IoStream;
+use crate::link::Link;
 use crate::listener::Listener;
 use crate::stream_config::StreamConfig;
+use crate::stream_error::StreamError;
 use crate::sys;
 use crate::tcp_listener::TcpListener;
 use crate::trouble::Trouble;
@@ -30,6 +33,8 @@ use crate::unix_listener::UnixListener;
 
 /// Connections that are accepted before the others on the loop get their turn.
 const ACCEPTS_PER_TURN: usize = 64;
+/// Connections that may fail one after the other before accepting pauses: some filter may refuse every one.
+const FAILURES_IN_A_ROW: u32 = 64;
 /// How long accepting pauses when descriptors or memory have run out.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -72,13 +77,15 @@ pub type UnixServer = Server<UnixListener>;
 
 struct Shared<L: Listener> {
     handler: Rc<dyn Handle<L>>,
-    config: Cell<StreamConfig>,
+    config: RefCell<Option<Rc<StreamConfig>>>,
     most_connections: Cell<usize>,
     accepting: RefCell<Vec<JoinHandle<()>>>,
     /// The tasks of the living connections; a task leaves when its future is dropped.
     connections: RefCell<Slab<Option<JoinHandle<()>>>>,
     accepted: Cell<u64>,
     pauses: Cell<u64>,
+    /// Connections that were cut by draining.
+    aborted: Cell<usize>,
     draining: Draining,
     /// Set when the last connection ends, while somebody drains.
     idle: RefCell<Option<Future<()>>>,
@@ -88,11 +95,12 @@ struct Shared<L: Listener> {
 
 /// A user's handler with its type erased: it starts tasks, so that a connection needs no box.
 pub(crate) trait Handle<L: Listener> {
+    /// The stream comes as its link, which is smaller: until the handler has it, it is a part of the task.
     fn start(
         self: Rc<Self>,
-        stream: IoStream<L::Stream>,
+        stream: Rc<Link<L::Stream>>,
         peer: L::Peer,
-        place: Place,
+        place: Place<L>,
     ) -> JoinHandle<()>;
 }
 
@@ -103,31 +111,33 @@ where
 {
     fn start(
         self: Rc<Self>,
-        stream: IoStream<L::Stream>,
+        stream: Rc<Link<L::Stream>>,
         peer: L::Peer,
-        place: Place,
+        place: Place<L>,
     ) -> JoinHandle<()> {
         spawn(async move {
-            let name = peer.clone();
-            let _place = place;
-            if let Err(error) = self(stream, peer).await {
-                log_failure(&name, &error);
+            let _ = &place; // captured, and left when the task's future is dropped
+            if let Err(error) = self(IoStream::over(stream), peer.clone()).await {
+                log_failure(&peer, &error);
             }
         })
     }
 }
 
-/// A peer that left is no news; anything else is the handler's.
-pub(crate) fn log_failure(peer: &impl fmt::Debug, error: &io::Error) {
+/// What a peer can cause is no news, so that it cannot fill the log; anything else is the handler's.
+fn log_failure(peer: &impl fmt::Debug, error: &io::Error) {
     use io::ErrorKind::{
         BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, TimedOut, UnexpectedEof,
     };
-    match error.kind() {
+    let is_of_the_peer = match error.kind() {
         BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected | TimedOut
-        | UnexpectedEof => {
-            log::debug!("connection of {peer:?} ended: {error}");
-        }
-        _ => log::error!("handler of {peer:?} failed: {error}"),
+        | UnexpectedEof => true,
+        _ => error.get_ref().is_some_and(|source| source.is::<StreamError>()),
+    };
+    if is_of_the_peer {
+        log::debug!("connection of {peer:?} ended: {error}");
+    } else {
+        log::error!("handler of {peer:?} failed: {error}");
     }
 }
 
@@ -144,19 +154,16 @@ impl<L: Listener> Server<L> {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use futures_lite::future::or;
     /// use squall_net::{IoStream, TcpServer, TcpStream, block_on};
     ///
     /// block_on(async {
     ///     let server = TcpServer::with_draining(|draining| {
     ///         async move |mut stream: IoStream, _peer| {
-    ///             loop {
-    ///                 let idle = async { draining.begun().await; None };
-    ///                 let line = or(async { Some(stream.read_until(b"\n").await) }, idle).await;
-    ///                 let Some(line) = line else { return Ok(()) };
+    ///             while let Some(line) = draining.unless_begun(stream.read_until(b"\n")).await {
     ///                 stream.write(line?)?;
     ///                 stream.flush().await?;
     ///             }
+    ///             Ok(())
     ///         }
     ///     });
     ///     let address = server.listen("127.0.0.1:0")?;
@@ -174,19 +181,16 @@ impl<L: Listener> Server<L> {
         H: AsyncFn(IoStream<L::Stream>, L::Peer) -> io::Result<()> + 'static,
     {
         let draining = Draining::default();
-        Server::with_handle(Rc::new(make(draining.clone())), draining)
-    }
-
-    pub(crate) fn with_handle(handler: Rc<dyn Handle<L>>, draining: Draining) -> Server<L> {
         Server {
             shared: Rc::new(Shared {
-                handler,
-                config: Cell::new(StreamConfig::default()),
+                handler: Rc::new(make(draining.clone())),
+                config: RefCell::default(),
                 most_connections: Cell::new(usize::MAX),
                 accepting: RefCell::default(),
                 connections: RefCell::default(),
                 accepted: Cell::new(0),
                 pauses: Cell::new(0),
+                aborted: Cell::new(0),
                 draining,
                 idle: RefCell::default(),
                 room: RefCell::default(),
@@ -196,12 +200,12 @@ impl<L: Listener> Server<L> {
 
     /// The limits of the streams that are accepted from now on.
     pub fn stream_config(self, config: StreamConfig) -> Server<L> {
-        self.shared.config.set(config);
+        *self.shared.config.borrow_mut() = config.shared();
         self
     }
 
-    /// The most connections that may live at once (at least 1); no limit by default. While as many live, accepting rests, and
-    /// the next ones wait in the kernel's queue.
+    /// The most connections that may live at once (at least 1), of all its sockets together; no limit by default. While as many
+    /// live, accepting rests, and the next ones wait in the kernel's queue.
     pub fn max_connections(self, most: usize) -> Server<L> {
         self.shared.most_connections.set(most.max(1));
         self
@@ -217,19 +221,21 @@ impl<L: Listener> Server<L> {
     /// Stops accepting, tells the handlers that [want to know](Self::with_draining), waits until the living connections have
     /// ended, at most for `deadline`, and ends those that are left.
     ///
+    /// This is a server's end: one that listens again tells its new handlers at once that it drains. A handler that drains its own
+    /// server waits for itself, and is cut at the deadline: spawn a task for it.
+    ///
     /// # Cancel safety
     /// Cancel safe: the server has stopped, its connections go on.
     pub async fn drain(&self, deadline: Duration) -> DrainReport {
-        let living = self.connections();
+        let (living, aborted) = (self.connections(), self.shared.aborted.get());
         self.stop();
         self.shared.draining.begin();
         yield_now().await; // the listening sockets are closed now
-        let in_time = timeout(deadline, self.wait_until_idle()).await.is_ok();
-        let aborted = if in_time { 0 } else { self.connections() };
-        if !in_time {
+        if timeout(deadline, self.wait_until_idle()).await.is_err() {
             self.shared.abort_all();
             self.wait_until_idle().await;
         }
+        let aborted = self.shared.aborted.get() - aborted;
         DrainReport { finished: living.saturating_sub(aborted), aborted }
     }
 
@@ -337,14 +343,22 @@ impl Server<UnixListener> {
 
 impl<L: Listener> Shared<L> {
     async fn accept_all(self: Rc<Self>, listener: L) {
+        let mut failures = 0;
         loop {
             for _ in 0..ACCEPTS_PER_TURN {
-                self.wait_for_room(&listener).await;
-                match poll_fn(|cx| listener.poll_accept(cx)).await {
-                    Ok((stream, peer)) => self.start(stream, peer),
+                match self.accept(&listener).await {
+                    Ok((stream, peer)) => {
+                        failures = 0;
+                        self.start(stream, peer);
+                    }
                     Err(error) => match Trouble::of(&error) {
-                        Trouble::Connection => log::debug!("a connection failed early: {error}"),
-                        Trouble::Resources => self.pause(&listener, &error).await,
+                        Trouble::Connection if failures < FAILURES_IN_A_ROW => {
+                            failures += 1;
+                            log::debug!("a connection failed early: {error}");
+                        }
+                        Trouble::Connection | Trouble::Resources => {
+                            self.pause(&listener, &error).await;
+                        }
                         Trouble::Listener => {
                             return log::error!("cannot accept any more: {error}");
                         }
@@ -355,22 +369,35 @@ impl<L: Listener> Shared<L> {
         }
     }
 
-    fn start(self: &Rc<Self>, stream: L::Stream, peer: L::Peer) {
-        self.accepted.set(self.accepted.get() + 1);
-        let stream = IoStream::with_config(stream, self.config.get());
-        let key = self.connections.borrow_mut().insert(None);
-        let place = Place { server: Rc::clone(self) as Rc<dyn Places>, key };
-        let task = Rc::clone(&self.handler).start(stream, peer, place);
-        self.connections.borrow_mut()[key] = Some(task); // it runs in the next batch, not yet
+    /// The next connection, as soon as there is room for it. Until then the listener rests: nobody asks the kernel.
+    async fn accept(&self, listener: &L) -> io::Result<(L::Stream, L::Peer)> {
+        loop {
+            while self.is_full() {
+                listener.rest();
+                let room = self.room.borrow_mut().get_or_insert_default().clone();
+                let _ = room.await; // nobody cancels it
+            }
+            // Another listener of this server may take the last place while this one waits.
+            let accepted = poll_fn(|cx| {
+                if self.is_full() { Poll::Ready(None) } else { listener.poll_accept(cx).map(Some) }
+            });
+            if let Some(accepted) = accepted.await {
+                return accepted;
+            }
+        }
     }
 
-    /// Returns once there is room for one more connection. Until then the listener rests: nobody asks the kernel.
-    async fn wait_for_room(&self, listener: &L) {
-        while self.connections.borrow().len() >= self.most_connections.get() {
-            listener.rest();
-            let room = self.room.borrow_mut().get_or_insert_default().clone();
-            let _ = room.await; // nobody cancels it
-        }
+    fn is_full(&self) -> bool {
+        self.connections.borrow().len() >= self.most_connections.get()
+    }
+
+    fn start(self: &Rc<Self>, stream: L::Stream, peer: L::Peer) {
+        self.accepted.set(self.accepted.get() + 1);
+        let link = Link::new(stream, self.config.borrow().clone());
+        let key = self.connections.borrow_mut().insert(None);
+        let place = Place { server: Rc::clone(self), key };
+        let task = Rc::clone(&self.handler).start(link, peer, place);
+        self.connections.borrow_mut()[key] = Some(task); // it runs in the next batch, not yet
     }
 
     /// The connection stays in the kernel's queue, and the descriptor it needs may be free when we ask again.
@@ -382,24 +409,11 @@ impl<L: Listener> Shared<L> {
     }
 
     fn abort_all(&self) {
-        for (_, task) in &*self.connections.borrow() {
-            task.iter().for_each(JoinHandle::abort);
-        }
+        let connections = self.connections.borrow();
+        connections.iter().filter_map(|(_, task)| task.as_ref()).for_each(JoinHandle::abort);
+        self.aborted.set(self.aborted.get() + connections.len());
     }
-}
 
-/// A connection's place in the server, which it leaves when its task's future is dropped.
-pub(crate) struct Place {
-    server: Rc<dyn Places>,
-    key: usize,
-}
-
-/// A server as its connections see it.
-trait Places {
-    fn leave(&self, key: usize);
-}
-
-impl<L: Listener> Places for Shared<L> {
     fn leave(&self, key: usize) {
         let (task, is_last) = {
             let mut connections = self.connections.borrow_mut();
@@ -413,7 +427,13 @@ impl<L: Listener> Places for Shared<L> {
     }
 }
 
-impl Drop for Place {
+/// A connection's place in the server, which it leaves when its task's future is dropped.
+pub(crate) struct Place<L: Listener> {
+    server: Rc<Shared<L>>,
+    key: usize,
+}
+
+impl<L: Listener> Drop for Place<L> {
     fn drop(&mut self) {
         self.server.leave(self.key);
     }

@@ -1,5 +1,7 @@
 //! Limits of a stream.
 
+use std::rc::Rc;
+
 /// How much an [`IoStream`](crate::IoStream) may hold; set by value.
 ///
 /// ```
@@ -15,24 +17,31 @@ pub struct StreamConfig {
 
 impl Default for StreamConfig {
     fn default() -> StreamConfig {
-        StreamConfig {
-            max_buffer_size: 100 << 20,
-            read_chunk_size: 64 << 10,
-            max_write_buffer_size: None,
-        }
+        StreamConfig::DEFAULT
     }
 }
 
 impl StreamConfig {
+    pub(crate) const DEFAULT: StreamConfig = StreamConfig {
+        max_buffer_size: 100 << 20,
+        read_chunk_size: 64 << 10,
+        max_write_buffer_size: None,
+    };
+
+    /// To be shared by many streams; nothing for the default.
+    pub(crate) fn shared(self) -> Option<Rc<StreamConfig>> {
+        (self != StreamConfig::DEFAULT).then(|| Rc::new(self))
+    }
+
     /// The most bytes that are read ahead of the user, hence the longest read (at least 1); 100 MiB by default.
     pub fn max_buffer_size(mut self, bytes: usize) -> StreamConfig {
         self.max_buffer_size = bytes.max(1);
         self
     }
 
-    /// The most bytes that one read asks the kernel for (at least 1); 64 KiB by default.
+    /// The most bytes that one read asks the kernel for, 1 byte to 1 MiB; 64 KiB by default.
     pub fn read_chunk_size(mut self, bytes: usize) -> StreamConfig {
-        self.read_chunk_size = bytes.max(1);
+        self.read_chunk_size = bytes.clamp(1, 1 << 20);
         self
     }
 

@@ -10,7 +10,7 @@ use std::io;
 pub enum StreamError {
     /// The stream has ended, here or at the peer. Tornado: `StreamClosedError`.
     Closed {
-        /// What the kernel said; `None` for an orderly end.
+        /// What the kernel said; `None` for an orderly end. It says the same to whoever asks again.
         cause: Option<io::Error>,
     },
     /// What was asked for does not end within the limit. The bytes stay in the buffer. Tornado: `UnsatisfiableReadError`.
@@ -29,6 +29,23 @@ impl StreamError {
     /// The stream has ended in good order.
     pub(crate) fn ended() -> StreamError {
         StreamError::Closed { cause: None }
+    }
+}
+
+/// What can be told again of an error, which itself is told once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Cause {
+    errno: Option<i32>,
+    kind: io::ErrorKind,
+}
+
+impl Cause {
+    pub(crate) fn of(error: &io::Error) -> Cause {
+        Cause { errno: error.raw_os_error(), kind: error.kind() }
+    }
+
+    pub(crate) fn error(self) -> io::Error {
+        self.errno.map_or_else(|| self.kind.into(), io::Error::from_raw_os_error)
     }
 }
 

@@ -1,4 +1,4 @@
-//! TLS under [`IoStream`] and [`TcpServer`], by rustls.
+//! TLS under [`IoStream`] and [`Server`], by rustls.
 //!
 //! The protocol is rustls's and the transport that of futures-rustls; here they meet streams and servers. A peer that ends
 //! without saying so in TLS is an error (`UnexpectedEof`), never a clean end: bytes may have been cut off.
@@ -23,7 +23,6 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,9 +34,10 @@ use squall_executor::timeout;
 
 use crate::draining::Draining;
 use crate::io_stream::IoStream;
-use crate::server::{Server, TcpServer};
-use crate::tcp_listener::TcpListener;
-use crate::tcp_stream::TcpStream;
+use crate::link::Link;
+use crate::listener::Listener;
+use crate::server::Server;
+use crate::stream_config::StreamConfig;
 
 /// How long a handshake may take by default.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -125,9 +125,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> IoStream<S> {
         connector: &TlsConnector,
         name: &str,
     ) -> io::Result<IoStream<TlsStream<S>>> {
-        let config = self.config();
+        let config = self.link().shared_config();
         let transport = self.into_inner().map_err(not_idle)?;
-        Ok(IoStream::with_config(connector.connect(name, transport).await?, config))
+        Ok(tls_stream(connector.connect(name, transport).await?, config))
     }
 
     /// Goes on in TLS, as the server. Tornado: `IOStream.start_tls(server_side=True)`.
@@ -138,10 +138,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> IoStream<S> {
     /// # Cancel safety
     /// Dropped, it closes the stream.
     pub async fn accept_tls(self, acceptor: &TlsAcceptor) -> io::Result<IoStream<TlsStream<S>>> {
-        let config = self.config();
+        let config = self.link().shared_config();
         let transport = self.into_inner().map_err(not_idle)?;
-        Ok(IoStream::with_config(acceptor.accept(transport).await?, config))
+        Ok(tls_stream(acceptor.accept(transport).await?, config))
     }
+}
+
+/// A stream that says at its end that this is the end, if its queue could be sent: without that a peer takes what it got for cut
+/// off.
+fn tls_stream<S>(
+    transport: TlsStream<S>,
+    config: Option<Rc<StreamConfig>>,
+) -> IoStream<TlsStream<S>>
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+{
+    let stream = IoStream::with_shared_config(transport, config);
+    stream.link().farewell.set(Some(Link::try_send_and_close));
+    stream
 }
 
 fn not_idle<S>(_: IoStream<S>) -> io::Error {
@@ -158,17 +172,40 @@ where
     }
 }
 
-impl TcpServer {
-    /// A [server](TcpServer) whose connections speak TLS. Handshakes run in the connections' tasks, each with its deadline:
-    /// one that is slow or silent holds up nobody.
+/// Servers that speak TLS, over whatever they accept from.
+impl<L: Listener> Server<L> {
+    /// A server whose connections speak TLS. Handshakes run in the connections' tasks, each with its deadline: one that is slow
+    /// or silent holds up nobody, and one that fails is logged at the level `debug`, since anybody can cause it.
     pub fn tls(
         acceptor: TlsAcceptor,
-        handler: impl AsyncFn(IoStream<TlsStream<TcpStream>>, SocketAddr) -> io::Result<()> + 'static,
-    ) -> TcpServer {
-        let handler = async move |stream: IoStream, peer| {
-            handler(stream.accept_tls(&acceptor).await?, peer).await
-        };
-        Server::<TcpListener>::with_handle(Rc::new(handler), Draining::default())
+        handler: impl AsyncFn(IoStream<TlsStream<L::Stream>>, L::Peer) -> io::Result<()> + 'static,
+    ) -> Server<L> {
+        Server::tls_with_draining(acceptor, |_| handler)
+    }
+
+    /// As [`tls`](Self::tls), for a handler that wants to know when [`drain`](Self::drain) begins, as in
+    /// [`with_draining`](Self::with_draining). Handshakes end then.
+    pub fn tls_with_draining<H>(
+        acceptor: TlsAcceptor,
+        make: impl FnOnce(Draining) -> H,
+    ) -> Server<L>
+    where
+        H: AsyncFn(IoStream<TlsStream<L::Stream>>, L::Peer) -> io::Result<()> + 'static,
+    {
+        Server::with_draining(|draining| {
+            let handler = make(draining.clone());
+            async move |stream: IoStream<L::Stream>, peer: L::Peer| match draining
+                .unless_begun(stream.accept_tls(&acceptor))
+                .await
+            {
+                Some(Ok(stream)) => handler(stream, peer).await,
+                Some(Err(error)) => {
+                    log::debug!("no TLS with {peer:?}: {error}");
+                    Ok(())
+                }
+                None => Ok(()),
+            }
+        })
     }
 }
 

@@ -17,7 +17,7 @@ use std::task::{Context, Poll, Waker};
 
 use futures_io::AsyncRead;
 use squall_executor::future::{Future, Ready};
-use squall_executor::{JoinHandle, spawn};
+use squall_executor::{JoinHandle, spawn, wake_in_next_turn};
 
 use crate::link::{End, Link};
 use crate::read_buffer::ReadBuffer;
@@ -28,6 +28,10 @@ pub(crate) struct Watch {
     over: Future<()>,
     /// What was read while nobody asked for it.
     early: RefCell<ReadBuffer>,
+    /// The reading half holds no bytes.
+    is_drained: Cell<bool>,
+    /// The reading half is gone: what comes is forgotten.
+    is_abandoned: Cell<bool>,
     /// Why reading failed, until somebody was told.
     failure: Cell<Option<io::Error>>,
     /// The task, while it polls the transport.
@@ -42,10 +46,8 @@ impl Watch {
         let mut early = self.early.borrow_mut();
         let n = early.move_to(buffer, room);
         drop(early);
-        if n > 0
-            && let Some(watch) = self.waker.take()
-        {
-            watch.wake();
+        if n > 0 {
+            self.go_on();
         }
         n
     }
@@ -59,6 +61,22 @@ impl Watch {
         self.task.borrow().is_some()
     }
 
+    /// Notes whether the stream has bytes left. If it has none, and they have come to their end, that is told.
+    pub(crate) fn note_drained(&self, is_drained: bool, end: End) {
+        self.is_drained.set(is_drained);
+        if is_drained && end != End::NotYet && self.early.borrow().len() == 0 {
+            self.tell();
+        }
+    }
+
+    /// Nobody will read any more.
+    pub(crate) fn abandon(&self, end: End) {
+        self.is_abandoned.set(true);
+        drop(self.early.take());
+        self.note_drained(true, end);
+        self.go_on();
+    }
+
     /// The stream was closed here.
     pub(crate) fn stop(&self) {
         let task = self.task.take();
@@ -68,40 +86,37 @@ impl Watch {
         self.tell();
     }
 
+    fn go_on(&self) {
+        if let Some(watch) = self.waker.take() {
+            watch.wake();
+        }
+    }
+
     fn tell(&self) {
         let _ = self.over.set_result(()); // it may have been told already
     }
 }
 
 impl<S> Link<S> {
-    /// The future of the stream's end, for which the watch begins.
+    /// The future of the stream's end, for which the watch begins. `is_drained`: the reading half holds no bytes.
     #[track_caller]
-    pub(crate) fn closed(self: &Rc<Self>) -> Future<()>
+    pub(crate) fn watch_end(self: &Rc<Self>, is_drained: bool) -> Future<()>
     where
         S: AsyncRead + Unpin + 'static,
     {
-        let watch = Rc::clone(self.watch.borrow_mut().get_or_insert_default());
+        let watch = self.watch.get_or_init(Rc::default);
+        watch.note_drained(is_drained, self.end.get());
         if self.is_closed.get() {
             watch.tell();
-        } else if self.end.get() != End::NotYet {
-            self.note_drained(self.is_drained.get());
-        } else if !watch.is_reading() {
-            let guard = Guard { link: Rc::clone(self), watch: Rc::clone(&watch) };
-            *watch.task.borrow_mut() = Some(spawn(async move { guard.look().await }));
+        } else if self.end.get() == End::NotYet && !watch.is_reading() {
+            let guard = Guard { link: Rc::clone(self), watch: Rc::clone(watch) };
+            let task = spawn(async move { guard.look().await });
+            if !task.is_finished() {
+                *watch.task.borrow_mut() = Some(task);
+                self.wake_reader(); // it waits for the transport, which will remember the watch only
+            }
         }
         watch.over.clone()
-    }
-
-    /// Notes whether the stream has bytes left. If it has none, and they have come to their end, that is told.
-    pub(crate) fn note_drained(&self, is_drained: bool) {
-        self.is_drained.set(is_drained);
-        if is_drained
-            && self.end.get() != End::NotYet
-            && let Some(watch) = &*self.watch.borrow()
-            && watch.early.borrow().len() == 0
-        {
-            watch.tell();
-        }
     }
 }
 
@@ -122,7 +137,7 @@ impl<S: AsyncRead + Unpin> Guard<S> {
             self.watch.waker.set(Some(cx.waker().clone()));
             return Poll::Pending;
         }
-        let config = &self.link.config;
+        let config = self.link.config();
         let most = config.read_chunk_size.min(config.max_buffer_size);
         // Taken out, so that no borrow is held while the transport runs.
         let mut early = self.watch.early.take();
@@ -139,14 +154,22 @@ impl<S: AsyncRead + Unpin> Guard<S> {
         if let Ok(n) = read
             && n > 0
         {
+            if self.watch.is_abandoned.get() {
+                wake_in_next_turn(cx.waker()); // the others go first
+                return Poll::Pending;
+            }
             early.commit(n);
+            early.rest();
             self.watch.early.replace(early);
             self.watch.waker.set(Some(cx.waker().clone()));
             self.link.wake_reader();
             return Poll::Pending;
         }
         self.link.end.set(End::of(&read));
-        self.watch.failure.set(read.err());
+        if let Err(failure) = read {
+            self.watch.failure.set(Some(failure));
+            self.link.outbox.wake_writers();
+        }
         Poll::Ready(())
     }
 }
@@ -154,7 +177,13 @@ impl<S: AsyncRead + Unpin> Guard<S> {
 impl<S> Drop for Guard<S> {
     fn drop(&mut self) {
         drop(self.watch.task.take());
-        self.link.note_drained(self.link.is_drained.get());
+        if self.link.end.get() == End::NotYet
+            && !self.link.is_closed.get()
+            && !self.link.has_transport()
+        {
+            self.link.end.set(End::of(&Err(self.link.gone().into())));
+        }
+        self.watch.note_drained(self.watch.is_drained.get(), self.link.end.get());
         self.link.wake_reader();
     }
 }

@@ -2,13 +2,14 @@
 //!
 //! Small writes are gathered in pooled chunks, large owned ones are kept by reference; one `sendmsg` takes many pieces.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
 use bytes::{Buf, Bytes};
 
 use crate::chunk::{Chunk, Kind};
-use crate::chunk_pool;
+use crate::storage::Storage;
 
 /// Owned bytes up to this size are cheaper to copy than to keep.
 const WORTH_KEEPING: usize = 2 << 10;
@@ -16,29 +17,41 @@ const WORTH_KEEPING: usize = 2 << 10;
 const SMALL_PIECE: usize = 512;
 /// Pieces that are sent at once; more would gain nothing.
 const PIECES_AT_ONCE: usize = 64;
+/// Queues that are kept for later, and the room that one of them may have.
+const KEPT: usize = 128;
+const KEPT_ROOM: usize = 64;
 
+/// Pieces travel in their boxes.
+type Pool = Vec<Box<Pieces>>;
+
+thread_local! {
+    static POOL: RefCell<Pool> = const { RefCell::new(Vec::new()) };
+}
+
+/// Nothing while it is empty: a stream at rest holds no memory here.
 #[derive(Default)]
 pub(crate) struct WriteQueue {
+    pieces: Option<Box<Pieces>>,
+}
+
+#[derive(Default)]
+struct Pieces {
     /// None is empty.
-    pieces: VecDeque<Piece>,
+    list: VecDeque<Piece>,
     /// The sum over the pieces.
     len: usize,
 }
 
 enum Piece {
-    /// `storage[start..end]` is to be sent; what follows `end` is room for more.
-    Gathered {
-        storage: Box<[u8]>,
-        start: usize,
-        end: usize,
-    },
+    /// What follows the data is room for more.
+    Gathered(Box<Storage>),
     Kept(Bytes),
 }
 
 impl Piece {
     fn bytes(&self) -> &[u8] {
         match self {
-            Piece::Gathered { storage, start, end } => &storage[*start..*end],
+            Piece::Gathered(storage) => storage.data(),
             Piece::Kept(bytes) => bytes,
         }
     }
@@ -46,57 +59,45 @@ impl Piece {
 
 impl WriteQueue {
     pub(crate) fn len(&self) -> usize {
-        self.len
+        self.pieces.as_ref().map_or(0, |pieces| pieces.len)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.len == 0
+        self.pieces.is_none()
     }
 
-    pub(crate) fn push(&mut self, chunk: Chunk<'_>) {
-        self.len += chunk.len();
+    /// Queues bytes. Gives back those that it has copied: their owner's destructor is foreign code.
+    #[must_use = "it is to be dropped while nothing is borrowed"]
+    pub(crate) fn push<'a>(&mut self, chunk: Chunk<'a>) -> Option<Chunk<'a>> {
+        if chunk.len() == 0 {
+            return Some(chunk);
+        }
+        let pieces = self.pieces.get_or_insert_with(Pieces::empty);
+        pieces.len += chunk.len();
         match chunk.0 {
             Kind::Owned(bytes) if bytes.len() > WORTH_KEEPING => {
-                self.pieces.push_back(Piece::Kept(bytes));
+                pieces.list.push_back(Piece::Kept(bytes));
+                None
             }
-            Kind::Owned(bytes) => self.gather(&bytes),
-            Kind::Borrowed(bytes) => self.gather(bytes),
-        }
-    }
-
-    fn gather(&mut self, mut bytes: &[u8]) {
-        while !bytes.is_empty() {
-            if let Some(Piece::Gathered { storage, end, .. }) = self.pieces.back_mut() {
-                let n = bytes.len().min(storage.len() - *end);
-                storage[*end..*end + n].copy_from_slice(&bytes[..n]);
-                *end += n;
-                bytes = &bytes[n..];
-                if bytes.is_empty() {
-                    return;
-                }
+            _ => {
+                pieces.gather(chunk.bytes());
+                Some(chunk)
             }
-            // Between pieces that are kept, as the framing of chunks is, a whole chunk would be a waste.
-            let storage = match self.pieces.back() {
-                Some(Piece::Kept(_)) => vec![0; bytes.len().max(SMALL_PIECE)].into(),
-                _ => chunk_pool::take(),
-            };
-            self.pieces.push_back(Piece::Gathered { storage, start: 0, end: 0 });
         }
     }
 
     /// The bytes at the head, when they are all in one piece.
     pub(crate) fn single(&self) -> Option<&[u8]> {
-        match self.pieces.len() {
-            1 => self.pieces.front().map(Piece::bytes),
-            _ => None,
-        }
+        let pieces = self.pieces.as_ref()?;
+        if pieces.list.len() == 1 { pieces.list.front().map(Piece::bytes) } else { None }
     }
 
     /// Shows the first pieces to `send`.
     pub(crate) fn with_slices<R>(&self, send: impl FnOnce(&[IoSlice<'_>]) -> R) -> R {
         let mut slices = [IoSlice::new(&[]); PIECES_AT_ONCE];
         let mut count = 0;
-        for (slice, piece) in slices.iter_mut().zip(&self.pieces) {
+        let pieces = self.pieces.iter().flat_map(|pieces| &pieces.list);
+        for (slice, piece) in slices.iter_mut().zip(pieces) {
             *slice = IoSlice::new(piece.bytes());
             count += 1;
         }
@@ -104,14 +105,60 @@ impl WriteQueue {
     }
 
     /// Drops the first `n` bytes, which were sent.
-    pub(crate) fn advance(&mut self, mut n: usize) {
-        assert!(n <= self.len, "a transport sent more than it was given");
+    pub(crate) fn advance(&mut self, n: usize) {
+        assert!(n <= self.len(), "a transport sent more than it was given");
+        if let Some(pieces) = &mut self.pieces {
+            pieces.advance(n);
+        }
+        if let Some(empty) = self.pieces.take_if(|pieces| pieces.len == 0) {
+            empty.give_back();
+        }
+    }
+}
+
+impl Pieces {
+    fn empty() -> Box<Pieces> {
+        let pooled = POOL.try_with(|pool| pool.borrow_mut().pop()).ok().flatten();
+        pooled.unwrap_or_default()
+    }
+
+    fn give_back(self: Box<Pieces>) {
+        if self.list.capacity() > KEPT_ROOM {
+            return;
+        }
+        // At the end of the thread the pool is gone, and the pieces with it.
+        let _ = POOL.try_with(|pool| {
+            let mut pool = pool.borrow_mut();
+            if pool.len() < KEPT {
+                pool.push(self);
+            }
+        });
+    }
+
+    fn gather(&mut self, mut bytes: &[u8]) {
+        loop {
+            if let Some(Piece::Gathered(storage)) = self.list.back_mut() {
+                bytes = &bytes[storage.push(bytes)..];
+            }
+            if bytes.is_empty() {
+                return;
+            }
+            // Between pieces that are kept, as the framing of chunks is, a whole chunk would be a waste.
+            let storage = match self.list.back() {
+                Some(Piece::Kept(_)) => Storage::sized(bytes.len().max(SMALL_PIECE)),
+                _ => Storage::chunk(),
+            };
+            self.list.push_back(Piece::Gathered(storage));
+        }
+    }
+
+    fn advance(&mut self, mut n: usize) {
         self.len -= n;
         while n > 0 {
-            let Some(piece) = self.pieces.front_mut() else { return };
+            let Some(piece) = self.list.front_mut() else { return };
             let sent = n.min(piece.bytes().len());
             match piece {
-                Piece::Gathered { start, .. } => *start += sent,
+                Piece::Gathered(storage) => storage.consume(sent),
                 Piece::Kept(bytes) => bytes.advance(sent),
             }
             n -= sent;
@@ -119,30 +166,22 @@ impl WriteQueue {
                 self.pop();
             }
         }
-        if self.is_empty() {
-            self.pieces = VecDeque::new(); // an idle stream holds no memory
-        }
-    }
-
-    /// Forgets everything.
-    pub(crate) fn clear(&mut self) {
-        while !self.pieces.is_empty() {
-            self.pop();
-        }
-        self.pieces = VecDeque::new();
-        self.len = 0;
     }
 
     fn pop(&mut self) {
-        if let Some(Piece::Gathered { storage, .. }) = self.pieces.pop_front() {
-            chunk_pool::give_back(storage);
+        if let Some(Piece::Gathered(storage)) = self.list.pop_front() {
+            storage.give_back();
         }
     }
 }
 
 impl Drop for WriteQueue {
     fn drop(&mut self) {
-        self.clear();
+        if let Some(mut pieces) = self.pieces.take() {
+            while !pieces.list.is_empty() {
+                pieces.pop();
+            }
+        }
     }
 }
 
@@ -165,11 +204,11 @@ mod tests {
                 let size = [0, 1, 5, 300, 2048, 2049, 70_000][next(7)];
                 let bytes: Vec<u8> = (0..size).map(|_| u8::try_from(next(256)).unwrap()).collect();
                 expected.extend_from_slice(&bytes);
-                if next(2) == 0 {
+                drop(if next(2) == 0 {
                     queue.push(bytes.into())
                 } else {
-                    queue.push((&bytes).into())
-                }
+                    queue.push((&bytes).into()).map(|_| "".into())
+                });
                 let n = next(queue.len() + 1).min(next(100_000) + 1).min(queue.len());
                 let visible = match queue.single() {
                     Some(bytes) => bytes.to_vec(),
@@ -203,10 +242,10 @@ mod tests {
     fn small_writes_share_a_piece_and_an_empty_queue_holds_nothing() {
         let mut queue = WriteQueue::default();
         for _ in 0..1000 {
-            queue.push("tiny".into());
+            drop(queue.push("tiny".into()));
         }
-        assert_eq!((queue.pieces.len(), queue.single().unwrap().len()), (1, 4000));
+        assert_eq!(queue.single().unwrap().len(), 4000);
         queue.advance(4000);
-        assert_eq!(queue.pieces.capacity(), 0);
+        assert!(queue.is_empty() && queue.pieces.is_none());
     }
 }

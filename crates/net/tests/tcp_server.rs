@@ -6,12 +6,17 @@ use std::net::{SocketAddr, TcpStream as StdStream};
 use std::rc::Rc;
 use std::time::Duration;
 
+use futures_lite::future::zip;
 use squall_executor::fault::{self, Call};
 use squall_net::{
     EventLoop, IoStream, TcpServer, TcpStream, block_on, sleep, stats, timeout, yield_now,
 };
 
 const WATCHDOG: Duration = Duration::from_secs(10);
+
+fn run<F: Future<Output = ()>>(test: F) {
+    block_on(async { timeout(WATCHDOG, test).await.expect("the test hangs") });
+}
 
 fn echo() -> TcpServer {
     TcpServer::new(async |mut stream: IoStream, _| {
@@ -263,6 +268,67 @@ fn a_connection_costs_at_most_one_registration_and_none_if_it_never_waits() {
         }
         assert_eq!(stats().registrations - listener_only, 50);
         assert_eq!(stats().deregistrations, 50);
+    });
+}
+
+#[test]
+fn all_sockets_of_a_server_share_its_places() {
+    run(async {
+        let server = TcpServer::new(async |mut stream: IoStream, _| {
+            stream.read_until_close().await?;
+            Ok(())
+        })
+        .max_connections(1);
+        let addresses = [(); 3].map(|()| server.listen("127.0.0.1:0").unwrap());
+        yield_now().await; // all of them wait for a connection
+        let clients = addresses.map(|address| StdStream::connect(address).unwrap());
+        while server.accepted() == 0 {
+            yield_now().await;
+        }
+        for _ in 0..20 {
+            sleep(Duration::from_micros(200)).await; // the others have every chance
+            assert_eq!((server.connections(), server.accepted()), (1, 1));
+        }
+        drop(clients);
+        while server.accepted() < 3 || server.connections() > 0 {
+            assert!(server.connections() <= 1);
+            yield_now().await;
+        }
+    });
+}
+
+#[test]
+fn drains_at_once_tell_the_same_of_a_connection_that_was_cut() {
+    run(async {
+        let server = echo();
+        let address = server.listen("127.0.0.1:0").unwrap();
+        let _client = StdStream::connect(address).unwrap();
+        while server.connections() == 0 {
+            yield_now().await;
+        }
+        let (short, long) =
+            zip(server.drain(Duration::from_millis(5)), server.drain(Duration::from_secs(60)))
+                .await;
+        assert_eq!((short.finished, short.aborted), (0, 1));
+        assert_eq!((long.finished, long.aborted), (0, 1));
+    });
+}
+
+// A filter may refuse every connection with an error that is about connections
+#[test]
+fn a_long_row_of_failures_is_no_spin() {
+    if !fault::ACTIVE {
+        return eprintln!("skipped: faults are injected in debug builds only");
+    }
+    run(async {
+        let server = echo();
+        fault::inject(Call::Accept, 0, 10_000, libc::EPERM);
+        let address = server.listen("127.0.0.1:0").unwrap();
+        let _client = StdStream::connect(address).unwrap();
+        while server.pauses() == 0 {
+            yield_now().await;
+        }
+        assert!(fault::calls(Call::Accept) < 100, "{} calls", fault::calls(Call::Accept));
     });
 }
 

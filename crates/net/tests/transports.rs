@@ -1,5 +1,8 @@
 //! The same stream over every transport: TCP, Unix, pipe, memory, and TLS with its feature.
 
+#[cfg(feature = "tls")]
+mod tls_kit;
+
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::rc::Rc;
@@ -28,6 +31,12 @@ async fn tcp() -> (TcpStream, TcpStream) {
     let (client, server) =
         zip(TcpStream::connect(listener.local_addr().unwrap()), listener.accept()).await;
     (client.unwrap(), server.unwrap().0)
+}
+
+#[cfg(feature = "tls")]
+async fn tls_pair() -> (impl Reads + Writes, impl Reads + Writes) {
+    let (client, server) = tls_kit::streams().await;
+    (client.into_inner().unwrap(), server.into_inner().unwrap())
 }
 
 fn closed<T: std::fmt::Debug>(outcome: &Result<T, StreamError>) -> bool {
@@ -72,7 +81,7 @@ macro_rules! one_way {
             #[test]
             fn over_tls() {
                 run(async {
-                    let (a, b) = super::tls::pair().await;
+                    let (a, b) = super::tls_pair().await;
                     super::cases::$case(a, b).await
                 });
             }
@@ -111,7 +120,7 @@ macro_rules! both_ways {
             #[test]
             fn over_tls() {
                 run(async {
-                    let (a, b) = super::tls::pair().await;
+                    let (a, b) = super::tls_pair().await;
                     super::cases::$case(a, b).await
                 });
             }
@@ -367,163 +376,4 @@ fn a_local_close_is_told_and_into_inner_gives_only_an_idle_transport_back() {
         a.closed().await; // asked for after the end
         assert!(a.into_inner().is_err());
     });
-}
-
-#[cfg(feature = "tls")]
-mod tls {
-    use std::io::Read;
-    use std::sync::Arc;
-
-    use squall_net::tls::rustls::pki_types::PrivatePkcs8KeyDer;
-    use squall_net::tls::rustls::{ClientConfig, RootCertStore, ServerConfig};
-    use squall_net::tls::{TlsAcceptor, TlsConnector, TlsStream};
-    use squall_net::{TcpServer, spawn};
-
-    use super::*;
-
-    /// A server and a client that trusts it, for the name "localhost".
-    fn both() -> (TlsAcceptor, TlsConnector) {
-        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
-        let certificate = made.cert.der().clone();
-        let mut roots = RootCertStore::empty();
-        roots.add(certificate.clone()).unwrap();
-        let mut server = ServerConfig::builder()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate], key.into())
-            .unwrap();
-        let mut client =
-            ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-        // A client that closes with a ticket unread would reset the connection, and what it sent with it.
-        server.send_tls13_tickets = 0;
-        server.alpn_protocols = vec![b"squall/1".to_vec()];
-        client.alpn_protocols = vec![b"other".to_vec(), b"squall/1".to_vec()];
-        (TlsAcceptor::new(Arc::new(server)), TlsConnector::new(Arc::new(client)))
-    }
-
-    pub(super) async fn pair() -> (TlsStream<TcpStream>, TlsStream<TcpStream>) {
-        let (acceptor, connector) = both();
-        let (client, server) = tcp().await;
-        let (client, server) = zip(
-            IoStream::new(client).start_tls(&connector, "localhost"),
-            IoStream::new(server).accept_tls(&acceptor),
-        )
-        .await;
-        (client.unwrap().into_inner().unwrap(), server.unwrap().into_inner().unwrap())
-    }
-
-    // IOS-37
-    #[test]
-    fn a_plain_stream_goes_on_in_tls_once_it_is_idle() {
-        run(async {
-            let (acceptor, connector) = both();
-            let (client, server) = tcp().await;
-            let (mut client, mut server) = (IoStream::new(client), IoStream::new(server));
-            let serving = spawn(async move {
-                assert_eq!(server.read_until(b"\n").await.unwrap(), "STARTTLS\n");
-                server.write_all(b"go on\n").await.unwrap();
-                let mut server = server.accept_tls(&acceptor).await.unwrap();
-                let line = server.read_until(b"\n").await.unwrap();
-                server.write(line).unwrap();
-                server.shutdown().await.unwrap();
-            });
-            client.write_all(b"STARTTLS\n").await.unwrap();
-            assert_eq!(client.read_until(b"\n").await.unwrap(), "go on\n");
-            let mut client = client.start_tls(&connector, "localhost").await.unwrap();
-            assert_eq!(client.alpn_protocol().unwrap(), b"squall/1");
-            client.write("secret\n").unwrap();
-            assert_eq!(client.read_until_close().await.unwrap(), "secret\n");
-            serving.await.unwrap();
-
-            let (busy, mut peer) = duplex(64);
-            let mut busy = IoStream::new(busy);
-            futures_lite::AsyncWriteExt::write_all(&mut peer, b"x").await.unwrap();
-            busy.fill().await.unwrap();
-            let error = busy.start_tls(&connector, "localhost").await.unwrap_err();
-            assert_eq!(error.to_string(), "the stream is not idle: bytes are in its buffers");
-        });
-    }
-
-    // IOS-37
-    #[test]
-    fn a_name_or_a_peer_that_does_not_fit_is_refused() {
-        run(async {
-            let (acceptor, connector) = both();
-            let (client, server) = tcp().await;
-            let serving =
-                spawn(async move { IoStream::new(server).accept_tls(&acceptor).await.map(drop) });
-            let error = IoStream::new(client).start_tls(&connector, "elsewhere").await.unwrap_err();
-            assert_eq!(error.kind(), std::io::ErrorKind::InvalidData, "{error}");
-            assert!(serving.await.unwrap().is_err());
-
-            let (client, mut server) = duplex(1000);
-            futures_lite::AsyncWriteExt::write_all(&mut server, b"no tls here\r\n").await.unwrap();
-            assert!(IoStream::new(client).start_tls(&connector, "localhost").await.is_err());
-        });
-    }
-
-    // L2
-    #[test]
-    fn an_end_that_tls_does_not_announce_is_an_error() {
-        run(async {
-            let (mut client, server) = pair().await;
-            futures_lite::AsyncWriteExt::write_all(&mut client, b"half a body").await.unwrap();
-            drop(client); // a FIN, without close_notify
-            let outcome = IoStream::new(server).read_until_close().await;
-            let Err(StreamError::Closed { cause: Some(cause) }) = outcome else {
-                panic!("{outcome:?}")
-            };
-            assert_eq!(cause.kind(), std::io::ErrorKind::UnexpectedEof);
-        });
-    }
-
-    // L3
-    #[test]
-    fn silent_clients_hold_up_no_handshake_and_are_closed_at_their_deadline() {
-        run(async {
-            let (acceptor, connector) = both();
-            let acceptor = acceptor.handshake_deadline(Duration::from_millis(500));
-            let server = TcpServer::tls(acceptor, async |mut stream, _| {
-                stream.write("hello\n")?;
-                Ok(stream.shutdown().await?)
-            });
-            let address = server.listen("127.0.0.1:0").unwrap();
-            let mut silent: Vec<_> =
-                (0..200).map(|_| std::net::TcpStream::connect(address).unwrap()).collect();
-            let stream = IoStream::new(TcpStream::connect(address).await.unwrap());
-            let mut stream = stream.start_tls(&connector, "localhost").await.unwrap();
-            assert_eq!(stream.read_until_close().await.unwrap(), "hello\n");
-            assert!(server.connections() >= 200, "the silent ones are still there");
-            while server.connections() > 0 {
-                sleep(Duration::from_millis(5)).await;
-            }
-            let mut rest = Vec::new();
-            silent[0].read_to_end(&mut rest).unwrap();
-            assert_eq!(rest, b"");
-        });
-    }
-
-    // L4, L6: the client's bytes come one by one, and two records at once are read byte by byte
-    #[test]
-    fn records_in_any_pieces_are_read_whole() {
-        run(async {
-            let (acceptor, connector) = both();
-            let (client, server) = duplex(64);
-            let serving = spawn(async move {
-                let mut server = IoStream::new(server).accept_tls(&acceptor).await.unwrap();
-                let mut text = Vec::new();
-                while text.len() < 10 {
-                    text.extend_from_slice(&server.read_bytes(1).await.unwrap());
-                }
-                server.write(text).unwrap();
-                server.flush().await.unwrap();
-            });
-            let mut client =
-                IoStream::new(client).start_tls(&connector, "localhost").await.unwrap();
-            client.write_all(b"first").await.unwrap();
-            client.write_all(b"other").await.unwrap();
-            assert_eq!(client.read_bytes(10).await.unwrap(), "firstother");
-            serving.await.unwrap();
-        });
-    }
 }

@@ -1,0 +1,368 @@
+//! How streams end: closes, panics, loops that go, and who is told of it.
+
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
+use std::io::{self, Write};
+use std::net::TcpStream as StdStream;
+use std::os::fd::AsRawFd;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_io::{AsyncRead, AsyncWrite};
+use squall_net::{
+    IoReader, IoStream, StreamError, TcpListener, block_on, duplex, sleep, spawn, timeout,
+    yield_now,
+};
+
+const WATCHDOG: Duration = Duration::from_secs(20);
+
+fn run<F: Future<Output = ()>>(test: F) {
+    block_on(async { timeout(WATCHDOG, test).await.expect("the test hangs") });
+}
+
+async fn pair() -> (IoStream, StdStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let peer = StdStream::connect(listener.local_addr().unwrap()).unwrap();
+    (IoStream::new(listener.accept().await.unwrap().0), peer)
+}
+
+fn is_closed<T: std::fmt::Debug>(outcome: Result<T, StreamError>) -> bool {
+    matches!(outcome, Err(StreamError::Closed { cause: None }))
+}
+
+fn errno<T: std::fmt::Debug>(outcome: Result<T, StreamError>) -> Option<i32> {
+    match outcome {
+        Err(StreamError::Closed { cause: Some(cause) }) => cause.raw_os_error(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Has the kernel send a reset when the peer is dropped.
+fn reset(peer: StdStream) {
+    let linger = libc::linger { l_onoff: 1, l_linger: 0 };
+    let length = libc::socklen_t::try_from(size_of_val(&linger)).unwrap();
+    let linger = (&raw const linger).cast();
+    #[allow(unsafe_code, reason = "an option that std has not got")]
+    // SAFETY: the kernel reads a live `linger` of the length that it is told.
+    let set = unsafe {
+        libc::setsockopt(peer.as_raw_fd(), libc::SOL_SOCKET, libc::SO_LINGER, linger, length)
+    };
+    assert_eq!(set, 0);
+}
+
+/// Returns once the watch of a stream has seen what was sent before.
+async fn let_the_watch_look() {
+    for _ in 0..3 {
+        sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[test]
+fn a_writer_that_waits_learns_that_the_other_half_has_closed() {
+    run(async {
+        let (stream, _peer) = pair().await;
+        let (mut reader, mut writer) = stream.split();
+        let writing = spawn(async move { writer.write_all(&vec![7; 64 << 20]).await });
+        while writing.is_finished() || reader.is_closed() {
+            yield_now().await;
+        }
+        let_the_watch_look().await; // the kernel is full
+        reader.close();
+        assert!(is_closed(writing.await.unwrap()));
+
+        let (here, _there) = duplex(10);
+        let (mut reader, mut writer) = IoStream::new(here).split();
+        let writing = spawn(async move { writer.write_all(&[7; 100]).await });
+        yield_now().await;
+        reader.close();
+        assert!(is_closed(writing.await.unwrap()));
+    });
+}
+
+// TORNADO 2.3.2: a close here leaves what was received, also what nobody had asked for yet
+#[test]
+fn what_was_read_ahead_is_there_after_a_close() {
+    run(async {
+        let (mut stream, mut peer) = pair().await;
+        stream.set_close_callback(|| ());
+        peer.write_all(b"hello").unwrap();
+        let_the_watch_look().await;
+        stream.close();
+        assert_eq!(stream.read_until_close().await.unwrap(), "hello");
+        assert!(is_closed(stream.read_until_close().await));
+    });
+}
+
+// IOS-07, IOS-11
+#[test]
+fn a_read_to_the_end_succeeds_once_whoever_has_seen_the_end_first() {
+    for is_watched in [false, true] {
+        run(async {
+            let (mut stream, mut peer) = pair().await;
+            if is_watched {
+                stream.set_close_callback(|| ());
+            }
+            peer.write_all(b"head\n").unwrap();
+            assert_eq!(stream.read_until(b"\n").await.unwrap(), "head\n");
+            drop(peer);
+            let_the_watch_look().await;
+            assert_eq!(stream.read_until_close().await.unwrap(), "");
+            assert!(is_closed(stream.read_until_close().await));
+            assert!(is_closed(stream.read_bytes(1).await));
+        });
+    }
+}
+
+#[test]
+fn the_end_is_told_to_a_stream_whose_reading_half_is_gone() {
+    run(async {
+        let (stream, mut peer) = pair().await;
+        let (mut reader, mut writer) = stream.split();
+        let over = reader.closed();
+        peer.write_all(b"nobody will read this").unwrap();
+        let_the_watch_look().await;
+        drop(reader);
+        writer.write_all(b"going on").await.unwrap();
+        peer.write_all(&[7; 200_000]).unwrap(); // more than a chunk, which is forgotten too
+        drop(peer);
+        over.await;
+    });
+}
+
+#[test]
+fn a_reader_that_waits_hears_of_bytes_that_the_watch_has_read() {
+    run(async {
+        let (stream, mut peer) = pair().await;
+        let reader = Rc::new(RefCell::new(stream.split().0));
+        let reading = Rc::clone(&reader);
+        let reading = spawn(async move {
+            poll_fn(|cx| reading.borrow_mut().poll_fill(cx)).await.unwrap();
+            IoReader::buffer(&reading.borrow()).to_vec()
+        });
+        yield_now().await; // it waits
+        let _over = reader.borrow_mut().closed();
+        peer.write_all(b"news").unwrap();
+        assert_eq!(reading.await.unwrap(), b"news");
+    });
+}
+
+/// Panics in its first read or write.
+struct Fragile;
+
+impl AsyncRead for Fragile {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        _: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        panic!("a transport")
+    }
+}
+
+impl AsyncWrite for Fragile {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+        panic!("a transport")
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+// P1
+#[test]
+fn a_transport_that_panics_is_an_error_for_whoever_reads_writes_or_watches() {
+    run(async {
+        let mut stream = IoStream::new(Fragile);
+        stream.write("lost").unwrap();
+        yield_now().await; // sent at the end of the batch
+        assert!(stream.flush().await.is_err(), "the bytes are lost");
+
+        let mut stream = IoStream::new(Fragile);
+        stream.closed().await;
+        let error = stream.read_bytes(1).await.unwrap_err();
+        assert!(matches!(error, StreamError::Closed { cause: Some(_) }), "{error}");
+    });
+}
+
+#[test]
+fn a_local_close_is_an_orderly_end_for_a_flush_that_waits() {
+    run(async {
+        let (here, _there) = duplex(8);
+        let (mut reader, mut writer) = IoStream::new(here).split();
+        writer.write(vec![0; 5000]).unwrap();
+        let flushing = spawn(async move { (writer.flush().await, writer) });
+        yield_now().await;
+        reader.close();
+        let (outcome, mut writer) = flushing.await.unwrap();
+        assert!(is_closed(outcome));
+        assert!(is_closed(writer.write("x")));
+    });
+}
+
+#[test]
+fn an_error_says_the_same_to_whoever_asks_again() {
+    run(async {
+        let (mut stream, peer) = pair().await;
+        reset(peer);
+        for _ in 0..2 {
+            assert_eq!(errno(stream.read_bytes(1).await), Some(libc::ECONNRESET));
+        }
+        while stream.write_all(b"x").await.is_ok() {}
+        for _ in 0..2 {
+            assert!(matches!(errno(stream.write("x")), Some(libc::EPIPE | libc::ECONNRESET)));
+        }
+    });
+}
+
+#[test]
+fn fill_tells_an_end_from_a_close() {
+    run(async {
+        let (mut stream, peer) = pair().await;
+        drop(peer);
+        assert_eq!(stream.fill().await.unwrap(), 0);
+        assert_eq!(stream.fill().await.unwrap(), 0);
+        stream.close();
+        assert!(is_closed(stream.fill().await));
+    });
+}
+
+#[test]
+fn a_queue_that_was_being_sent_when_its_loop_ended_goes_on_on_the_next() {
+    let (here, there) = duplex(8);
+    let mut here = block_on(async {
+        let mut here = IoStream::new(here);
+        here.write("twenty bytes are long").unwrap();
+        yield_now().await;
+        yield_now().await;
+        here
+    });
+    assert_eq!(here.queued(), 21 - 8, "the other end has room for 8");
+    run(async {
+        let mut there = IoStream::new(there);
+        let reading = spawn(async move { there.read_bytes(22).await });
+        here.write("!").unwrap();
+        here.flush().await.unwrap();
+        assert_eq!(reading.await.unwrap().unwrap(), "twenty bytes are long!");
+    });
+}
+
+/// Asks for the end of a stream while it is dropped.
+struct Late(Rc<RefCell<Option<IoStream>>>);
+
+impl Drop for Late {
+    fn drop(&mut self) {
+        if let Some(stream) = &mut *self.0.borrow_mut() {
+            stream.set_close_callback(|| ());
+        }
+    }
+}
+
+#[test]
+fn a_watch_that_was_asked_for_at_the_end_of_a_loop_holds_up_no_read_on_the_next() {
+    let kept = Rc::new(RefCell::new(None));
+    let peer = block_on(async {
+        let (stream, peer) = pair().await;
+        *kept.borrow_mut() = Some(stream);
+        let late = Late(Rc::clone(&kept));
+        spawn(async move {
+            let _late = late;
+            std::future::pending::<()>().await;
+        });
+        yield_now().await;
+        peer
+    });
+    run(async move {
+        let mut stream = kept.borrow_mut().take().unwrap();
+        (&peer).write_all(b"hello").unwrap();
+        assert_eq!(stream.read_bytes(5).await.unwrap(), "hello");
+    });
+}
+
+/// Bytes whose owner closes a stream when they are dropped.
+struct Owner(Rc<RefCell<IoReader>>);
+
+impl AsRef<[u8]> for Owner {
+    fn as_ref(&self) -> &[u8] {
+        b"small"
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.0.borrow_mut().close();
+    }
+}
+
+// SAFETY-like promise of the test: the bytes stay on this thread, and are dropped here.
+#[allow(unsafe_code, reason = "bytes want an owner that is Send")]
+// SAFETY: the owner is made, used and dropped on one thread.
+unsafe impl Send for Owner {}
+
+// W13
+#[test]
+fn bytes_whose_owner_closes_the_stream_are_dropped_while_nothing_is_borrowed() {
+    run(async {
+        let (stream, _peer) = pair().await;
+        let (reader, mut writer) = stream.split();
+        let reader = Rc::new(RefCell::new(reader));
+        let bytes = Bytes::from_owner(Owner(Rc::clone(&reader)));
+        writer.write(bytes).unwrap();
+        assert!(writer.is_closed());
+    });
+}
+
+/// Takes whatever it is given.
+struct Bottomless(Rc<Cell<usize>>);
+
+impl AsyncWrite for Bottomless {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        from: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.0.set(self.0.get() + from.len());
+        Poll::Ready(Ok(from.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+// S4: also behind the user's back, a stream sends no more than its share of a turn; but a close sends what it can
+#[test]
+fn a_queue_leaves_in_portions_and_at_the_end_at_once() {
+    const MUCH: usize = 8 << 20;
+    run(async {
+        let taken = Rc::new(Cell::new(0));
+        let mut stream = IoStream::new(Bottomless(Rc::clone(&taken)));
+        for _ in 0..MUCH >> 16 {
+            stream.write(vec![0; 1 << 16]).unwrap();
+        }
+        let mut turns = 0;
+        while taken.get() < MUCH {
+            let before = taken.get();
+            yield_now().await;
+            assert!(taken.get() - before <= 64 << 16, "{} bytes in one go", taken.get() - before);
+            turns += 1;
+            assert!(turns < 100_000, "it has stopped at {}", taken.get());
+        }
+        for _ in 0..MUCH >> 16 {
+            stream.write(vec![0; 1 << 16]).unwrap();
+        }
+        drop(stream);
+        assert_eq!(taken.get(), 2 * MUCH);
+    });
+}

@@ -1,0 +1,291 @@
+//! TLS under streams and servers: what rustls does not test by itself.
+#![cfg(feature = "tls")]
+
+mod tls_kit;
+
+use std::future::Future;
+use std::io::{Read, Write};
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use futures_io::AsyncWrite;
+use futures_lite::future::zip;
+use squall_net::tls::TlsStream;
+use squall_net::{
+    IoStream, IoWriter, StreamError, TcpListener, TcpServer, TcpStream, UnixServer, UnixStream,
+    block_on, duplex, sleep, spawn, timeout, yield_now,
+};
+
+use tls_kit::{both, streams};
+
+const WATCHDOG: Duration = Duration::from_secs(20);
+/// More than the kernel's buffers of two sockets hold.
+const MUCH: usize = 30 << 20;
+
+fn run<F: Future<Output = ()>>(test: F) {
+    block_on(async { timeout(WATCHDOG, test).await.expect("the test hangs") });
+}
+
+async fn tcp() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (client, server) =
+        zip(TcpStream::connect(listener.local_addr().unwrap()), listener.accept()).await;
+    (client.unwrap(), server.unwrap().0)
+}
+
+/// A second descriptor of a stream's socket, for bytes that TLS does not know of.
+fn socket_of(stream: &IoStream<TlsStream<TcpStream>>) -> std::net::TcpStream {
+    let fd = stream.with_transport(|tls| tls.get_ref().0.as_fd().try_clone_to_owned());
+    let socket = std::net::TcpStream::from(fd.unwrap().unwrap());
+    socket.set_nonblocking(false).unwrap();
+    socket
+}
+
+/// Returns when the kernel takes no more.
+async fn until_full<S: AsyncWrite + Unpin + 'static>(writer: &IoWriter<S>) {
+    let mut queued = usize::MAX;
+    while writer.queued() < queued {
+        queued = writer.queued();
+        for _ in 0..100 {
+            yield_now().await;
+        }
+    }
+    assert!(queued > 0, "the kernel has taken everything");
+}
+
+// IOS-37
+#[test]
+fn a_plain_stream_goes_on_in_tls_once_it_is_idle() {
+    run(async {
+        let (acceptor, connector) = both();
+        let (client, server) = tcp().await;
+        let (mut client, mut server) = (IoStream::new(client), IoStream::new(server));
+        let serving = spawn(async move {
+            assert_eq!(server.read_until(b"\n").await.unwrap(), "STARTTLS\n");
+            server.write_all(b"go on\n").await.unwrap();
+            let mut server = server.accept_tls(&acceptor).await.unwrap();
+            let line = server.read_until(b"\n").await.unwrap();
+            server.write(line).unwrap();
+            server.shutdown().await.unwrap();
+        });
+        client.write_all(b"STARTTLS\n").await.unwrap();
+        assert_eq!(client.read_until(b"\n").await.unwrap(), "go on\n");
+        let mut client = client.start_tls(&connector, "localhost").await.unwrap();
+        assert_eq!(client.alpn_protocol().unwrap(), b"squall/1");
+        client.write("secret\n").unwrap();
+        assert_eq!(client.read_until_close().await.unwrap(), "secret\n");
+        serving.await.unwrap();
+
+        let (busy, mut peer) = duplex(64);
+        let mut busy = IoStream::new(busy);
+        futures_lite::AsyncWriteExt::write_all(&mut peer, b"x").await.unwrap();
+        busy.fill().await.unwrap();
+        let error = busy.start_tls(&connector, "localhost").await.unwrap_err();
+        assert_eq!(error.to_string(), "the stream is not idle: bytes are in its buffers");
+    });
+}
+
+// IOS-37
+#[test]
+fn a_name_or_a_peer_that_does_not_fit_is_refused() {
+    run(async {
+        let (acceptor, connector) = both();
+        let (client, server) = tcp().await;
+        let serving =
+            spawn(async move { IoStream::new(server).accept_tls(&acceptor).await.map(drop) });
+        let error = IoStream::new(client).start_tls(&connector, "elsewhere").await.unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::InvalidData, "{error}");
+        assert!(serving.await.unwrap().is_err());
+
+        let (client, mut server) = duplex(1000);
+        futures_lite::AsyncWriteExt::write_all(&mut server, b"no tls here\r\n").await.unwrap();
+        assert!(IoStream::new(client).start_tls(&connector, "localhost").await.is_err());
+    });
+}
+
+// L2
+#[test]
+fn an_end_that_tls_does_not_announce_is_an_error() {
+    run(async {
+        let (client, mut server) = streams().await;
+        let mut client = client.into_inner().unwrap();
+        futures_lite::AsyncWriteExt::write_all(&mut client, b"half a body").await.unwrap();
+        drop(client); // a FIN, without close_notify
+        let outcome = server.read_until_close().await;
+        let Err(StreamError::Closed { cause: Some(cause) }) = outcome else {
+            panic!("{outcome:?}")
+        };
+        assert_eq!(cause.kind(), std::io::ErrorKind::UnexpectedEof);
+    });
+}
+
+// L3
+#[test]
+fn silent_clients_hold_up_no_handshake_and_are_closed_at_their_deadline() {
+    run(async {
+        let (acceptor, connector) = both();
+        let acceptor = acceptor.handshake_deadline(Duration::from_millis(500));
+        let server = TcpServer::tls(acceptor, async |mut stream, _| {
+            stream.write("hello\n")?;
+            Ok(stream.shutdown().await?)
+        });
+        let address = server.listen("127.0.0.1:0").unwrap();
+        let mut silent: Vec<_> =
+            (0..200).map(|_| std::net::TcpStream::connect(address).unwrap()).collect();
+        let stream = IoStream::new(TcpStream::connect(address).await.unwrap());
+        let mut stream = stream.start_tls(&connector, "localhost").await.unwrap();
+        assert_eq!(stream.read_until_close().await.unwrap(), "hello\n");
+        assert!(server.connections() >= 200, "the silent ones are still there");
+        while server.connections() > 0 {
+            sleep(Duration::from_millis(5)).await;
+        }
+        let mut rest = Vec::new();
+        silent[0].read_to_end(&mut rest).unwrap();
+        assert_eq!(rest, b"");
+    });
+}
+
+// L4, L6: the client's bytes come one by one, and two records at once are read byte by byte
+#[test]
+fn records_in_any_pieces_are_read_whole() {
+    run(async {
+        let (acceptor, connector) = both();
+        let (client, server) = duplex(64);
+        let serving = spawn(async move {
+            let mut server = IoStream::new(server).accept_tls(&acceptor).await.unwrap();
+            let mut text = Vec::new();
+            while text.len() < 10 {
+                text.extend_from_slice(&server.read_bytes(1).await.unwrap());
+            }
+            server.write(text).unwrap();
+            server.flush().await.unwrap();
+        });
+        let mut client = IoStream::new(client).start_tls(&connector, "localhost").await.unwrap();
+        client.write_all(b"first").await.unwrap();
+        client.write_all(b"other").await.unwrap();
+        assert_eq!(client.read_bytes(10).await.unwrap(), "firstother");
+        serving.await.unwrap();
+    });
+}
+
+/// A record that does not decrypt.
+const GARBAGE: [u8; 45] = {
+    let mut record = [0; 45];
+    [record[0], record[1], record[2], record[4]] = [0x17, 3, 3, 40];
+    record
+};
+
+// A transport that fails while it is read writes once more by itself, and remembers the reader's waker then
+#[test]
+fn a_read_that_fails_holds_up_no_flush() {
+    for is_reset in [false, true] {
+        run(async {
+            let (client, server) = streams().await;
+            let mut raw = socket_of(&client);
+            let (mut reader, mut writer) = server.split();
+            writer.write(vec![7; MUCH]).unwrap();
+            until_full(&writer).await;
+            let flushing = spawn(async move { writer.flush().await });
+            let reading = spawn(async move { (reader.read_bytes(1).await, reader) });
+            yield_now().await;
+            raw.write_all(&GARBAGE).unwrap();
+            let (read, reader) = reading.await.unwrap();
+            assert!(read.is_err());
+            drop(client.into_inner()); // the socket lives on in `raw`
+            raw.set_read_timeout(Some(WATCHDOG)).unwrap();
+            let peer = std::thread::spawn(move || {
+                if !is_reset {
+                    let _ = std::io::copy(&mut raw, &mut std::io::sink()); // to a reset, perhaps
+                }
+            });
+            let _ = flushing.await.unwrap(); // in whatever way, it ends
+            drop(reader); // the last half: the peer's end
+            peer.join().unwrap();
+        });
+    }
+}
+
+#[test]
+fn an_end_that_the_watch_finds_holds_up_no_flush() {
+    run(async {
+        let (client, mut server) = streams().await;
+        let mut raw = socket_of(&client);
+        let over = server.closed();
+        server.write(vec![7; MUCH]).unwrap();
+        until_full(server.halves().1).await;
+        let flushing = spawn(async move { server.flush().await });
+        yield_now().await;
+        raw.write_all(&GARBAGE).unwrap();
+        over.await;
+        drop(client);
+        drop(raw); // unread bytes: a reset
+        assert!(flushing.await.unwrap().is_err());
+    });
+}
+
+#[test]
+fn a_shutdown_that_waits_learns_of_a_close_by_the_other_half() {
+    run(async {
+        let (_client, server) = streams().await;
+        let (mut reader, mut writer) = server.split();
+        writer.write(vec![7; MUCH]).unwrap();
+        until_full(&writer).await;
+        let ending = spawn(async move { writer.shutdown().await });
+        yield_now().await;
+        reader.close();
+        assert!(ending.await.unwrap().is_err());
+    });
+}
+
+// TCS-02, IOS-01, over TLS
+#[test]
+fn a_handler_that_writes_and_returns_has_given_a_whole_answer() {
+    run(async {
+        let (acceptor, connector) = both();
+        let server = TcpServer::tls(acceptor, async |mut stream, _| Ok(stream.write("data")?));
+        let address = server.listen("127.0.0.1:0").unwrap();
+        let client = IoStream::new(TcpStream::connect(address).await.unwrap());
+        let mut client = client.start_tls(&connector, "localhost").await.unwrap();
+        assert_eq!(client.read_until_close().await.unwrap(), "data");
+    });
+}
+
+#[test]
+fn a_draining_server_ends_handshakes_and_whoever_waits_for_its_news() {
+    run(async {
+        let (acceptor, connector) = both();
+        let server = TcpServer::tls_with_draining(acceptor, |draining| {
+            async move |mut stream: IoStream<_>, _| {
+                while let Some(line) = draining.unless_begun(stream.read_until(b"\n")).await {
+                    stream.write(line?)?;
+                    stream.flush().await?;
+                }
+                Ok(())
+            }
+        });
+        let address = server.listen("127.0.0.1:0").unwrap();
+        let mut silent = std::net::TcpStream::connect(address).unwrap();
+        let idle = IoStream::new(TcpStream::connect(address).await.unwrap());
+        let mut idle = idle.start_tls(&connector, "localhost").await.unwrap();
+        idle.write("hello\n").unwrap();
+        assert_eq!(idle.read_until(b"\n").await.unwrap(), "hello\n");
+        let report = server.drain(WATCHDOG).await;
+        assert_eq!((report.finished, report.aborted), (2, 0));
+        assert_eq!(idle.read_until_close().await.unwrap(), "", "it was told that this is the end");
+        assert_eq!(silent.read(&mut [0]).unwrap(), 0);
+    });
+}
+
+#[test]
+fn unix_servers_speak_tls_too() {
+    let path = std::env::temp_dir().join(format!("squall-tls-{}", std::process::id()));
+    run(async {
+        let (acceptor, connector) = both();
+        let server = UnixServer::tls(acceptor, async |mut stream, _| Ok(stream.write("data")?));
+        server.listen(&path).unwrap();
+        let client = IoStream::new(UnixStream::connect(&path).await.unwrap());
+        let mut client = client.start_tls(&connector, "localhost").await.unwrap();
+        assert_eq!(client.read_until_close().await.unwrap(), "data");
+    });
+    std::fs::remove_file(path).unwrap();
+}
