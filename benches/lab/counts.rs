@@ -1,0 +1,120 @@
+//! What a request costs its server in instructions and in system calls: steady where clocks are not.
+//!
+//! Two runs of different lengths are compared, so that what a server does once is not counted.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::load::{PingPong, Until, churn};
+use crate::plan::Plan;
+use crate::process::{Order, Process};
+use crate::service::Service;
+use crate::table::Table;
+use crate::timing::CONNECTIONS;
+
+/// Requests of the shorter and of the longer run.
+const RUNS: [u64; 2] = [2_000, 12_000];
+
+/// User-space instructions by callgrind.
+pub(crate) fn instructions(plan: &Plan) -> io::Result<()> {
+    let services = [Service::Echo, Service::Once];
+    let steps = plan.progress("instructions", plan.servers.len() * services.len());
+    let mut table =
+        Table::new(&["server", "echo, instructions a request", "a connection a request"]);
+    for server in &plan.servers {
+        let mut row = vec![server.name.to_owned()];
+        for service in services {
+            steps.set_message(server.name);
+            row.push(if server.is_uring {
+                "not counted".to_owned()
+            } else {
+                let order = Order { server: server.name, service, counts_heap: false };
+                let [short, long] = RUNS.map(|n| callgrind(order, n));
+                let each = (long? - short?) as f64 / (RUNS[1] - RUNS[0]) as f64;
+                format!("{each:.0}")
+            });
+            steps.inc(1);
+        }
+        table.row(row);
+    }
+    steps.finish_and_clear();
+    table.print("User-space instructions of the server by callgrind");
+    Ok(())
+}
+
+fn callgrind(order: Order<'_>, requests: u64) -> io::Result<u64> {
+    let file = scratch("callgrind");
+    let tool = "valgrind -q --tool=callgrind --callgrind-out-file=";
+    let text = under(order, &format!("{tool}{}", file.display()), requests, &file)?;
+    let totals = text.lines().find_map(|line| line.strip_prefix("totals: "));
+    totals
+        .and_then(|count| count.trim().parse().ok())
+        .ok_or_else(|| io::Error::other("callgrind has written no totals"))
+}
+
+/// System calls by strace, and which.
+pub(crate) fn calls(plan: &Plan) -> io::Result<()> {
+    for (service, title) in [
+        (Service::Echo, "System calls of the server for an echoed request"),
+        (Service::Once, "System calls of the server for a connection with a request"),
+    ] {
+        let steps = plan.progress(title, plan.servers.len());
+        let mut table = Table::new(&["server", "calls a request", "which"]);
+        for server in &plan.servers {
+            steps.set_message(server.name);
+            let order = Order { server: server.name, service, counts_heap: false };
+            let [short, long] = RUNS.map(|n| strace(order, n));
+            let (short, long) = (short?, long?);
+            let mut each: Vec<_> = long
+                .iter()
+                .map(|(name, count)| {
+                    let more = count.saturating_sub(*short.get(name).unwrap_or(&0));
+                    (more as f64 / (RUNS[1] - RUNS[0]) as f64, name)
+                })
+                .filter(|(each, _)| *each >= 0.005)
+                .collect();
+            each.sort_by(|a, b| b.0.total_cmp(&a.0));
+            let names: Vec<_> =
+                each.iter().map(|(each, name)| format!("{name} {each:.2}")).collect();
+            let sum: f64 = each.iter().map(|(each, _)| each).sum();
+            table.row(vec![server.name.to_owned(), format!("{sum:.2}"), names.join(", ")]);
+            steps.inc(1);
+        }
+        steps.finish_and_clear();
+        table.print(title);
+    }
+    Ok(())
+}
+
+fn strace(order: Order<'_>, requests: u64) -> io::Result<BTreeMap<String, u64>> {
+    let file = scratch("strace");
+    let tool = format!("strace -f -c -U calls,name -o {}", file.display());
+    let text = under(order, &tool, requests, &file)?;
+    let row = |line: &str| {
+        let (count, name) = line.trim().split_once(' ')?;
+        Some((name.trim().to_owned(), count.parse().ok()?))
+    };
+    Ok(text.lines().filter_map(row).filter(|(name, _)| name != "total").collect())
+}
+
+/// Runs a server under a tool, and returns what the tool has written.
+fn under(order: Order<'_>, tool: &str, requests: u64, file: &Path) -> io::Result<String> {
+    let tool: Vec<_> = tool.split(' ').map(str::to_owned).collect();
+    let process = Process::start(order, &tool)?;
+    let until = Until::Requests(requests);
+    let answered = match order.service {
+        Service::Echo => PingPong::open(process.address, CONNECTIONS)?.run(until)?,
+        _ => churn(process.address, CONNECTIONS, until)?,
+    };
+    assert_eq!(answered, requests, "the load asks as often as it was told");
+    process.end()?;
+    let text = fs::read_to_string(file)?;
+    fs::remove_file(file)?;
+    Ok(text)
+}
+
+fn scratch(name: &str) -> PathBuf {
+    std::env::temp_dir().join(format!("squall-lab-{name}-{}", std::process::id()))
+}

@@ -1,0 +1,54 @@
+//! What a connection costs while nothing happens on it.
+
+use std::fs;
+use std::io;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::load::hold;
+use crate::plan::Plan;
+use crate::process::{Order, Process};
+use crate::service::Service;
+use crate::table::Table;
+
+const CONNECTIONS: usize = 19_000;
+const WINDOW: Duration = Duration::from_secs(10);
+
+pub(crate) fn measure(plan: &Plan) -> io::Result<()> {
+    let title = "19,000 idle connections to an echo server, of which half were served once";
+    let steps = plan.progress(title, plan.servers.len());
+    let mut table =
+        Table::new(&["server", "live heap, bytes each", "RSS, bytes each", "CPU in 10 s, ms"]);
+    for server in &plan.servers {
+        steps.set_message(server.name);
+        let order = Order { server: server.name, service: Service::Echo, counts_heap: true };
+        let mut process = Process::start(order, &[])?;
+        drop(hold(process.address, 100)?); // what is made once, is made
+        let (heap, resident) = (process.heap()?, resident(process.pid())?);
+        let held = hold(process.address, CONNECTIONS)?;
+        thread::sleep(Duration::from_millis(500));
+        let each = |bytes: i64| format!("{}", bytes / CONNECTIONS as i64);
+        let heap = each(process.heap()? - heap);
+        let resident = each(self::resident(process.pid())? - resident);
+        let (before, begin) = (process.used()?, Instant::now());
+        thread::sleep(WINDOW);
+        let used = process.used()?.since(before);
+        assert!(begin.elapsed() < WINDOW * 2, "the machine was asleep");
+        drop(held);
+        process.end()?;
+        let milliseconds = format!("{:.1}", used.all.as_secs_f64() * 1e3);
+        table.row(vec![server.name.to_owned(), heap, resident, milliseconds]);
+        steps.inc(1);
+    }
+    steps.finish_and_clear();
+    table.print(title);
+    Ok(())
+}
+
+/// Bytes of memory that are in use, by `VmRSS`.
+fn resident(pid: u32) -> io::Result<i64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kibibytes: Option<i64> = line.and_then(|line| line.trim().split(' ').next()?.parse().ok());
+    kibibytes.map(|kibibytes| kibibytes << 10).ok_or_else(|| io::Error::other("no VmRSS in /proc"))
+}

@@ -1,0 +1,138 @@
+//! What a server costs from end to end, on squall and beside its peers: `cargo run --release -p squall-benches
+//! --features peers --bin lab -- --help`.
+//!
+//! The server has one core and a process of its own, the load, which is not built on squall, has the other. Every server is
+//! one page in `servers/`, written as its users would.
+
+mod bulk;
+mod counts;
+mod cpu;
+mod heap;
+mod idle;
+mod load;
+mod plan;
+mod process;
+mod servers;
+mod service;
+mod table;
+mod timing;
+
+use std::error::Error;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use lexopt::prelude::*;
+
+use plan::Plan;
+use process::Order;
+use service::Service;
+
+const HELP: &str = "\
+Measures what a server costs, on squall and beside others.
+
+Usage: lab [OPTIONS] MEASUREMENT...
+
+Measurements:
+  echo          CPU time of a request: 64 connections send 64 bytes and wait for them
+  connect       CPU time of a connection: connect, 64 bytes each way, close
+  instructions  user-space instructions of both, by callgrind (needs valgrind)
+  calls         system calls of both, by strace (needs strace)
+  idle          heap, memory and CPU time of 19,000 connections on which nothing happens
+  bulk          1 GiB to and from the server, on one stream and on 64
+  all           all of these
+
+Options:
+  -s, --servers LIST  Which servers, separated by commas [default: all that were built]
+  -r, --rounds N      How often each server has its turn in echo, connect and bulk [default: 5]
+  -t, --time SECONDS  How long a round of echo and connect takes [default: 2]
+  -h, --help          Print this help
+
+Servers are raw and squall; with the feature `peers` tokio, smol, monoio-epoll, monoio-uring and compio too.
+Everything talks to the loopback address of this machine and ends by itself.";
+
+/// In the order in which `all` runs them.
+const MEASUREMENTS: [&str; 6] = ["echo", "connect", "instructions", "calls", "idle", "bulk"];
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("lab: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
+    let mut plan = Plan::default();
+    let mut wanted = Vec::new();
+    let mut arguments = lexopt::Parser::from_env();
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Short('s') | Long("servers") => {
+                let names = arguments.value()?.string()?;
+                plan.servers = names.split(',').map(servers::named).collect::<Result<_, _>>()?;
+            }
+            Short('r') | Long("rounds") => plan.rounds = arguments.value()?.parse()?,
+            Short('t') | Long("time") => {
+                plan.time = Duration::try_from_secs_f64(arguments.value()?.parse()?)?;
+            }
+            Short('h') | Long("help") => {
+                println!("{HELP}");
+                return Ok(());
+            }
+            Value(name) if name == "serve" => return serve(arguments),
+            Value(name) if name == "all" => wanted.extend(MEASUREMENTS),
+            Value(name) => {
+                let known = MEASUREMENTS.iter().find(|known| name == **known);
+                let known = known.ok_or_else(|| format!("no measurement is called {name:?}"))?;
+                wanted.push(known);
+            }
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    if wanted.is_empty() || plan.rounds == 0 || plan.time.is_zero() {
+        return Err("nothing to measure; --help shows what there is".into());
+    }
+    prepare()?;
+    for measurement in wanted {
+        match measurement {
+            "echo" => timing::measure(
+                &plan,
+                Service::Echo,
+                "64 connections send 64 bytes and wait for them",
+            )?,
+            "connect" => timing::measure(
+                &plan,
+                Service::Once,
+                "A connection a request: connect, 64 bytes each way, close",
+            )?,
+            "instructions" => counts::instructions(&plan)?,
+            "calls" => counts::calls(&plan)?,
+            "idle" => idle::measure(&plan)?,
+            _ => bulk::measure(&plan)?,
+        }
+    }
+    Ok(())
+}
+
+/// The load's own core, and as many descriptors as the machine gives; the servers inherit them.
+fn prepare() -> Result<(), Box<dyn Error>> {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    cpu::pin(cpu::LOAD).map_err(|error| format!("two cores are needed: {error}"))?;
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    Ok(setrlimit(Resource::Nofile, limit)?)
+}
+
+/// The other process's part: `lab serve SERVER SERVICE [--count-heap]`.
+fn serve(mut arguments: lexopt::Parser) -> Result<(), Box<dyn Error>> {
+    let server = servers::named(&arguments.value()?.string()?)?;
+    let service = arguments.value()?.parse()?;
+    let counts_heap = match arguments.next()? {
+        None => false,
+        Some(Long("count-heap")) => true,
+        Some(other) => return Err(other.unexpected().into()),
+    };
+    Ok(process::serve(server, Order { server: server.name, service, counts_heap })?)
+}

@@ -1,0 +1,29 @@
+//! What is to be measured, and how long.
+
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::servers::{SERVERS, Server};
+
+pub(crate) struct Plan {
+    pub(crate) servers: Vec<&'static Server>,
+    pub(crate) rounds: usize,
+    pub(crate) time: Duration,
+}
+
+impl Default for Plan {
+    fn default() -> Plan {
+        Plan { servers: SERVERS.iter().collect(), rounds: 5, time: Duration::from_secs(2) }
+    }
+}
+
+impl Plan {
+    /// Shows on standard error how far a measurement is.
+    pub(crate) fn progress(&self, title: &str, steps: usize) -> ProgressBar {
+        let style = "{prefix} [{bar:30}] {pos}/{len} {msg}, {elapsed}";
+        let style = ProgressStyle::with_template(style).expect("a template");
+        let bar = ProgressBar::new(steps as u64).with_style(style.progress_chars("=> "));
+        bar.with_prefix(title.to_owned())
+    }
+}

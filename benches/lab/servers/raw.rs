@@ -1,0 +1,190 @@
+//! The floor: one loop around epoll, level-triggered, with nothing between it and the kernel.
+
+use std::io;
+use std::net::{Shutdown, TcpListener, TcpStream};
+
+use rustix::buffer::spare_capacity;
+use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, SocketFlags, recv, send};
+use slab::Slab;
+
+use crate::service::{CHUNK, REQUEST, Service};
+
+/// The listener's place; connections have those of the slab.
+const LISTENER: u64 = u64::MAX;
+/// Chunks that one connection moves before the others get their turn.
+const CHUNKS_AT_ONCE: usize = 4;
+
+struct Connection {
+    socket: TcpStream,
+    /// What of the last answer the kernel did not take, or how much is still to be sent.
+    unsent: Unsent,
+    /// What epoll looks for; nothing before the first wait.
+    watched: EventFlags,
+}
+
+enum Unsent {
+    Bytes(Vec<u8>),
+    Count(usize),
+}
+
+/// What is to become of a connection.
+enum Next {
+    WaitFor(EventFlags),
+    Close,
+}
+
+struct Floor {
+    epoll: OwnedFd,
+    service: Service,
+    connections: Slab<Connection>,
+    buffer: Vec<u8>,
+}
+
+pub(crate) fn serve(listener: TcpListener, service: Service) -> io::Result<()> {
+    listener.set_nonblocking(true)?;
+    rustix::net::sockopt::set_tcp_nodelay(&listener, true)?;
+    let epoll = epoll::create(CreateFlags::CLOEXEC)?;
+    epoll::add(&epoll, &listener, EventData::new_u64(LISTENER), EventFlags::IN)?;
+    let mut floor = Floor { epoll, service, connections: Slab::new(), buffer: vec![0; CHUNK] };
+    let mut events = Vec::with_capacity(1024);
+    loop {
+        events.clear();
+        epoll::wait(&floor.epoll, spare_capacity(&mut events), None)?;
+        for event in &events {
+            match event.data.u64() {
+                LISTENER => floor.accept(&listener)?,
+                place => floor.go_on(usize::try_from(place).expect("64 bits"))?,
+            }
+        }
+    }
+}
+
+impl Floor {
+    fn accept(&mut self, listener: &TcpListener) -> io::Result<()> {
+        loop {
+            let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+            match rustix::net::accept_with(listener, flags) {
+                Ok(socket) => {
+                    let place = self.connections.insert(Connection {
+                        socket: socket.into(),
+                        unsent: Unsent::Bytes(Vec::new()),
+                        watched: EventFlags::empty(),
+                    });
+                    self.go_on(place)?;
+                }
+                Err(Errno::AGAIN) => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    fn go_on(&mut self, place: usize) -> io::Result<()> {
+        let connection = &mut self.connections[place];
+        let next = match self.service {
+            Service::Echo => connection.echo(&mut self.buffer),
+            Service::Once => connection.once(&mut self.buffer[..REQUEST]),
+            Service::Sink => connection.sink(&mut self.buffer),
+            Service::Source => connection.source(&mut self.buffer),
+        };
+        match next {
+            Ok(Next::WaitFor(flags)) if flags == connection.watched => Ok(()),
+            Ok(Next::WaitFor(flags)) => {
+                let data = EventData::new_u64(place as u64);
+                let former = std::mem::replace(&mut connection.watched, flags);
+                let watch = if former.is_empty() { epoll::add } else { epoll::modify };
+                Ok(watch(&self.epoll, &connection.socket, data, flags)?)
+            }
+            Ok(Next::Close) | Err(Errno::CONNRESET | Errno::PIPE) => {
+                drop(self.connections.remove(place)); // its number leaves epoll with it
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl Connection {
+    fn read(&self, buffer: &mut [u8]) -> Result<Option<usize>, Errno> {
+        match recv(&self.socket, buffer, RecvFlags::empty()) {
+            Ok((n, _)) => Ok(Some(n)),
+            Err(Errno::AGAIN) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn write(&self, bytes: &[u8]) -> Result<usize, Errno> {
+        match send(&self.socket, bytes, SendFlags::NOSIGNAL) {
+            Err(Errno::AGAIN) => Ok(0),
+            outcome => outcome,
+        }
+    }
+
+    fn echo(&mut self, buffer: &mut [u8]) -> Result<Next, Errno> {
+        if let Unsent::Bytes(unsent) = &self.unsent
+            && !unsent.is_empty()
+        {
+            let rest = unsent[self.write(unsent)?..].to_vec();
+            let flags = if rest.is_empty() { EventFlags::IN } else { EventFlags::OUT };
+            self.unsent = Unsent::Bytes(rest);
+            return Ok(Next::WaitFor(flags));
+        }
+        let Some(n) = self.read(buffer)? else { return Ok(Next::WaitFor(EventFlags::IN)) };
+        if n == 0 {
+            return Ok(Next::Close);
+        }
+        let sent = self.write(&buffer[..n])?;
+        if sent == n {
+            return Ok(Next::WaitFor(EventFlags::IN));
+        }
+        self.unsent = Unsent::Bytes(buffer[sent..n].to_vec());
+        Ok(Next::WaitFor(EventFlags::OUT))
+    }
+
+    /// A request comes in one piece: this is the floor.
+    fn once(&mut self, buffer: &mut [u8]) -> Result<Next, Errno> {
+        let Some(n) = self.read(buffer)? else { return Ok(Next::WaitFor(EventFlags::IN)) };
+        self.write(&buffer[..n])?;
+        Ok(Next::Close)
+    }
+
+    fn sink(&mut self, buffer: &mut [u8]) -> Result<Next, Errno> {
+        for _ in 0..CHUNKS_AT_ONCE {
+            match self.read(buffer)? {
+                Some(0) => return Ok(Next::Close),
+                Some(n) if n == buffer.len() => {}
+                _ => break,
+            }
+        }
+        Ok(Next::WaitFor(EventFlags::IN))
+    }
+
+    fn source(&mut self, buffer: &mut [u8]) -> Result<Next, Errno> {
+        let mut left = match self.unsent {
+            Unsent::Count(left) => left,
+            Unsent::Bytes(_) => {
+                let mut number = [0; 8];
+                if self.read(&mut number)?.is_none() {
+                    return Ok(Next::WaitFor(EventFlags::IN));
+                }
+                usize::try_from(u64::from_le_bytes(number)).expect("64 bits")
+            }
+        };
+        for _ in 0..CHUNKS_AT_ONCE {
+            let wanted = left.min(buffer.len());
+            let n = self.write(&buffer[..wanted])?;
+            left -= n;
+            if left == 0 {
+                let _ = self.socket.shutdown(Shutdown::Write); // it is closed next anyway
+                return Ok(Next::Close);
+            }
+            if n < wanted {
+                break;
+            }
+        }
+        self.unsent = Unsent::Count(left);
+        Ok(Next::WaitFor(EventFlags::OUT))
+    }
+}

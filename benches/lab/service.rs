@@ -1,0 +1,46 @@
+//! What a server of the lab does with each connection.
+
+use std::str::FromStr;
+
+/// Bytes of a request, and of its answer.
+pub(crate) const REQUEST: usize = 64;
+/// What is read and written at once where much is moved.
+pub(crate) const CHUNK: usize = 64 << 10;
+
+/// Of both ends of every connection; every Linux has it.
+pub(crate) const CONGESTION_CONTROL: &str = "reno";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Service {
+    /// Sends back what comes, until the client closes.
+    Echo,
+    /// Sends one request back, and closes.
+    Once,
+    /// Reads to the end, and closes.
+    Sink,
+    /// Reads a number (8 bytes, little endian), sends so many bytes, and closes.
+    Source,
+}
+
+impl Service {
+    const NAMES: [(&str, Service); 4] = [
+        ("echo", Service::Echo),
+        ("once", Service::Once),
+        ("sink", Service::Sink),
+        ("source", Service::Source),
+    ];
+
+    pub(crate) fn name(self) -> &'static str {
+        let found = Service::NAMES.iter().find(|(_, service)| *service == self);
+        found.expect("every service has a name").0
+    }
+}
+
+impl FromStr for Service {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Service, String> {
+        let found = Service::NAMES.iter().find(|(known, _)| *known == name);
+        found.map(|(_, service)| *service).ok_or_else(|| format!("no service is called {name:?}"))
+    }
+}

@@ -1,0 +1,77 @@
+//! What a request costs its server in CPU time.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use crate::cpu::Used;
+use crate::load::{PingPong, Until, churn};
+use crate::plan::Plan;
+use crate::process::{Order, Process};
+use crate::service::Service;
+use crate::table::{Table, spread};
+
+/// Connections of the echo row, and connections that are open at once in the other.
+pub(crate) const CONNECTIONS: usize = 64;
+/// Before anything counts.
+const WARM_UP: Duration = Duration::from_millis(300);
+
+#[derive(Default)]
+struct Figures {
+    user: Vec<f64>,
+    kernel: Vec<f64>,
+    rate: Vec<f64>,
+}
+
+pub(crate) fn measure(plan: &Plan, service: Service, title: &str) -> io::Result<()> {
+    let mut figures: Vec<_> = plan.servers.iter().map(|_| Figures::default()).collect();
+    let steps = plan.progress(title, plan.rounds * plan.servers.len());
+    // Round by round, so that all share what the machine does meanwhile.
+    for _ in 0..plan.rounds {
+        for (server, figures) in plan.servers.iter().zip(&mut figures) {
+            steps.set_message(server.name);
+            let order = Order { server: server.name, service, counts_heap: false };
+            let process = Process::start(order, &[])?;
+            let (answered, used, time) = one_round(&process, service, plan.time)?;
+            process.end()?;
+            let each = |time: Duration| time.as_secs_f64() * 1e6 / answered as f64;
+            figures.user.push(each(used.user()));
+            figures.kernel.push(each(used.all - used.user()));
+            figures.rate.push(answered as f64 / time.as_secs_f64() / 1e3);
+            steps.inc(1);
+        }
+    }
+    steps.finish_and_clear();
+    let head =
+        ["server", "user, µs a request", "kernel, µs", "both, µs", "1,000 requests a second"];
+    let mut table = Table::new(&head);
+    for (server, figures) in plan.servers.iter().zip(&figures) {
+        let both: Vec<_> = figures.user.iter().zip(&figures.kernel).map(|(a, b)| a + b).collect();
+        table.row(vec![
+            server.name.to_owned(),
+            spread(&figures.user, 2),
+            spread(&figures.kernel, 2),
+            spread(&both, 2),
+            spread(&figures.rate, 0),
+        ]);
+    }
+    table.print(title);
+    Ok(())
+}
+
+fn one_round(
+    process: &Process,
+    service: Service,
+    time: Duration,
+) -> io::Result<(u64, Used, Duration)> {
+    let mut ask: Box<dyn FnMut(Until) -> io::Result<u64>> = match service {
+        Service::Echo => {
+            let mut load = PingPong::open(process.address, CONNECTIONS)?;
+            Box::new(move |until| load.run(until))
+        }
+        _ => Box::new(|until| churn(process.address, CONNECTIONS, until)),
+    };
+    ask(Until::Time(WARM_UP))?;
+    let (before, begin) = (process.used()?, Instant::now());
+    let answered = ask(Until::Time(time))?;
+    Ok((answered, process.used()?.since(before), begin.elapsed()))
+}
