@@ -37,6 +37,8 @@ const ACCEPTS_PER_TURN: usize = 64;
 const FAILURES_IN_A_ROW: u32 = 64;
 /// How long accepting pauses when descriptors or memory have run out.
 const PAUSE: Duration = Duration::from_millis(100);
+/// Pauses that share a line of the log: one line a second.
+const PAUSES_PER_LINE: u64 = 10;
 
 /// Accepts connections and runs a handler for each, as a task of its own; see [`TcpServer`] and [`UnixServer`].
 ///
@@ -402,8 +404,10 @@ impl<L: Listener> Shared<L> {
 
     /// The connection stays in the kernel's queue, and the descriptor it needs may be free when we ask again.
     async fn pause(&self, listener: &L, error: &io::Error) {
+        if self.pauses.get().is_multiple_of(PAUSES_PER_LINE) {
+            log::warn!("accepting pauses for {PAUSE:?} at a time: {error}");
+        }
         self.pauses.set(self.pauses.get() + 1);
-        log::warn!("accepting pauses for {PAUSE:?}: {error}");
         listener.rest();
         sleep(PAUSE).await;
     }

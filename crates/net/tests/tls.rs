@@ -13,7 +13,7 @@ use futures_lite::future::zip;
 use squall_net::tls::TlsStream;
 use squall_net::{
     IoStream, IoWriter, StreamError, TcpListener, TcpServer, TcpStream, UnixServer, UnixStream,
-    block_on, duplex, sleep, spawn, timeout, yield_now,
+    block_on, duplex, sleep, spawn, stats, timeout, yield_now,
 };
 
 use tls_kit::{both, streams};
@@ -288,4 +288,29 @@ fn unix_servers_speak_tls_too() {
         assert_eq!(client.read_until_close().await.unwrap(), "data");
     });
     std::fs::remove_file(path).unwrap();
+}
+
+// L1: wherever a client's greeting ends, the handshake ends with an error, and without a spin
+#[test]
+fn a_handshake_that_is_cut_off_anywhere_is_an_error() {
+    run(async {
+        let (acceptor, connector) = both();
+        let (client, server) = duplex(10_000);
+        let greeting = spawn(async move {
+            let _ = IoStream::new(client).start_tls(&connector, "localhost").await;
+        });
+        let hello = IoStream::new(server).read_some(10_000).await.unwrap();
+        greeting.abort();
+        assert!(hello.len() > 100, "{} bytes", hello.len());
+        for end in 0..hello.len() {
+            let (client, server) = duplex(10_000);
+            let mut client = IoStream::new(client);
+            client.write_all(&hello[..end]).await.unwrap();
+            client.shutdown().await.unwrap();
+            let polls = stats().polls;
+            let outcome = IoStream::new(server).accept_tls(&acceptor).await;
+            assert!(outcome.is_err(), "cut off behind {end} bytes");
+            assert!(stats().polls - polls < 100, "{} polls", stats().polls - polls);
+        }
+    });
 }

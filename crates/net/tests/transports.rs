@@ -227,7 +227,7 @@ mod cases {
         writing.await.unwrap();
     }
 
-    // IOS-09, IOS-15, IOS-16; TORNADO 2.3.10, 2.3.11
+    // IOS-09, IOS-15, IOS-16, I10; TORNADO 2.3.10, 2.3.11
     pub(super) async fn the_end_is_told_once_the_bytes_are_read(
         writer: impl Writes,
         reader: impl Reads,
