@@ -1,9 +1,12 @@
-//! What others have built on futures-io, on squall: hyper, WebSockets, futures-util; TLS alone is in squall-net's tests.
+//! What others have built on futures-io, on squall: hyper, WebSockets, futures-rustls, futures-util.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_tungstenite::tungstenite::Message;
+use futures_rustls::pki_types::PrivatePkcs8KeyDer;
+use futures_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
 use futures_util::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, StreamExt, TryStreamExt};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
@@ -72,6 +75,37 @@ fn web_sockets_echo_text_and_a_megabyte_and_close() {
         }
         socket.close(None).await.unwrap();
         while let Some(Ok(_)) = socket.next().await {}
+        serving.await.unwrap();
+    });
+}
+
+#[test]
+fn futures_rustls_alone_needs_no_stream_of_squall_s() {
+    run(async {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+        let mut roots = RootCertStore::empty();
+        roots.add(made.cert.der().clone()).unwrap();
+        let config = ServerConfig::builder().with_no_client_auth();
+        let config = config.with_single_cert(vec![made.cert.der().clone()], key.into()).unwrap();
+        let acceptor = futures_rustls::TlsAcceptor::from(Arc::new(config));
+        let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        let connector = futures_rustls::TlsConnector::from(Arc::new(config));
+
+        let (client, server) = pair().await;
+        let serving = spawn(async move {
+            let mut server = acceptor.accept(server).await.unwrap();
+            let mut request = Vec::new();
+            server.read_to_end(&mut request).await.unwrap();
+            server.write_all(&request).await.unwrap();
+            server.close().await.unwrap();
+        });
+        let mut client = connector.connect("localhost".try_into().unwrap(), client).await.unwrap();
+        client.write_all(&vec![7; 1 << 20]).await.unwrap();
+        client.close().await.unwrap();
+        let mut answer = Vec::new();
+        client.read_to_end(&mut answer).await.unwrap();
+        assert_eq!(answer, vec![7; 1 << 20]);
         serving.await.unwrap();
     });
 }
