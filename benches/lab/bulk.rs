@@ -23,7 +23,7 @@ pub(crate) fn measure(plan: &Plan) -> io::Result<()> {
         for _ in 0..plan.rounds {
             for (server, (rates, costs)) in plan.servers.iter().zip(&mut figures) {
                 steps.set_message(server.name);
-                let order = Order { server: server.name, service, counts_heap: false };
+                let order = Order::new(server.name, service);
                 let process = Process::start(order, &[])?;
                 let transfer = if service == Service::Sink { fill } else { drain };
                 let begin = Instant::now();

@@ -30,7 +30,7 @@ pub(crate) fn instructions(plan: &Plan) -> io::Result<()> {
             row.push(if server.is_uring {
                 "not counted".to_owned()
             } else {
-                let order = Order { server: server.name, service, counts_heap: false };
+                let order = Order::new(server.name, service);
                 let [short, long] = RUNS.map(|n| callgrind(order, n));
                 let each = (long? - short?) as f64 / (RUNS[1] - RUNS[0]) as f64;
                 format!("{each:.0}")
@@ -64,7 +64,7 @@ pub(crate) fn calls(plan: &Plan) -> io::Result<()> {
         let mut table = Table::new(&["server", "calls a request", "which"]);
         for server in &plan.servers {
             steps.set_message(server.name);
-            let order = Order { server: server.name, service, counts_heap: false };
+            let order = Order::new(server.name, service);
             let [short, long] = RUNS.map(|n| strace(order, n));
             let (short, long) = (short?, long?);
             let mut each: Vec<_> = long
@@ -92,11 +92,16 @@ fn strace(order: Order<'_>, requests: u64) -> io::Result<BTreeMap<String, u64>> 
     let file = scratch("strace");
     let tool = format!("strace -f -c -U calls,name -o {}", file.display());
     let text = under(order, &tool, requests, &file)?;
+    Ok(summary(&text))
+}
+
+/// What `strace -c -U calls,name` has counted.
+pub(crate) fn summary(text: &str) -> BTreeMap<String, u64> {
     let row = |line: &str| {
         let (count, name) = line.trim().split_once(' ')?;
         Some((name.trim().to_owned(), count.parse().ok()?))
     };
-    Ok(text.lines().filter_map(row).filter(|(name, _)| name != "total").collect())
+    text.lines().filter_map(row).filter(|(name, _)| name != "total").collect()
 }
 
 /// Runs a server under a tool, and returns what the tool has written.
@@ -115,6 +120,6 @@ fn under(order: Order<'_>, tool: &str, requests: u64, file: &Path) -> io::Result
     Ok(text)
 }
 
-fn scratch(name: &str) -> PathBuf {
+pub(crate) fn scratch(name: &str) -> PathBuf {
     std::env::temp_dir().join(format!("squall-lab-{name}-{}", std::process::id()))
 }

@@ -21,7 +21,7 @@ pub(crate) fn measure(plan: &Plan) -> io::Result<()> {
         Table::new(&["server", "live heap, bytes each", "RSS, bytes each", "CPU in 10 s, ms"]);
     for server in &plan.servers {
         steps.set_message(server.name);
-        let order = Order { server: server.name, service: Service::Echo, counts_heap: true };
+        let order = Order { counts_heap: true, ..Order::new(server.name, Service::Echo) };
         let mut process = Process::start(order, &[])?;
         drop(hold(process.address, 100)?); // what is made once, is made
         let (heap, resident) = (process.heap()?, resident(process.pid())?);

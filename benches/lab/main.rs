@@ -7,6 +7,7 @@
 mod bulk;
 mod counts;
 mod cpu;
+mod full;
 mod heap;
 mod idle;
 mod load;
@@ -39,6 +40,7 @@ Measurements:
   calls         system calls of both, by strace (needs strace)
   idle          heap, memory and CPU time of 19,000 connections on which nothing happens
   bulk          1 GiB to and from the server, on one stream and on 64
+  full          squall while its descriptors have run out, and after (needs strace)
   all           all of these
 
 Options:
@@ -51,7 +53,8 @@ Servers are raw and squall; with the feature `peers` tokio, smol, monoio-epoll, 
 Everything talks to the loopback address of this machine and ends by itself.";
 
 /// In the order in which `all` runs them.
-const MEASUREMENTS: [&str; 6] = ["echo", "connect", "instructions", "calls", "idle", "bulk"];
+const MEASUREMENTS: [&str; 7] =
+    ["echo", "connect", "instructions", "calls", "idle", "bulk", "full"];
 
 fn main() -> ExitCode {
     match run() {
@@ -110,7 +113,8 @@ fn run() -> Result<(), Box<dyn Error>> {
             "instructions" => counts::instructions(&plan)?,
             "calls" => counts::calls(&plan)?,
             "idle" => idle::measure(&plan)?,
-            _ => bulk::measure(&plan)?,
+            "bulk" => bulk::measure(&plan)?,
+            _ => full::measure(&plan)?,
         }
     }
     Ok(())
@@ -125,14 +129,16 @@ fn prepare() -> Result<(), Box<dyn Error>> {
     Ok(setrlimit(Resource::Nofile, limit)?)
 }
 
-/// The other process's part: `lab serve SERVER SERVICE [--count-heap]`.
+/// The other process's part: `lab serve SERVER SERVICE [--count-heap] [--descriptors N]`.
 fn serve(mut arguments: lexopt::Parser) -> Result<(), Box<dyn Error>> {
     let server = servers::named(&arguments.value()?.string()?)?;
-    let service = arguments.value()?.parse()?;
-    let counts_heap = match arguments.next()? {
-        None => false,
-        Some(Long("count-heap")) => true,
-        Some(other) => return Err(other.unexpected().into()),
-    };
-    Ok(process::serve(server, Order { server: server.name, service, counts_heap })?)
+    let mut order = Order::new(server.name, arguments.value()?.parse()?);
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Long("count-heap") => order.counts_heap = true,
+            Long("descriptors") => order.descriptors = Some(arguments.value()?.parse()?),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    Ok(process::serve(server, order)?)
 }

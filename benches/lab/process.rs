@@ -6,7 +6,10 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::thread;
 
 use rustix::net::sockopt::set_tcp_congestion;
-use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
+use rustix::process::{
+    Pid, Resource, Rlimit, Signal, getrlimit, kill_process, set_parent_process_death_signal,
+    setrlimit,
+};
 
 use crate::cpu::{self, Used};
 use crate::heap;
@@ -19,6 +22,14 @@ pub(crate) struct Order<'a> {
     pub(crate) server: &'a str,
     pub(crate) service: Service,
     pub(crate) counts_heap: bool,
+    /// How many descriptors it may have, if not as many as the machine gives.
+    pub(crate) descriptors: Option<u64>,
+}
+
+impl<'a> Order<'a> {
+    pub(crate) fn new(server: &'a str, service: Service) -> Order<'a> {
+        Order { server, service, counts_heap: false, descriptors: None }
+    }
 }
 
 const SIGTERM: i32 = Signal::TERM.as_raw();
@@ -49,6 +60,9 @@ impl Process {
         command.args(["serve", order.server, order.service.name()]);
         if order.counts_heap {
             command.arg("--count-heap");
+        }
+        if let Some(limit) = order.descriptors {
+            command.args(["--descriptors", &limit.to_string()]);
         }
         let mut child =
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().map_err(|error| {
@@ -121,6 +135,10 @@ pub(crate) fn serve(server: &Server, order: Order<'_>) -> io::Result<()> {
     if order.counts_heap {
         heap::count();
         thread::spawn(|| io::stdin().lines().for_each(|_| println!("{}", heap::live())));
+    }
+    if let Some(current) = order.descriptors {
+        let limit = Rlimit { current: Some(current), ..getrlimit(Resource::Nofile) };
+        setrlimit(Resource::Nofile, limit)?;
     }
     cpu::pin(cpu::SERVER)?;
     (server.serve)(listener, order.service)

@@ -29,7 +29,7 @@ pub(crate) fn measure(plan: &Plan, service: Service, title: &str) -> io::Result<
     for _ in 0..plan.rounds {
         for (server, figures) in plan.servers.iter().zip(&mut figures) {
             steps.set_message(server.name);
-            let order = Order { server: server.name, service, counts_heap: false };
+            let order = Order::new(server.name, service);
             let process = Process::start(order, &[])?;
             let (answered, used, time) = one_round(&process, service, plan.time)?;
             process.end()?;

@@ -1,0 +1,69 @@
+//! What a server does while its descriptors have run out, and how soon it is back. Squall's only: the others' accept loops, as
+//! they are written here, end with the first error.
+
+use std::fs;
+use std::io;
+use std::net::TcpStream;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::counts::{scratch, summary};
+use crate::load::{PingPong, Until};
+use crate::plan::Plan;
+use crate::process::{Order, Process};
+use crate::service::Service;
+use crate::table::Table;
+
+const DESCRIPTORS: u64 = 64;
+const CLIENTS: usize = 200;
+const WINDOW: Duration = Duration::from_secs(5);
+
+pub(crate) fn measure(plan: &Plan) -> io::Result<()> {
+    let title = "200 clients of a server that has 64 descriptors";
+    let steps = plan.progress(title, 2);
+    let order = Order { descriptors: Some(DESCRIPTORS), ..Order::new("squall", Service::Echo) };
+
+    let process = Process::start(order, &[])?;
+    let clients = crowd(&process)?;
+    let before = process.used()?;
+    thread::sleep(WINDOW);
+    let used = process.used()?.since(before);
+    let percent = used.all.as_secs_f64() / WINDOW.as_secs_f64() * 100.0;
+    drop(clients);
+    let begin = Instant::now();
+    PingPong::open(process.address, 1)?.run(Until::Requests(1))?;
+    let recovery = begin.elapsed();
+    process.end()?;
+    steps.inc(1);
+
+    let file = scratch("accepts");
+    let tool = format!("strace -f -c -e trace=accept4 -U calls,name -o {}", file.display());
+    let tool: Vec<_> = tool.split(' ').map(str::to_owned).collect();
+    let process = Process::start(order, &tool)?;
+    let clients = crowd(&process)?;
+    thread::sleep(WINDOW);
+    drop(clients);
+    process.end()?;
+    let calls = summary(&fs::read_to_string(&file)?).values().sum::<u64>();
+    fs::remove_file(file)?;
+    steps.inc(1);
+    steps.finish_and_clear();
+
+    let mut table = Table::new(&["figure", "measured"]);
+    let failed = calls.saturating_sub(DESCRIPTORS) as f64 / WINDOW.as_secs_f64();
+    table.row(vec!["CPU while full".into(), format!("{percent:.2} % of a core")]);
+    table.row(vec!["accept calls in vain".into(), format!("{failed:.1} a second")]);
+    table.row(vec![
+        "first answer after the clients left".into(),
+        format!("{:.0} ms", recovery.as_secs_f64() * 1e3),
+    ]);
+    table.print(title);
+    Ok(())
+}
+
+/// More clients than the server can take; returns when it is full.
+fn crowd(process: &Process) -> io::Result<Vec<TcpStream>> {
+    let clients = (0..CLIENTS).map(|_| TcpStream::connect(process.address)).collect();
+    thread::sleep(Duration::from_millis(500));
+    clients
+}
