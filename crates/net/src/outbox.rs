@@ -3,7 +3,7 @@
 //! A stream shares this page with the end of a batch, which sends what was queued, and with the *pump*, a task that sends what
 //! the kernel did not take then. While the pump exists only it polls the transport for writing, which remembers one waker.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
@@ -24,13 +24,19 @@ pub(crate) struct Outbox {
     pub(crate) share: Share,
     /// To be sent at the end of the batch.
     is_scheduled: Cell<bool>,
+    /// Writing has failed.
+    is_broken: Cell<bool>,
+    /// There from the first time that the kernel did not take everything at once, or nothing more: most streams never see that.
+    trouble: OnceCell<Box<Trouble>>,
+}
+
+#[derive(Default)]
+struct Trouble {
     /// The task that sends what the kernel did not take at once.
     pump: RefCell<Option<JoinHandle<()>>>,
     /// Who waits for the pump, or for the transport.
     flusher: Cell<Option<Waker>>,
-    /// Writing has failed.
-    is_broken: Cell<bool>,
-    /// Why.
+    /// Why writing has failed.
     failure: Cell<Option<Failure>>,
 }
 
@@ -49,7 +55,11 @@ impl Outbox {
 
     #[inline]
     pub(crate) fn is_pumped(&self) -> bool {
-        self.pump.borrow().is_some()
+        self.trouble.get().is_some_and(|trouble| trouble.pump.borrow().is_some())
+    }
+
+    fn trouble(&self) -> &Trouble {
+        self.trouble.get_or_init(Box::default)
     }
 
     /// Why nothing can be written any more, if writing has failed.
@@ -60,54 +70,53 @@ impl Outbox {
 
     #[cold]
     fn tell_failure(&self) -> Option<io::Error> {
-        let (error, cause) = match self.failure.take()? {
+        let (error, cause) = match self.trouble().failure.take()? {
             Failure::Fresh(error) => {
                 let cause = Cause::of(&error);
                 (error, cause)
             }
             Failure::Told(cause) => (cause.error(), cause),
         };
-        self.failure.set(Some(Failure::Told(cause)));
+        self.trouble().failure.set(Some(Failure::Told(cause)));
         Some(error)
     }
 
     /// Notes that nothing more can be written. What is queued is lost.
-    fn fail(&self, error: io::Error) {
-        self.is_broken.set(true);
-        self.failure.set(Some(Failure::Fresh(error)));
-        drop(self.queue.take());
-    }
-
-    /// As [`fail`](Self::fail), with an error that somebody is told right now.
     #[cold]
-    fn note_told(&self, error: &StreamError) {
-        if let StreamError::Closed { cause: Some(error) } = error {
-            self.is_broken.set(true);
-            self.failure.set(Some(Failure::Told(Cause::of(error))));
-        }
+    fn fail(&self, failure: Failure) {
+        self.is_broken.set(true);
+        self.trouble().failure.set(Some(failure));
+        drop(self.queue.take());
     }
 
     /// Leaves the waker of who waits until everything is sent.
     pub(crate) fn note_flusher(&self, waker: &Waker) {
-        let known = self.flusher.take();
+        let flusher = &self.trouble().flusher;
+        let known = flusher.take();
         if known.as_ref().is_some_and(|known| known.will_wake(waker)) {
-            self.flusher.set(known);
+            flusher.set(known);
         } else {
             let waker = waker.clone();
-            drop((self.flusher.replace(Some(waker)), known));
+            drop((flusher.replace(Some(waker)), known));
         }
     }
 
     fn wake_flusher(&self) {
-        if let Some(flusher) = self.flusher.take() {
+        if let Some(flusher) = self.trouble.get().and_then(|trouble| trouble.flusher.take()) {
             flusher.wake();
         }
+    }
+
+    fn take_pump(&self) -> Option<JoinHandle<()>> {
+        self.trouble.get()?.pump.take()
     }
 
     /// Lets everybody who writes try again. A transport that fails while it is read may have polled itself for writing, and
     /// remembers the reader's waker now.
     pub(crate) fn wake_writers(&self) {
-        if let Some(pump) = &*self.pump.borrow() {
+        if let Some(trouble) = self.trouble.get()
+            && let Some(pump) = &*trouble.pump.borrow()
+        {
             pump.nudge();
         }
         self.wake_flusher();
@@ -115,8 +124,7 @@ impl Outbox {
 
     /// Drops what could not be sent, and tells who waits for it.
     pub(crate) fn close(&self) {
-        let pump = self.pump.take();
-        if let Some(pump) = pump {
+        if let Some(pump) = self.take_pump() {
             pump.abort();
         }
         drop(self.queue.take());
@@ -166,7 +174,7 @@ impl<S: AsyncWrite + Unpin + 'static> Link<S> {
             ready!(self.poll_send_some(cx));
         }
         if let Err(error) = ready!(self.poll_transport(|transport| transport.poll_flush(cx))) {
-            self.outbox.fail(error.into());
+            self.outbox.fail(Failure::Fresh(error.into()));
         }
         Poll::Ready(())
     }
@@ -186,9 +194,9 @@ impl<S: AsyncWrite + Unpin + 'static> Link<S> {
         }
         drop(outbox.queue.replace(queue));
         match ready!(polled) {
-            Ok(0) => outbox.fail(io::ErrorKind::WriteZero.into()),
+            Ok(0) => outbox.fail(Failure::Fresh(io::ErrorKind::WriteZero.into())),
             Ok(_) => {}
-            Err(error) => outbox.fail(error.into()),
+            Err(error) => outbox.fail(Failure::Fresh(error.into())),
         }
         Poll::Ready(())
     }
@@ -207,7 +215,10 @@ impl<S: AsyncWrite + Unpin + 'static> Link<S> {
         });
         match &polled {
             Poll::Ready(Ok((n, _))) => self.outbox.share.count(*n),
-            Poll::Ready(Err(error)) => self.outbox.note_told(error),
+            Poll::Ready(Err(StreamError::Closed { cause: Some(error) })) => {
+                self.outbox.fail(Failure::Told(Cause::of(error)));
+            }
+            Poll::Ready(Err(_)) => {} // it was closed here
             Poll::Pending => self.outbox.note_flusher(cx.waker()), // the other half may close the stream
         }
         polled
@@ -229,7 +240,7 @@ impl<S: AsyncWrite + Unpin + 'static> Link<S> {
         let pump = Pump { link: Rc::clone(self) };
         let task = spawn(async move { poll_fn(|cx| pump.poll(cx)).await });
         if !task.is_finished() {
-            *self.outbox.pump.borrow_mut() = Some(task);
+            *self.outbox.trouble().pump.borrow_mut() = Some(task);
         }
     }
 }
@@ -248,10 +259,10 @@ impl<S: AsyncWrite + Unpin + 'static> Pump<S> {
 impl<S> Drop for Pump<S> {
     fn drop(&mut self) {
         let outbox = &self.link.outbox;
-        drop(outbox.pump.take());
+        drop(outbox.take_pump());
         // One whose loop has ended leaves the queue to the next loop.
         if !self.link.has_transport() && !self.link.is_closed.get() {
-            outbox.fail(self.link.gone().into());
+            outbox.fail(Failure::Fresh(self.link.gone().into()));
         }
         outbox.wake_flusher();
     }
