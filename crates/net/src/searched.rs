@@ -44,3 +44,21 @@ impl Searched {
         self.upto = upto;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // I7: across reads that were dropped
+    #[test]
+    fn bytes_that_were_looked_at_in_vain_are_not_looked_at_again() {
+        let (finder, mut searched) = (Finder::new(b"\r\n"), Searched::default());
+        assert_eq!(searched.find(&finder, b"abcd\r"), None);
+        // A delimiter where there was none proves that nobody has looked.
+        assert_eq!(searched.find(&finder, b"\r\ncd\r"), None);
+        assert_eq!(searched.find(&finder, b"\r\ncd\r\n"), Some(6));
+        searched.forget(3);
+        assert_eq!(searched.find(&finder, b"\r\n"), None, "one byte of it was seen");
+        assert_eq!(searched.find(&Finder::new(b"\n"), b"\r\n"), Some(2), "another one begins anew");
+    }
+}
