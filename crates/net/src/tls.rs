@@ -194,16 +194,16 @@ impl<L: Listener> Server<L> {
     {
         Server::with_draining(|draining| {
             let handler = make(draining.clone());
-            async move |stream: IoStream<L::Stream>, peer: L::Peer| match draining
-                .unless_begun(stream.accept_tls(&acceptor))
-                .await
-            {
-                Some(Ok(stream)) => handler(stream, peer).await,
-                Some(Err(error)) => {
-                    log::debug!("no TLS with {peer:?}: {error}");
-                    Ok(())
+            async move |stream: IoStream<L::Stream>, peer: L::Peer| {
+                let handshake = draining.unless_begun(stream.accept_tls(&acceptor));
+                match handshake.await {
+                    Some(Ok(stream)) => handler(stream, peer).await,
+                    Some(Err(error)) => {
+                        log::debug!("no TLS with {peer:?}: {error}");
+                        Ok(())
+                    }
+                    None => Ok(()),
                 }
-                None => Ok(()),
             }
         })
     }
