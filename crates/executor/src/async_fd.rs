@@ -257,7 +257,7 @@ impl Registration {
                 return Poll::Ready(());
             }
             if let Waiter::Owner(waker) = waiter
-                && source.wait_again(direction, waker)
+                && source.will_wake(direction, waker)
             {
                 return Poll::Pending;
             }
@@ -319,7 +319,6 @@ impl Registration {
 
 impl Waiter<'_> {
     /// Leaves the waker.
-    #[cold]
     fn wait_in(&mut self, source: &Rc<Source>, direction: Direction) {
         match self {
             Waiter::Owner(waker) => source.wait(direction, waker.clone()),

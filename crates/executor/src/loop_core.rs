@@ -121,17 +121,6 @@ impl Core {
         }
     }
 
-    /// As [`wake`](Self::wake), and gives the waker back if it was used by reference.
-    #[inline]
-    pub(crate) fn wake_or_queue(&self, waker: Waker) -> Option<Waker> {
-        if is_task_waker(&waker) {
-            waker.wake_by_ref();
-            return Some(waker);
-        }
-        self.wake(waker);
-        None
-    }
-
     /// Says where and when something is made.
     pub(crate) fn birth(&self, location: &'static Location<'static>) -> Birth {
         Birth { location, time: self.time.now() }

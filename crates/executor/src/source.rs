@@ -45,11 +45,8 @@ const READ_CLOSED: u8 = 4;
 const WRITE_CLOSED: u8 = 8;
 /// Out-of-band data was seen. From then on bytes can follow without an event, behind the mark.
 const URGENT: u8 = 16;
-/// The owner of the slot waits. The waker stays there when it was used, so that the next wait need not leave it anew.
-const READER_WAITS: u8 = 32;
-const WRITER_WAITS: u8 = 64;
 /// There is a list of async calls, which may be empty.
-const HAS_LIST: u8 = 128;
+const HAS_LIST: u8 = 32;
 
 impl Direction {
     /// The bits of which any lets a call go ahead.
@@ -57,13 +54,6 @@ impl Direction {
         match self {
             Direction::Read => READABLE | READ_CLOSED,
             Direction::Write => WRITABLE | WRITE_CLOSED,
-        }
-    }
-
-    fn waits(self) -> u8 {
-        match self {
-            Direction::Read => READER_WAITS,
-            Direction::Write => WRITER_WAITS,
         }
     }
 }
@@ -112,7 +102,9 @@ impl Source {
 
     #[inline]
     fn wake(&self, direction: Direction) {
-        self.wake_owner(direction, |waker| self.core.wake_or_queue(waker));
+        if let Some(waker) = self.slot(direction).take() {
+            self.core.wake(waker);
+        }
         if self.bits.get() & HAS_LIST != 0 {
             self.wake_listed(Some(direction), |waker| self.core.wake(waker));
         }
@@ -120,12 +112,7 @@ impl Source {
 
     /// Wakes everybody: the loop is gone, and who asks again will hear of it.
     pub(crate) fn close(&self, mut wake: impl FnMut(Waker)) {
-        for direction in [Direction::Read, Direction::Write] {
-            self.wake_owner(direction, |waker| {
-                wake(waker);
-                None
-            });
-        }
+        [self.reader.take(), self.writer.take()].into_iter().flatten().for_each(&mut wake);
         self.wake_listed(None, wake);
     }
 
@@ -163,35 +150,19 @@ impl Source {
         }
     }
 
-    /// Lets the owner wait, if the waker is the one that he has left before; runs no foreign code.
+    /// Tells whether this is the waker that the owner has left; runs no foreign code.
     #[inline]
-    pub(crate) fn wait_again(&self, direction: Direction, waker: &Waker) -> bool {
+    pub(crate) fn will_wake(&self, direction: Direction, waker: &Waker) -> bool {
         let slot = self.slot(direction);
         let known = slot.take();
         let is_known = known.as_ref().is_some_and(|known| known.will_wake(waker));
         slot.set(known);
-        if is_known {
-            self.bits.set(self.bits.get() | direction.waits());
-        }
         is_known
     }
 
     /// Leaves the waker of the owner.
     pub(crate) fn wait(&self, direction: Direction, waker: Waker) {
-        self.bits.set(self.bits.get() | direction.waits());
         drop(self.slot(direction).replace(Some(waker)));
-    }
-
-    /// `wake` returns the waker if it was used by reference.
-    #[inline]
-    fn wake_owner(&self, direction: Direction, wake: impl FnOnce(Waker) -> Option<Waker>) {
-        if self.bits.get() & direction.waits() != 0 {
-            self.bits.set(self.bits.get() & !direction.waits());
-            let slot = self.slot(direction);
-            if let Some(waker) = slot.take() {
-                slot.set(wake(waker));
-            }
-        }
     }
 
     /// A number for an async call that will wait here.

@@ -100,12 +100,14 @@ fn a_signal_ends_a_sleep_of_the_loop_and_no_timer_is_lost() {
         }
     });
     let flag = stop_sending.clone();
-    let process = i32::try_from(std::process::id()).unwrap();
+    // To this thread: one that was sent to the process could still be on its way to another when nobody listens any more.
+    // SAFETY: takes nothing.
+    let this_thread = unsafe { libc::pthread_self() };
     let flood = thread::spawn(move || {
         let mut sent = 0;
         while !flag.load(Ordering::Relaxed) {
-            // SAFETY: takes no pointer; SIGALRM has a handler.
-            unsafe { libc::kill(process, SIGALRM) };
+            // SAFETY: the thread waits for this one, so it lives; SIGALRM has a handler.
+            unsafe { libc::pthread_kill(this_thread, SIGALRM) };
             sent += 1;
             thread::yield_now();
         }
