@@ -1,25 +1,20 @@
 //! Listening sockets that are made before there is a loop, or a second process.
 
 use std::collections::HashSet;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
-use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
-use std::thread;
-use std::time::{Duration, Instant};
 
+use crate::path_lock::PathLock;
 use crate::sys;
 
 /// Connections that may wait to be accepted; the kernel caps it at `net.core.somaxconn`.
 pub(crate) const BACKLOG: i32 = 4096;
 /// How often a port that the kernel chose for one family and that is taken in the other is given back for another.
 const PORTS_TRIED: usize = 16;
-/// How long another may hold the lock of a directory, and how long it is left alone in between.
-const PATIENCE: Duration = Duration::from_secs(1);
-const PAUSE: Duration = Duration::from_millis(1);
 
 /// How [`bind_sockets`] makes sockets; set by value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,12 +126,12 @@ fn is_missing(error: &io::Error, address: SocketAddr) -> bool {
 /// close-on-exec. For [`UnixServer::add_sockets`](crate::UnixServer::add_sockets). Tornado: `bind_unix_socket`.
 ///
 /// At no time may others connect: until the mode is set, the socket does not listen. Of several servers that come to one path
-/// at once, one gets it; they agree by a lock on its directory (`flock(2)`), which each holds for less than a millisecond.
+/// at once, one gets it; they agree by a file beside it, `.name.lock`, which is there for less than a millisecond.
 ///
 /// # Errors
 /// `AddrInUse` if a server listens there; `AlreadyExists` if there is a file that is no socket; `InvalidInput` for an empty
-/// path; `WouldBlock` if somebody keeps the directory locked for a second; and those of `open(2)`, which must be allowed to
-/// read the directory, `bind(2)`, `chmod(2)` and `unlink(2)`.
+/// path; `WouldBlock` if somebody keeps that file locked for a second; and those of `open(2)`, `bind(2)`, `chmod(2)` and
+/// `unlink(2)`.
 pub fn bind_unix_socket(path: impl AsRef<Path>, mode: u32) -> io::Result<UnixListener> {
     let path = path.as_ref();
     let address = sys::unix_address(path)?;
@@ -146,7 +141,7 @@ pub fn bind_unix_socket(path: impl AsRef<Path>, mode: u32) -> io::Result<UnixLis
         return Ok(listener);
     }
     // Until it listens, this socket looks as stale as one that was left behind.
-    let _alone = lock_directory(path)?;
+    let _alone = PathLock::of(path)?;
     remove_stale(path)?;
     let listener = sys::bind_unix(&address)?;
     let opened = fs::set_permissions(path, fs::Permissions::from_mode(mode))
@@ -156,24 +151,6 @@ pub fn bind_unix_socket(path: impl AsRef<Path>, mode: u32) -> io::Result<UnixLis
         Err(error) => {
             let _ = fs::remove_file(path); // the error that led here says more
             Err(error)
-        }
-    }
-}
-
-/// Locks the directory of a path until the file is dropped.
-fn lock_directory(path: &Path) -> io::Result<File> {
-    let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty());
-    let directory = File::open(directory.unwrap_or(Path::new(".")))?;
-    let begin = Instant::now();
-    loop {
-        match sys::try_lock(directory.as_fd()) {
-            Ok(()) => return Ok(directory),
-            Err(error)
-                if error.kind() == io::ErrorKind::WouldBlock && begin.elapsed() < PATIENCE =>
-            {
-                thread::sleep(PAUSE);
-            }
-            Err(error) => return Err(error),
         }
     }
 }

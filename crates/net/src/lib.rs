@@ -49,6 +49,7 @@ mod io_writer;
 mod link;
 mod listener;
 mod outbox;
+mod path_lock;
 mod pipe;
 mod read_buffer;
 mod resolver;

@@ -151,16 +151,29 @@ fn long_path() {
     assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
 }
 
-#[allow(unsafe_code, reason = "flock(2), for which older versions of std have no name")]
 fn beside() {
     let place = Place::new("beside");
     fs::write(place.0.join(format!(".squall-{}", std::process::id())), "").unwrap();
     bind_unix_socket(place.path(), 0o600).unwrap();
-    let directory = fs::File::open(&place.0).unwrap();
-    // SAFETY: the call takes integers.
-    assert_eq!(unsafe { libc::flock(directory.as_raw_fd(), libc::LOCK_EX) }, 0);
+    // Whoever may read the directory may lock it, which is nobody's concern.
+    let directory = lock(fs::File::open(&place.0).unwrap());
+    drop(bind_unix_socket(place.path(), 0o600).unwrap());
+    drop(directory);
+    let beside = place.path().with_file_name(".s.lock");
+    assert!(!beside.exists());
+    let held = lock(fs::File::create(&beside).unwrap());
     let error = bind_unix_socket(place.path(), 0o600).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+    drop(held); // of a server that was killed: the file is still there
+    bind_unix_socket(place.path(), 0o600).unwrap();
+    assert!(!beside.exists());
+}
+
+#[allow(unsafe_code, reason = "flock(2), for which older versions of std have no name")]
+fn lock(file: fs::File) -> fs::File {
+    // SAFETY: the call takes integers.
+    assert_eq!(unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX) }, 0);
+    file
 }
 
 fn empty() {
