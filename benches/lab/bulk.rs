@@ -20,19 +20,17 @@ pub(crate) fn measure(plan: &Plan) -> io::Result<()> {
     ] {
         let mut figures: Vec<_> = plan.servers.iter().map(|_| (Vec::new(), Vec::new())).collect();
         let steps = plan.progress(title, plan.rounds * plan.servers.len());
-        for _ in 0..plan.rounds {
-            for (server, (rates, costs)) in plan.servers.iter().zip(&mut figures) {
-                steps.set_message(server.name);
-                let order = Order::new(server.name, service);
-                let process = Process::start(order, &[])?;
-                let transfer = if service == Service::Sink { fill } else { drain };
-                let begin = Instant::now();
-                transfer(process.address, streams, BYTES / streams)?;
-                rates.push(1.0 / begin.elapsed().as_secs_f64());
-                costs.push(process.used()?.all.as_secs_f64() * 1e3);
-                process.end()?;
-                steps.inc(1);
-            }
+        for place in plan.turns() {
+            let (server, (rates, costs)) = (plan.servers[place], &mut figures[place]);
+            steps.set_message(server.name);
+            let process = Process::start(Order::new(server.name, service), &[])?;
+            let transfer = if service == Service::Sink { fill } else { drain };
+            let begin = Instant::now();
+            transfer(process.address, streams, BYTES / streams)?;
+            rates.push(1.0 / begin.elapsed().as_secs_f64());
+            costs.push(process.used()?.all.as_secs_f64() * 1e3);
+            process.end()?;
+            steps.inc(1);
         }
         steps.finish_and_clear();
         let mut table = Table::new(&["server", "GiB a second", "CPU of the server, ms a GiB"]);

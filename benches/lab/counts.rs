@@ -73,12 +73,12 @@ pub(crate) fn calls(plan: &Plan) -> io::Result<()> {
                     let more = count.saturating_sub(*short.get(name).unwrap_or(&0));
                     (more as f64 / (RUNS[1] - RUNS[0]) as f64, name)
                 })
-                .filter(|(each, _)| *each >= 0.005)
                 .collect();
+            let sum: f64 = each.iter().map(|(each, _)| each).sum();
+            each.retain(|(each, _)| *each >= 0.005);
             each.sort_by(|a, b| b.0.total_cmp(&a.0));
             let names: Vec<_> =
                 each.iter().map(|(each, name)| format!("{name} {each:.2}")).collect();
-            let sum: f64 = each.iter().map(|(each, _)| each).sum();
             table.row(vec![server.name.to_owned(), format!("{sum:.2}"), names.join(", ")]);
             steps.inc(1);
         }

@@ -19,6 +19,13 @@ impl Default for Plan {
 }
 
 impl Plan {
+    /// Whose turn it is, as places among the servers: round by round, so that all share what the machine does meanwhile, and
+    /// each round begins with another one.
+    pub(crate) fn turns(&self) -> impl Iterator<Item = usize> + use<> {
+        let count = self.servers.len();
+        (0..self.rounds).flat_map(move |round| (0..count).map(move |n| (round + n) % count))
+    }
+
     /// Shows on standard error how far a measurement is.
     pub(crate) fn progress(&self, title: &str, steps: usize) -> ProgressBar {
         let style = "{prefix} [{bar:30}] {pos}/{len} {msg}, {elapsed}";

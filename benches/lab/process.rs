@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::thread;
 
-use rustix::net::sockopt::set_tcp_congestion;
+use rustix::net::sockopt::{set_tcp_congestion, set_tcp_nodelay};
 use rustix::process::{
     Pid, Resource, Rlimit, Signal, getrlimit, kill_process, set_parent_process_death_signal,
     setrlimit,
@@ -144,11 +144,12 @@ pub(crate) fn serve(server: &Server, order: Order<'_>) -> io::Result<()> {
     (server.serve)(listener, order.service)
 }
 
-/// With the queue that the load needs; std's is 128. Accepted sockets inherit the congestion control: one that paces, as BBR
-/// does, would be measured instead of the servers.
+/// With the queue that the load needs; std's is 128. Accepted sockets inherit `TCP_NODELAY`, so that no server pays for it at each
+/// connection, and the congestion control: one that paces, as BBR does, would be measured instead of the servers.
 fn listen() -> io::Result<TcpListener> {
     use rustix::net::{self, AddressFamily, SocketType};
     let socket = net::socket(AddressFamily::INET, SocketType::STREAM, None)?;
+    set_tcp_nodelay(&socket, true)?;
     set_tcp_congestion(&socket, CONGESTION_CONTROL)?;
     net::bind(&socket, &SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
     net::listen(&socket, 4096)?;

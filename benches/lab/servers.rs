@@ -24,33 +24,41 @@ pub(crate) struct Server {
     pub(crate) serve: Serve,
     /// Its driver is io_uring: its system calls do the work of several, and valgrind does not know them.
     pub(crate) is_uring: bool,
+    /// The bytes that its echo handler keeps for each connection by itself.
+    pub(crate) buffer: usize,
 }
 
 impl Server {
-    const fn epoll(name: &'static str, serve: Serve) -> Server {
-        Server { name, serve, is_uring: false }
+    /// One on epoll, whose echo handler needs no buffer of its own.
+    const fn new(name: &'static str, serve: Serve) -> Server {
+        Server { name, serve, is_uring: false, buffer: 0 }
     }
 
     #[cfg(feature = "peers")]
-    const fn uring(name: &'static str, serve: Serve) -> Server {
-        Server { name, serve, is_uring: true }
+    const fn with_buffer(self) -> Server {
+        Server { buffer: crate::service::ECHO_BUFFER, ..self }
+    }
+
+    #[cfg(feature = "peers")]
+    const fn on_uring(self) -> Server {
+        Server { is_uring: true, ..self }
     }
 }
 
 /// All that were built, the floor first.
 pub(crate) static SERVERS: &[Server] = &[
-    Server::epoll("raw", raw::serve),
-    Server::epoll("squall", squall::serve),
+    Server::new("raw", raw::serve),
+    Server::new("squall", squall::serve),
     #[cfg(feature = "peers")]
-    Server::epoll("tokio", tokio::serve),
+    Server::new("tokio", tokio::serve).with_buffer(),
     #[cfg(feature = "peers")]
-    Server::epoll("smol", smol::serve),
+    Server::new("smol", smol::serve).with_buffer(),
     #[cfg(feature = "peers")]
-    Server::epoll("monoio-epoll", monoio::serve_on_epoll),
+    Server::new("monoio-epoll", monoio::serve_on_epoll).with_buffer(),
     #[cfg(feature = "peers")]
-    Server::uring("monoio-uring", monoio::serve_on_uring),
+    Server::new("monoio-uring", monoio::serve_on_uring).with_buffer().on_uring(),
     #[cfg(feature = "peers")]
-    Server::uring("compio", compio::serve),
+    Server::new("compio", compio::serve).with_buffer().on_uring(),
 ];
 
 pub(crate) fn named(name: &str) -> Result<&'static Server, String> {

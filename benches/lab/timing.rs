@@ -25,20 +25,17 @@ struct Figures {
 pub(crate) fn measure(plan: &Plan, service: Service, title: &str) -> io::Result<()> {
     let mut figures: Vec<_> = plan.servers.iter().map(|_| Figures::default()).collect();
     let steps = plan.progress(title, plan.rounds * plan.servers.len());
-    // Round by round, so that all share what the machine does meanwhile.
-    for _ in 0..plan.rounds {
-        for (server, figures) in plan.servers.iter().zip(&mut figures) {
-            steps.set_message(server.name);
-            let order = Order::new(server.name, service);
-            let process = Process::start(order, &[])?;
-            let (answered, used, time) = one_round(&process, service, plan.time)?;
-            process.end()?;
-            let each = |time: Duration| time.as_secs_f64() * 1e6 / answered as f64;
-            figures.user.push(each(used.user()));
-            figures.kernel.push(each(used.all - used.user()));
-            figures.rate.push(answered as f64 / time.as_secs_f64() / 1e3);
-            steps.inc(1);
-        }
+    for place in plan.turns() {
+        let (server, figures) = (plan.servers[place], &mut figures[place]);
+        steps.set_message(server.name);
+        let process = Process::start(Order::new(server.name, service), &[])?;
+        let (answered, used, time) = one_round(&process, service, plan.time)?;
+        process.end()?;
+        let each = |time: Duration| time.as_secs_f64() * 1e6 / answered as f64;
+        figures.user.push(each(used.user()));
+        figures.kernel.push(each(used.all - used.user()));
+        figures.rate.push(answered as f64 / time.as_secs_f64() / 1e3);
+        steps.inc(1);
     }
     steps.finish_and_clear();
     let head =
@@ -48,8 +45,8 @@ pub(crate) fn measure(plan: &Plan, service: Service, title: &str) -> io::Result<
         let both: Vec<_> = figures.user.iter().zip(&figures.kernel).map(|(a, b)| a + b).collect();
         table.row(vec![
             server.name.to_owned(),
-            spread(&figures.user, 2),
-            spread(&figures.kernel, 2),
+            spread(&figures.user, 1),
+            spread(&figures.kernel, 1),
             spread(&both, 2),
             spread(&figures.rate, 0),
         ]);

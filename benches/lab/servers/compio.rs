@@ -7,7 +7,7 @@ use std::net::TcpListener;
 use compio_io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use compio_net::TcpStream;
 
-use crate::service::{CHUNK, REQUEST, Service};
+use crate::service::{CHUNK, ECHO_BUFFER, REQUEST, Service};
 
 pub(crate) fn serve(listener: TcpListener, service: Service) -> io::Result<()> {
     compio_runtime::Runtime::new()?.block_on(async {
@@ -27,13 +27,12 @@ where
     let listener = compio_net::TcpListener::from_std(listener)?;
     loop {
         let (stream, _) = listener.accept().await?;
-        stream.set_nodelay(true)?;
         compio_runtime::spawn(handler(stream)).detach();
     }
 }
 
 async fn echo(mut stream: TcpStream) -> io::Result<()> {
-    let mut buffer = Vec::with_capacity(16 << 10);
+    let mut buffer = Vec::with_capacity(ECHO_BUFFER);
     loop {
         let read = stream.read(buffer).await;
         if read.0? == 0 {

@@ -8,7 +8,7 @@ use ::monoio::io::{AsyncReadRent, AsyncReadRentExt, AsyncWriteRent, AsyncWriteRe
 use ::monoio::net::TcpStream;
 use ::monoio::{IoUringDriver, LegacyDriver, RuntimeBuilder};
 
-use crate::service::{CHUNK, REQUEST, Service};
+use crate::service::{CHUNK, ECHO_BUFFER, REQUEST, Service};
 
 pub(crate) fn serve_on_epoll(listener: TcpListener, service: Service) -> io::Result<()> {
     RuntimeBuilder::<LegacyDriver>::new().build()?.block_on(serve(listener, service))
@@ -35,13 +35,12 @@ where
     let listener = ::monoio::net::TcpListener::from_std(listener)?;
     loop {
         let (stream, _) = listener.accept().await?;
-        stream.set_nodelay(true)?;
         ::monoio::spawn(handler(stream));
     }
 }
 
 async fn echo(mut stream: TcpStream) -> io::Result<()> {
-    let mut buffer = Vec::with_capacity(16 << 10);
+    let mut buffer = Vec::with_capacity(ECHO_BUFFER);
     loop {
         let (read, full) = stream.read(buffer).await;
         if read? == 0 {

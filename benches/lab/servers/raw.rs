@@ -45,7 +45,6 @@ struct Floor {
 
 pub(crate) fn serve(listener: TcpListener, service: Service) -> io::Result<()> {
     listener.set_nonblocking(true)?;
-    rustix::net::sockopt::set_tcp_nodelay(&listener, true)?;
     let epoll = epoll::create(CreateFlags::CLOEXEC)?;
     epoll::add(&epoll, &listener, EventData::new_u64(LISTENER), EventFlags::IN)?;
     let mut floor = Floor { epoll, service, connections: Slab::new(), buffer: vec![0; CHUNK] };

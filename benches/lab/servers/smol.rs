@@ -2,13 +2,13 @@
 
 use std::future::Future;
 use std::io;
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 
 use async_executor::LocalExecutor;
 use async_io::Async;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 
-use crate::service::{CHUNK, REQUEST, Service};
+use crate::service::{CHUNK, ECHO_BUFFER, REQUEST, Service};
 
 type Stream = Async<TcpStream>;
 
@@ -35,13 +35,12 @@ where
     let listener = Async::new(listener)?;
     loop {
         let (stream, _) = listener.accept().await?;
-        stream.get_ref().set_nodelay(true)?;
         executor.spawn(handler(stream)).detach();
     }
 }
 
 async fn echo(mut stream: Stream) -> io::Result<()> {
-    let mut buffer = vec![0; 16 << 10];
+    let mut buffer = vec![0; ECHO_BUFFER];
     loop {
         match stream.read(&mut buffer).await? {
             0 => return Ok(()),
@@ -54,7 +53,7 @@ async fn once(mut stream: Stream) -> io::Result<()> {
     let mut request = [0; REQUEST];
     stream.read_exact(&mut request).await?;
     stream.write_all(&request).await?;
-    stream.close().await
+    stream.get_ref().shutdown(Shutdown::Write) // its own `close` only flushes
 }
 
 async fn sink(mut stream: Stream) -> io::Result<()> {
@@ -73,5 +72,5 @@ async fn source(mut stream: Stream) -> io::Result<()> {
         stream.write_all(&chunk[..n]).await?;
         left -= n;
     }
-    stream.close().await
+    stream.get_ref().shutdown(Shutdown::Write) // its own `close` only flushes
 }

@@ -7,7 +7,7 @@ use std::net::TcpListener;
 use ::tokio::io::{AsyncReadExt, AsyncWriteExt};
 use ::tokio::net::TcpStream;
 
-use crate::service::{CHUNK, REQUEST, Service};
+use crate::service::{CHUNK, ECHO_BUFFER, REQUEST, Service};
 
 pub(crate) fn serve(listener: TcpListener, service: Service) -> io::Result<()> {
     let runtime = ::tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -29,13 +29,12 @@ where
     let listener = ::tokio::net::TcpListener::from_std(listener)?;
     loop {
         let (stream, _) = listener.accept().await?;
-        stream.set_nodelay(true)?;
         ::tokio::spawn(handler(stream));
     }
 }
 
 async fn echo(mut stream: TcpStream) -> io::Result<()> {
-    let mut buffer = vec![0; 16 << 10];
+    let mut buffer = vec![0; ECHO_BUFFER];
     loop {
         match stream.read(&mut buffer).await? {
             0 => return Ok(()),

@@ -12,7 +12,7 @@ use memchr::memmem::Finder;
 
 use crate::io_stream::IoStream;
 use crate::io_writer::IoWriter;
-use crate::link::{End, Link};
+use crate::link::{End, Ending, Link};
 use crate::read_buffer::ReadBuffer;
 use crate::share::Share;
 use crate::stream_error::StreamError;
@@ -60,7 +60,7 @@ impl<S> IoReader<S> {
 
     /// Closes the whole stream, as [`IoStream::close`] does. The other half learns it at once.
     pub fn close(&mut self) {
-        self.link.close();
+        self.link.close(Ending::Asked);
     }
 
     /// As [`IoStream::is_closed`].
@@ -347,6 +347,7 @@ impl<S> Drop for IoReader<S> {
         if let Some(watch) = self.link.watch.get() {
             watch.abandon(self.link.end.get());
         }
+        self.link.forget_reader();
         self.link.drop_half();
     }
 }

@@ -122,6 +122,7 @@ impl<S> IoStream<S> {
     /// # Ok::<(), squall_net::StreamError>(())
     /// ```
     pub fn split(self) -> (IoReader<S>, IoWriter<S>) {
+        self.reader.link.split();
         (self.reader, self.writer)
     }
 
@@ -140,6 +141,7 @@ impl<S> IoStream<S> {
     /// });
     /// ```
     pub fn halves(&mut self) -> (&mut IoReader<S>, &mut IoWriter<S>) {
+        self.reader.link.split();
         (&mut self.reader, &mut self.writer)
     }
 
@@ -188,7 +190,8 @@ impl<S> IoStream<S> {
     }
 
     /// Closes the stream: tries once to send what is queued, does not wait, and drops the transport. What was received
-    /// can still be read. Tornado: `IOStream.close`.
+    /// can still be read. Over TLS it says that this is the end, if everything could be sent; a drop does not, and the peer takes
+    /// what came for cut off. Tornado: `IOStream.close`.
     pub fn close(&mut self) {
         self.reader.close();
     }
@@ -326,7 +329,8 @@ impl<S: AsyncRead + Unpin> IoStream<S> {
         self.reader.fill()
     }
 
-    /// As [`fill`](Self::fill), for futures that are written by hand.
+    /// As [`fill`](Self::fill), for futures that are written by hand. Who waits and then [splits](Self::split) the stream, or asks
+    /// for its [end](Self::closed), must poll again.
     ///
     /// # Errors
     /// As [`fill`](Self::fill).

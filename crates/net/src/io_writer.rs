@@ -7,9 +7,10 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use futures_io::AsyncWrite;
+use squall_executor::turns;
 
 use crate::chunk::Chunk;
-use crate::link::Link;
+use crate::link::{Ending, Link};
 use crate::stream_error::StreamError;
 use crate::tcp_stream::TcpStream;
 
@@ -34,7 +35,7 @@ impl<S> IoWriter<S> {
 
     /// Closes the whole stream, as [`IoStream::close`](crate::IoStream::close) does. The other half learns it at once.
     pub fn close(&mut self) {
-        self.link.close();
+        self.link.close(Ending::Asked);
     }
 
     /// As [`IoStream::is_closed`](crate::IoStream::is_closed).
@@ -82,10 +83,13 @@ impl<S: AsyncWrite + Unpin + 'static> IoWriter<S> {
             if self.link.poll_send(cx).is_ready() {
                 return Poll::Ready(self.check_writable());
             }
-            self.link.start_pump();
-            if !outbox.is_pumped() {
-                let error = io::Error::other("the event loop has ended, nobody would send");
-                return Poll::Ready(Err(error.into()));
+            // Without a loop there is no pump, and the transport remembers who flushes.
+            if turns().is_some() {
+                self.link.start_pump();
+                if !outbox.is_pumped() {
+                    let error = io::Error::other("the event loop has ended, nobody would send");
+                    return Poll::Ready(Err(error.into()));
+                }
             }
         }
         outbox.note_flusher(cx.waker());

@@ -25,6 +25,8 @@ pub(crate) struct Link<S> {
     pub(crate) is_closed: Cell<bool>,
     /// Halves that live.
     halves: Cell<u8>,
+    /// The halves may be used by different tasks.
+    is_split: Cell<bool>,
     /// What is known of the peer's end. Read up to there, there may still be bytes to take.
     pub(crate) end: Cell<End>,
     /// A read to the end has returned: there is no second end.
@@ -40,7 +42,14 @@ pub(crate) struct Link<S> {
     pub(crate) farewell: Cell<Option<Farewell<S>>>,
 }
 
-pub(crate) type Farewell<S> = fn(&Link<S>);
+pub(crate) type Farewell<S> = fn(&Link<S>, Ending);
+
+/// How a stream comes to be closed here.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    Asked,
+    Dropped,
+}
 
 /// Whether the peer's stream has come to an end.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -67,6 +76,7 @@ impl<S> Link<S> {
             transport: Cell::new(Some(transport)),
             is_closed: Cell::new(false),
             halves: Cell::new(2),
+            is_split: Cell::new(false),
             end: Cell::new(End::NotYet),
             has_been_read: Cell::new(false),
             forks: forks(),
@@ -140,15 +150,20 @@ impl<S> Link<S> {
         is_there
     }
 
+    /// From here on each half must find the other's waker.
+    pub(crate) fn split(&self) {
+        self.is_split.set(true);
+    }
+
     /// One half is gone; the last closes the stream.
     pub(crate) fn drop_half(&self) {
         self.halves.set(self.halves.get() - 1);
         if self.halves.get() == 0 {
-            self.close();
+            self.close(Ending::Dropped);
         }
     }
 
-    pub(crate) fn close(&self) {
+    pub(crate) fn close(&self, ending: Ending) {
         if self.is_closed.get() {
             return;
         }
@@ -156,7 +171,7 @@ impl<S> Link<S> {
         if let Some(farewell) = self.farewell.take()
             && self.forks == forks()
         {
-            farewell(self);
+            farewell(self, ending);
         }
         self.is_closed.set(true);
         let transport = self.transport.take();
@@ -168,9 +183,13 @@ impl<S> Link<S> {
         drop(transport); // last: it is somebody else's code
     }
 
-    /// Leaves the reader's waker where the other half and the watch find it.
+    /// Leaves the reader's waker where the other half and the watch find it; if there are none it is not kept, since it keeps the
+    /// memory of its task.
     #[inline]
     pub(crate) fn note_reader(&self, waker: &Waker) {
+        if !self.is_split.get() && self.watch.get().is_none() {
+            return;
+        }
         let known = self.reader.take();
         if known.as_ref().is_some_and(|known| known.will_wake(waker)) {
             self.reader.set(known);
@@ -178,6 +197,11 @@ impl<S> Link<S> {
             let waker = waker.clone();
             drop((self.reader.replace(Some(waker)), known));
         }
+    }
+
+    /// Nobody reads any more.
+    pub(crate) fn forget_reader(&self) {
+        drop(self.reader.take());
     }
 
     pub(crate) fn wake_reader(&self) {

@@ -12,8 +12,8 @@ use std::task::{Context, Poll, Waker, ready};
 use futures_io::AsyncWrite;
 use squall_executor::{BatchEnd, JoinHandle, at_batch_end, spawn};
 
-use crate::link::Link;
-use crate::share::Share;
+use crate::link::{Ending, Link};
+use crate::share::{AT_ONCE, Share};
 use crate::stream_error::{Cause, StreamError};
 use crate::write_queue::WriteQueue;
 
@@ -146,7 +146,7 @@ impl<S: AsyncWrite + Unpin + 'static> Link<S> {
     }
 
     /// One attempt, for a stream that ends.
-    fn try_send(&self) {
+    fn try_send(&self, _ending: Ending) {
         let cx = &mut Context::from_waker(Waker::noop());
         while !self.outbox.queue.borrow().is_empty() {
             if self.poll_send_some(cx).is_pending() {
@@ -156,13 +156,17 @@ impl<S: AsyncWrite + Unpin + 'static> Link<S> {
         let _ = self.poll_transport(|transport| transport.poll_flush(cx)); // nobody is left to be told
     }
 
-    /// One attempt to send everything, and if that succeeds to say that it was everything.
+    /// The same where an end must be said. Only one that was asked for is: a stream that is dropped may have been in the middle of
+    /// something, and its peer must not take what came for the whole.
     #[cfg(feature = "tls")]
-    pub(crate) fn try_send_and_close(&self) {
-        self.try_send();
-        if self.outbox.is_idle() {
+    pub(crate) fn try_send_and_say_so(&self, ending: Ending) {
+        self.try_send(ending);
+        if ending == Ending::Asked
+            && self.outbox.queue.borrow().is_empty()
+            && !self.outbox.is_broken.get()
+        {
             let cx = &mut Context::from_waker(Waker::noop());
-            let _ = self.poll_transport(|transport| transport.poll_close(cx));
+            let _ = self.poll_transport(|transport| transport.poll_close(cx)); // as above
         }
     }
 
@@ -184,13 +188,19 @@ impl<S: AsyncWrite + Unpin + 'static> Link<S> {
         let outbox = &self.outbox;
         // Taken out, so that no borrow is held while the transport runs.
         let mut queue = outbox.queue.take();
-        let polled = self.poll_transport(|transport| match queue.single() {
+        let polled = self.poll_transport(|transport| match queue.single(AT_ONCE) {
             Some(bytes) => transport.poll_write(cx, bytes),
-            None => queue.with_slices(|slices| transport.poll_write_vectored(cx, slices)),
+            None => queue.with_slices(AT_ONCE, |slices| transport.poll_write_vectored(cx, slices)),
         });
         if let Poll::Ready(Ok(n)) = polled {
             queue.advance(n);
             outbox.share.count(n);
+        }
+        // A waker that the transport has used may have written meanwhile, or closed the stream.
+        let late = outbox.queue.take();
+        queue.append(late);
+        if self.is_closed.get() {
+            return Poll::Ready(());
         }
         drop(outbox.queue.replace(queue));
         match ready!(polled) {
@@ -209,7 +219,7 @@ impl<S: AsyncWrite + Unpin + 'static> Link<S> {
         data: &[u8],
     ) -> Poll<Result<(usize, bool), StreamError>> {
         let polled = self.poll_transport(|mut transport| {
-            let n = ready!(transport.as_mut().poll_write(cx, data))?;
+            let n = ready!(transport.as_mut().poll_write(cx, &data[..data.len().min(AT_ONCE)]))?;
             let is_done = n == data.len() && transport.poll_flush(cx)?.is_ready();
             Poll::Ready(if n > 0 { Ok((n, is_done)) } else { Err(io::ErrorKind::WriteZero.into()) })
         });

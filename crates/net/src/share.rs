@@ -8,6 +8,8 @@ use squall_executor::{turns, wake_in_next_turn};
 /// What one stream moves in one direction in one turn, so that a fast peer cannot hold the loop; twice as much in the first
 /// turn in which it is fast.
 const BYTES_PER_TURN: u32 = 256 << 10;
+/// What a transport is shown at once: one that takes everything, as TLS and memory do, would go on beyond the share.
+pub(crate) const AT_ONCE: usize = BYTES_PER_TURN as usize;
 
 #[derive(Default)]
 pub(crate) struct Share {

@@ -144,8 +144,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> IoStream<S> {
     }
 }
 
-/// A stream that says at its end that this is the end, if its queue could be sent: without that a peer takes what it got for cut
-/// off.
+/// A stream that says when it is closed that this is the end: without that a peer takes what it got for cut off.
 fn tls_stream<S>(
     transport: TlsStream<S>,
     config: Option<Rc<StreamConfig>>,
@@ -154,7 +153,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
     let stream = IoStream::with_shared_config(transport, config);
-    stream.link().farewell.set(Some(Link::try_send_and_close));
+    stream.link().farewell.set(Some(Link::try_send_and_say_so));
     stream
 }
 
@@ -176,6 +175,9 @@ where
 impl<L: Listener> Server<L> {
     /// A server whose connections speak TLS. Handshakes run in the connections' tasks, each with its deadline: one that is slow
     /// or silent holds up nobody, and one that fails is logged at the level `debug`, since anybody can cause it.
+    ///
+    /// A handler says that its answer is whole by [`shutdown`](IoStream::shutdown) or [`close`](IoStream::close). If it only lets go of
+    /// the stream, as one that fails does, its client is told of an unexpected end.
     pub fn tls(
         acceptor: TlsAcceptor,
         handler: impl AsyncFn(IoStream<TlsStream<L::Stream>>, L::Peer) -> io::Result<()> + 'static,

@@ -86,22 +86,40 @@ impl WriteQueue {
         }
     }
 
-    /// The bytes at the head, when they are all in one piece.
-    pub(crate) fn single(&self) -> Option<&[u8]> {
+    /// The bytes at the head, at most `most`, when they are all in one piece.
+    pub(crate) fn single(&self, most: usize) -> Option<&[u8]> {
         let pieces = self.pieces.as_ref()?;
-        if pieces.list.len() == 1 { pieces.list.front().map(Piece::bytes) } else { None }
+        let first = pieces.list.front()?.bytes();
+        (pieces.list.len() == 1 || first.len() >= most).then(|| &first[..first.len().min(most)])
     }
 
-    /// Shows the first pieces to `send`.
-    pub(crate) fn with_slices<R>(&self, send: impl FnOnce(&[IoSlice<'_>]) -> R) -> R {
+    /// Shows the first pieces to `send`, at most `most` bytes.
+    pub(crate) fn with_slices<R>(&self, most: usize, send: impl FnOnce(&[IoSlice<'_>]) -> R) -> R {
         let mut slices = [IoSlice::new(&[]); PIECES_AT_ONCE];
-        let mut count = 0;
+        let (mut count, mut left) = (0, most);
         let pieces = self.pieces.iter().flat_map(|pieces| &pieces.list);
         for (slice, piece) in slices.iter_mut().zip(pieces) {
-            *slice = IoSlice::new(piece.bytes());
+            if left == 0 {
+                break;
+            }
+            let bytes = piece.bytes();
+            *slice = IoSlice::new(&bytes[..bytes.len().min(left)]);
+            left -= slice.len();
             count += 1;
         }
         send(&slices[..count])
+    }
+
+    /// Queues what another has, behind the own.
+    pub(crate) fn append(&mut self, mut other: WriteQueue) {
+        let Some(mut theirs) = other.pieces.take() else { return };
+        match &mut self.pieces {
+            None => self.pieces = Some(theirs),
+            Some(ours) => {
+                ours.len += theirs.len;
+                ours.list.append(&mut theirs.list);
+            }
+        }
     }
 
     /// Drops the first `n` bytes, which were sent.
@@ -210,17 +228,19 @@ mod tests {
                     queue.push((&bytes).into()).map(|_| "".into())
                 });
                 let n = next(queue.len() + 1).min(next(100_000) + 1).min(queue.len());
-                let visible = match queue.single() {
+                let most = [1, 1000, usize::MAX][next(3)];
+                let visible = match queue.single(most) {
                     Some(bytes) => bytes.to_vec(),
-                    None => queue.with_slices(|slices| slices.concat_bytes()),
+                    None => queue.with_slices(most, |slices| slices.concat_bytes()),
                 };
+                assert!(visible.len() <= most);
                 let n = n.min(visible.len());
                 sent.extend_from_slice(&visible[..n]);
                 queue.advance(n);
                 assert_eq!(queue.len(), expected.len() - sent.len());
             }
             while !queue.is_empty() {
-                let visible = queue.with_slices(|slices| slices.concat_bytes());
+                let visible = queue.with_slices(usize::MAX, |slices| slices.concat_bytes());
                 sent.extend_from_slice(&visible);
                 queue.advance(visible.len());
             }
@@ -244,7 +264,7 @@ mod tests {
         for _ in 0..1000 {
             drop(queue.push("tiny".into()));
         }
-        assert_eq!(queue.single().unwrap().len(), 4000);
+        assert_eq!(queue.single(usize::MAX).unwrap().len(), 4000);
         queue.advance(4000);
         assert!(queue.is_empty() && queue.pieces.is_none());
     }

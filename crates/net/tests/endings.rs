@@ -7,14 +7,15 @@ use std::net::TcpStream as StdStream;
 use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_io::{AsyncRead, AsyncWrite};
 use squall_net::{
-    IoReader, IoStream, StreamError, TcpListener, block_on, duplex, sleep, spawn, timeout,
-    yield_now,
+    DuplexStream, IoReader, IoStream, IoWriter, StreamError, TcpListener, block_on, duplex, sleep,
+    spawn, stats, timeout, yield_now,
 };
 
 const WATCHDOG: Duration = Duration::from_secs(20);
@@ -365,4 +366,70 @@ fn a_queue_leaves_in_portions_and_at_the_end_at_once() {
         drop(stream);
         assert_eq!(taken.get(), 2 * MUCH);
     });
+}
+
+// A transport that takes everything, as TLS and memory do, is shown no more than a share
+#[test]
+fn a_large_write_leaves_in_portions_too() {
+    const MUCH: usize = 8 << 20;
+    run(async {
+        let taken = Rc::new(Cell::new(0));
+        let mut stream = IoStream::new(Bottomless(Rc::clone(&taken)));
+        let turns = stats().turns;
+        stream.write_all(&vec![0; MUCH]).await.unwrap();
+        stream.write(vec![0; MUCH]).unwrap();
+        stream.flush().await.unwrap();
+        assert_eq!(taken.get(), 2 * MUCH);
+        let turns = stats().turns - turns;
+        assert!(turns >= 2 * (MUCH as u64 >> 18) - 4, "{turns} turns");
+    });
+}
+
+/// Writes as soon as it is used.
+struct Writes(Mutex<Option<IoWriter<DuplexStream>>>);
+
+// SAFETY: it is made, used and dropped on one thread, that of the loop.
+#[allow(unsafe_code, reason = "a waker must be Send and Sync")]
+unsafe impl Send for Writes {}
+// SAFETY: as above.
+#[allow(unsafe_code, reason = "a waker must be Send and Sync")]
+unsafe impl Sync for Writes {}
+
+impl Wake for Writes {
+    fn wake(self: Arc<Self>) {
+        if let Some(writer) = &mut *self.0.lock().unwrap() {
+            writer.write("2").unwrap();
+        }
+    }
+}
+
+// W13: the other end's waker is used while the transport takes what was written before
+#[test]
+fn what_a_waker_writes_while_the_transport_runs_leaves_behind_the_rest() {
+    run(async {
+        let (here, mut there) = duplex(16);
+        let (_reader, writer) = IoStream::new(here).split();
+        let writes = Arc::new(Writes(Mutex::new(None)));
+        let waker = Arc::clone(&writes).into();
+        let mut bytes = [0; 16];
+        let read = Pin::new(&mut there).poll_read(&mut Context::from_waker(&waker), &mut bytes);
+        assert!(read.is_pending());
+        let mut first = writer;
+        first.write("1").unwrap();
+        *writes.0.lock().unwrap() = Some(first);
+        yield_now().await;
+        assert_eq!(IoStream::new(there).read_bytes(2).await.unwrap(), "12");
+        drop(writes.0.lock().unwrap().take());
+    });
+}
+
+#[test]
+fn a_flush_needs_no_loop_where_the_transport_needs_none() {
+    let (here, there) = duplex(16);
+    let (mut here, mut there) = (IoStream::new(here), IoStream::new(there));
+    here.write(vec![7; 100]).unwrap();
+    let both = futures_lite::future::zip(here.flush(), there.read_bytes(100));
+    let (flushed, read) = futures_lite::future::block_on(both);
+    flushed.unwrap();
+    assert_eq!(read.unwrap().len(), 100);
 }

@@ -77,6 +77,22 @@ fn streams_that_wait_hold_little_more_than_their_bytes() {
             .await;
             assert!(served < 1000, "{served} bytes each after a request");
 
+            // As in a pool: the task that used a stream last has ended, whatever it held.
+            let pooled = bytes_each(async |stream: IoStream, mut peer: StdStream| {
+                let using = spawn(async move {
+                    let mut stream = stream;
+                    let memory = [0_u8; 16 << 10];
+                    stream.read_until(b"\n").await.unwrap();
+                    std::hint::black_box(&memory);
+                    stream
+                });
+                yield_now().await; // it waits
+                peer.write_all(b"answer\n").unwrap();
+                (using.await.unwrap(), peer)
+            })
+            .await;
+            assert!(pooled < 1000, "{pooled} bytes each in a pool");
+
             let watched = bytes_each(async |mut stream: IoStream, mut peer: StdStream| {
                 stream.set_close_callback(|| ());
                 peer.write_all(b"x").unwrap();

@@ -239,15 +239,54 @@ fn a_shutdown_that_waits_learns_of_a_close_by_the_other_half() {
 
 // TCS-02, IOS-01, over TLS
 #[test]
-fn a_handler_that_writes_and_returns_has_given_a_whole_answer() {
+fn a_handler_that_writes_and_closes_has_given_a_whole_answer() {
     run(async {
         let (acceptor, connector) = both();
-        let server = TcpServer::tls(acceptor, async |mut stream, _| Ok(stream.write("data")?));
+        let server = TcpServer::tls(acceptor, async |mut stream, _| {
+            for _ in 0..20 {
+                stream.write(vec![7; 50_000])?; // more than a turn's share, less than the kernel takes
+            }
+            yield_now().await;
+            stream.close();
+            Ok(())
+        });
         let address = server.listen("127.0.0.1:0").unwrap();
         let client = IoStream::new(TcpStream::connect(address).await.unwrap());
         let mut client = client.start_tls(&connector, "localhost").await.unwrap();
-        assert_eq!(client.read_until_close().await.unwrap(), "data");
+        assert_eq!(client.read_until_close().await.unwrap().len(), 1_000_000);
     });
+}
+
+// L2, from the other side: only who says so has come to an end
+#[test]
+fn a_stream_that_is_let_go_claims_no_end() {
+    for what in ["failure", "panic", "cut write"] {
+        run(async {
+            let (acceptor, connector) = both();
+            let server = TcpServer::tls(acceptor, async move |mut stream, _| {
+                stream.write("half of an ans")?;
+                stream.flush().await?;
+                match what {
+                    "failure" => Err(std::io::Error::other("no more ideas")),
+                    "panic" => panic!("a handler"),
+                    _ => {
+                        let cut = stream.write_all(&[7; MUCH]);
+                        let _ = timeout(Duration::from_millis(5), cut).await;
+                        Ok(())
+                    }
+                }
+            });
+            let address = server.listen("127.0.0.1:0").unwrap();
+            let client = IoStream::new(TcpStream::connect(address).await.unwrap());
+            let mut client = client.start_tls(&connector, "localhost").await.unwrap();
+            let Err(StreamError::Closed { cause: Some(cause) }) = client.read_until_close().await
+            else {
+                panic!("{what}: an end")
+            };
+            assert_eq!(cause.kind(), std::io::ErrorKind::UnexpectedEof, "{what}");
+            assert!(client.buffer().starts_with(b"half of an ans"));
+        });
+    }
 }
 
 #[test]
@@ -260,7 +299,7 @@ fn a_draining_server_ends_handshakes_and_whoever_waits_for_its_news() {
                     stream.write(line?)?;
                     stream.flush().await?;
                 }
-                Ok(())
+                Ok(stream.shutdown().await?)
             }
         });
         let address = server.listen("127.0.0.1:0").unwrap();
@@ -282,7 +321,10 @@ fn unix_servers_speak_tls_too() {
     let path = std::env::temp_dir().join(format!("squall-tls-{}", std::process::id()));
     run(async {
         let (acceptor, connector) = both();
-        let server = UnixServer::tls(acceptor, async |mut stream, _| Ok(stream.write("data")?));
+        let server = UnixServer::tls(acceptor, async |mut stream, _| {
+            stream.write("data")?;
+            Ok(stream.shutdown().await?)
+        });
         server.listen(&path).unwrap();
         let client = IoStream::new(UnixStream::connect(&path).await.unwrap());
         let mut client = client.start_tls(&connector, "localhost").await.unwrap();
