@@ -5,6 +5,7 @@ use std::str::FromStr;
 /// Bytes of a request, and of its answer.
 pub(crate) const REQUEST: usize = 64;
 /// The buffer that an echo handler keeps where its runtime lends it none.
+#[cfg(feature = "peers")]
 pub(crate) const ECHO_BUFFER: usize = 16 << 10;
 /// What is read and written at once where much is moved.
 pub(crate) const CHUNK: usize = 64 << 10;
