@@ -71,6 +71,7 @@ mod trouble;
 mod udp_socket;
 mod unix_listener;
 mod unix_stream;
+mod waker_slot;
 mod watch;
 mod workers;
 mod write_queue;

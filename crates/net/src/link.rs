@@ -14,6 +14,7 @@ use squall_executor::forks;
 use crate::outbox::Outbox;
 use crate::stream_config::StreamConfig;
 use crate::stream_error::{Cause, StreamError};
+use crate::waker_slot::WakerSlot;
 use crate::watch::Watch;
 
 /// The transport is taken out to be used and put back, so no borrow is held while it runs.
@@ -34,7 +35,7 @@ pub(crate) struct Link<S> {
     /// The forks before this process, to know a copy of the stream in a child.
     forks: u64,
     /// Who reads and would not hear of it otherwise: of a close by the other half, or of what the watch found.
-    reader: Cell<Option<Waker>>,
+    reader: WakerSlot,
     /// There from the first time that somebody asked for the stream's end.
     pub(crate) watch: OnceCell<Rc<Watch>>,
     pub(crate) outbox: Outbox,
@@ -80,7 +81,7 @@ impl<S> Link<S> {
             end: Cell::new(End::NotYet),
             has_been_read: Cell::new(false),
             forks: forks(),
-            reader: Cell::new(None),
+            reader: WakerSlot::default(),
             watch: OnceCell::new(),
             outbox: Outbox::default(),
             farewell: Cell::new(None),
@@ -187,27 +188,18 @@ impl<S> Link<S> {
     /// memory of its task.
     #[inline]
     pub(crate) fn note_reader(&self, waker: &Waker) {
-        if !self.is_split.get() && self.watch.get().is_none() {
-            return;
-        }
-        let known = self.reader.take();
-        if known.as_ref().is_some_and(|known| known.will_wake(waker)) {
-            self.reader.set(known);
-        } else {
-            let waker = waker.clone();
-            drop((self.reader.replace(Some(waker)), known));
+        if self.is_split.get() || self.watch.get().is_some() {
+            self.reader.leave(waker);
         }
     }
 
     /// Nobody reads any more.
     pub(crate) fn forget_reader(&self) {
-        drop(self.reader.take());
+        self.reader.clear();
     }
 
     pub(crate) fn wake_reader(&self) {
-        if let Some(reader) = self.reader.take() {
-            reader.wake();
-        }
+        self.reader.wake();
     }
 
     pub(crate) fn too_long(&self) -> StreamError {

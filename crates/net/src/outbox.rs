@@ -15,6 +15,7 @@ use squall_executor::{BatchEnd, JoinHandle, at_batch_end, spawn};
 use crate::link::{Ending, Link};
 use crate::share::{AT_ONCE, Share};
 use crate::stream_error::{Cause, StreamError};
+use crate::waker_slot::WakerSlot;
 use crate::write_queue::WriteQueue;
 
 #[derive(Default)]
@@ -35,7 +36,7 @@ struct Trouble {
     /// The task that sends what the kernel did not take at once.
     pump: RefCell<Option<JoinHandle<()>>>,
     /// Who waits for the pump, or for the transport.
-    flusher: Cell<Option<Waker>>,
+    flusher: WakerSlot,
     /// Why writing has failed.
     failure: Cell<Option<Failure>>,
 }
@@ -91,19 +92,12 @@ impl Outbox {
 
     /// Leaves the waker of who waits until everything is sent.
     pub(crate) fn note_flusher(&self, waker: &Waker) {
-        let flusher = &self.trouble().flusher;
-        let known = flusher.take();
-        if known.as_ref().is_some_and(|known| known.will_wake(waker)) {
-            flusher.set(known);
-        } else {
-            let waker = waker.clone();
-            drop((flusher.replace(Some(waker)), known));
-        }
+        self.trouble().flusher.leave(waker);
     }
 
     fn wake_flusher(&self) {
-        if let Some(flusher) = self.trouble.get().and_then(|trouble| trouble.flusher.take()) {
-            flusher.wake();
+        if let Some(trouble) = self.trouble.get() {
+            trouble.flusher.wake();
         }
     }
 

@@ -13,7 +13,7 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use futures_io::AsyncRead;
 use squall_executor::future::{Future, Ready};
@@ -21,6 +21,7 @@ use squall_executor::{JoinHandle, spawn, wake_in_next_turn};
 
 use crate::link::{End, Link};
 use crate::read_buffer::ReadBuffer;
+use crate::waker_slot::WakerSlot;
 
 #[derive(Default)]
 pub(crate) struct Watch {
@@ -37,7 +38,7 @@ pub(crate) struct Watch {
     /// The task, while it polls the transport.
     task: RefCell<Option<JoinHandle<()>>>,
     /// The task's waker, while it waits for the stream to take what is there.
-    waker: Cell<Option<Waker>>,
+    waker: WakerSlot,
 }
 
 impl Watch {
@@ -47,7 +48,7 @@ impl Watch {
         let n = early.move_to(buffer, room);
         drop(early);
         if n > 0 {
-            self.go_on();
+            self.waker.wake();
         }
         n
     }
@@ -74,7 +75,7 @@ impl Watch {
         self.is_abandoned.set(true);
         drop(self.early.take());
         self.note_drained(true, end);
-        self.go_on();
+        self.waker.wake();
     }
 
     /// The stream was closed here.
@@ -84,12 +85,6 @@ impl Watch {
             task.abort();
         }
         self.tell();
-    }
-
-    fn go_on(&self) {
-        if let Some(watch) = self.waker.take() {
-            watch.wake();
-        }
     }
 
     fn tell(&self) {
@@ -134,7 +129,7 @@ impl<S: AsyncRead + Unpin> Guard<S> {
     /// Reads ahead while there is nothing to take. Ready at the end of the stream.
     fn poll_look(&self, cx: &mut Context<'_>) -> Poll<()> {
         if self.watch.early.borrow().len() > 0 {
-            self.watch.waker.set(Some(cx.waker().clone()));
+            self.watch.waker.leave(cx.waker());
             return Poll::Pending;
         }
         let config = self.link.config();
@@ -161,7 +156,7 @@ impl<S: AsyncRead + Unpin> Guard<S> {
             early.commit(n);
             early.rest();
             self.watch.early.replace(early);
-            self.watch.waker.set(Some(cx.waker().clone()));
+            self.watch.waker.leave(cx.waker());
             self.link.wake_reader();
             return Poll::Pending;
         }

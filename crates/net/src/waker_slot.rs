@@ -1,0 +1,33 @@
+//! One waker that is left to be used later.
+
+use std::cell::Cell;
+use std::task::Waker;
+
+/// Empty at first, and when its waker was used. A waker is cloned, used and dropped while nothing is borrowed, since it may be
+/// anybody's code.
+#[derive(Default)]
+pub(crate) struct WakerSlot(Cell<Option<Waker>>);
+
+impl WakerSlot {
+    /// Leaves a waker, unless the one that is there would wake the same task.
+    #[inline]
+    pub(crate) fn leave(&self, waker: &Waker) {
+        let known = self.0.take();
+        if known.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            self.0.set(known);
+        } else {
+            let waker = waker.clone();
+            drop((self.0.replace(Some(waker)), known));
+        }
+    }
+
+    pub(crate) fn wake(&self) {
+        if let Some(waker) = self.0.take() {
+            waker.wake();
+        }
+    }
+
+    pub(crate) fn clear(&self) {
+        drop(self.0.take());
+    }
+}
