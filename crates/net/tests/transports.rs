@@ -314,7 +314,7 @@ mod cases {
         drop(peer);
     }
 
-    // I3: the end of reading does not end writing
+    // I3, L7: the end of reading does not end writing
     pub(super) async fn half_close_keeps_the_answer(
         a: impl Reads + Writes,
         b: impl Reads + Writes,
