@@ -137,7 +137,9 @@ impl Supervisor {
             }
         }
         // What came beside the signal that was obeyed is obeyed too; let through now, it would end this process.
-        while self.is_ending && self.signals.take(Duration::ZERO).is_some() {}
+        if self.is_ending {
+            self.signals.forget();
+        }
         match self.failure.take() {
             Some(failure) => Err(failure),
             None => Ok(Role::Supervisor),

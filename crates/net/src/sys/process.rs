@@ -106,6 +106,17 @@ impl HeldSignals {
     /// `sigtimedwait(2)`: the next signal, waiting at most for `timeout`. What the terminal sends to a process that ignores it,
     /// as under `nohup` or a shell's `&`, is none; whoever sends such a signal himself means it.
     pub(crate) fn take(&self, timeout: Duration) -> Option<Taken> {
+        let taken = self.wait(timeout)?;
+        let is_heeded = !taken.is_from_terminal || !self.ignored.contains(&taken.signal);
+        is_heeded.then_some(taken)
+    }
+
+    /// Takes all that have come, to no effect.
+    pub(crate) fn forget(&self) {
+        while self.wait(Duration::ZERO).is_some() {}
+    }
+
+    fn wait(&self, timeout: Duration) -> Option<Taken> {
         let timeout = libc::timespec {
             tv_sec: libc::time_t::try_from(timeout.as_secs()).unwrap_or(libc::time_t::MAX),
             tv_nsec: timeout.subsec_nanos().into(),
@@ -116,8 +127,7 @@ impl HeldSignals {
         let signal =
             unsafe { libc::sigtimedwait(&raw const self.set, &raw mut info, &raw const timeout) };
         let is_from_terminal = info.si_code == libc::SI_KERNEL;
-        let is_heeded = !is_from_terminal || !self.ignored.contains(&signal);
-        (signal > 0 && is_heeded).then_some(Taken { signal, is_from_terminal })
+        (signal > 0).then_some(Taken { signal, is_from_terminal })
     }
 }
 
