@@ -43,19 +43,19 @@ fn live() -> isize {
     LIVE.load(Ordering::Relaxed)
 }
 
-async fn pair(config: StreamConfig) -> (IoStream, StdStream) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+async fn pair(listener: &TcpListener, config: StreamConfig) -> (IoStream, StdStream) {
     let peer = StdStream::connect(listener.local_addr().unwrap()).unwrap();
     (IoStream::with_config(listener.accept().await.unwrap().0, config), peer)
 }
 
 /// Bytes that each of many streams holds after `act`, beyond what the thread keeps for all.
 async fn bytes_each<T>(act: impl AsyncFn(IoStream, StdStream) -> T) -> isize {
-    let (stream, peer) = pair(StreamConfig::default()).await;
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (stream, peer) = pair(&listener, StreamConfig::default()).await;
     drop(act(stream, peer).await); // what is made once, is made
     let (mut held, before) = (Vec::new(), live());
     for _ in 0..STREAMS {
-        let (stream, peer) = pair(StreamConfig::default()).await;
+        let (stream, peer) = pair(&listener, StreamConfig::default()).await;
         held.push(act(stream, peer).await);
     }
     sleep(Duration::from_millis(20)).await; // whatever the watches have to read, they have
@@ -109,7 +109,8 @@ fn streams_that_wait_hold_little_more_than_their_bytes() {
     block_on(async {
         timeout(WATCHDOG, async {
             let before = live();
-            let (mut stream, mut peer) = pair(StreamConfig::default()).await;
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let (mut stream, mut peer) = pair(&listener, StreamConfig::default()).await;
             let sending = std::thread::spawn(move || {
                 peer.write_all(&vec![7; 8 << 20]).unwrap();
                 peer
@@ -131,7 +132,8 @@ fn streams_that_wait_hold_little_more_than_their_bytes() {
 
         let config =
             StreamConfig::default().max_buffer_size(usize::MAX).read_chunk_size(usize::MAX);
-        let (mut stream, mut peer) = pair(config).await;
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (mut stream, mut peer) = pair(&listener, config).await;
         peer.write_all(b"x").unwrap();
         let before = live();
         stream.fill().await.unwrap();
