@@ -58,7 +58,8 @@ impl Clients {
             "import socket, sys\n\
              held = []\n\
              for n in range({CONNECTIONS}):\n\
-             \x20   held.append(socket.create_connection(('127.0.0.1', {port})))\n\
+             \x20   source = (f'127.0.0.{{1 + n % 4}}', 0)  # no address has many more ports than that\n\
+             \x20   held.append(socket.create_connection(('127.0.0.1', {port}), source_address=source))\n\
              \x20   if n % 2:\n\
              \x20       held[-1].sendall(b'hello')\n\
              sys.stdin.read()\n"
