@@ -83,7 +83,10 @@ fn run(arguments: &Arguments) -> io::Result<()> {
         .map(|socket| socket.into_tcp())
         .collect::<io::Result<_>>()?;
     let sockets = if inherited.is_empty() {
-        bind_sockets(arguments.port, Some(&arguments.host), Default::default())?
+        let Arguments { host, port, .. } = arguments;
+        bind_sockets(*port, Some(host), Default::default()).map_err(|error| {
+            io::Error::new(error.kind(), format!("cannot listen on {host}:{port}: {error}"))
+        })?
     } else {
         inherited
     };
