@@ -92,6 +92,20 @@ impl Gate {
     }
 }
 
+impl Gate {
+    /// Forgets those at either end of the line who wait no more, so that a name server that does not answer gathers no memory of
+    /// connects that gave up.
+    fn forget_gone(&self) {
+        let mut waiting = self.waiting.borrow_mut();
+        while waiting.front().is_some_and(Future::done) {
+            waiting.pop_front();
+        }
+        while waiting.back().is_some_and(Future::done) {
+            waiting.pop_back();
+        }
+    }
+}
+
 /// Somebody's turn, which goes on to the next if it comes to nobody.
 struct Turn {
     gate: Rc<Gate>,
@@ -108,7 +122,12 @@ impl Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        if !self.is_taken && !self.future.cancel() {
+        if self.is_taken {
+            return;
+        }
+        if self.future.cancel() {
+            self.gate.forget_gone();
+        } else {
             self.gate.leave(); // the place was given, and nobody is here to use it
         }
     }
@@ -237,6 +256,8 @@ mod tests {
             // Dropped while they wait, and while they run: the places go on.
             lookups.drain(LOOKUPS..100).for_each(|lookup| lookup.abort());
             lookups.drain(..4).for_each(|lookup| lookup.abort());
+            squall_executor::yield_now().await;
+            assert_eq!(GATE.with(|gate| gate.waiting.borrow().len()), 100, "those who wait still");
             drop(release); // the name server answers at last
             for lookup in lookups {
                 lookup.await.unwrap();
