@@ -2,19 +2,41 @@
 
 use std::any::Any;
 use std::fmt;
-use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::clock::Clock;
-use crate::event_loop::EventLoop;
-use crate::options::Options;
-use crate::slow::{SlowCallback, SlowHook};
+use crate::insight::panics::PanicHook;
+use crate::insight::slow_callback::{SlowCallback, SlowCallbackHook};
+use crate::threads::blocking_pool::{DEFAULT_THREADS, Job};
+use crate::time::clock::Clock;
 
-/// Options for a new [`EventLoop`]; made by [`EventLoop::builder`].
+/// Options for a new [`EventLoop`](crate::EventLoop); returned by [`EventLoop::builder`](crate::EventLoop::builder).
 #[derive(Clone, Default)]
 pub struct Builder {
-    options: Options,
+    pub(crate) options: Options,
+}
+
+/// The options that a builder has collected.
+#[derive(Clone)]
+pub(crate) struct Options {
+    pub(crate) clock: Clock,
+    pub(crate) panic_hook: Option<PanicHook>,
+    pub(crate) slow_callback_hook: Option<SlowCallbackHook>,
+    pub(crate) blocking_threads: usize,
+    /// Runs the blocking jobs in place of the loop's own pool.
+    pub(crate) blocking_executor: Option<Rc<dyn Fn(Job)>>,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            clock: Clock::system(),
+            panic_hook: None,
+            slow_callback_hook: None,
+            blocking_threads: DEFAULT_THREADS,
+            blocking_executor: None,
+        }
+    }
 }
 
 impl Builder {
@@ -53,7 +75,8 @@ impl Builder {
         threshold: Duration,
         hook: impl Fn(&SlowCallback) + 'static,
     ) -> Builder {
-        self.options.slow_hook = Some(SlowHook { threshold, report: Rc::new(hook) });
+        self.options.slow_callback_hook =
+            Some(SlowCallbackHook { threshold, report: Rc::new(hook) });
         self
     }
 
@@ -79,14 +102,6 @@ impl Builder {
         self.options.blocking_executor = Some(Rc::new(execute));
         self
     }
-
-    /// Makes the loop.
-    ///
-    /// # Errors
-    /// As [`EventLoop::new`].
-    pub fn build(self) -> io::Result<EventLoop> {
-        EventLoop::with_options(self.options)
-    }
 }
 
 impl fmt::Debug for Builder {
@@ -95,14 +110,10 @@ impl fmt::Debug for Builder {
             .field("clock", &self.options.clock)
             .field("on_panic", &self.options.panic_hook.is_some())
             .field("blocking_threads", &self.options.blocking_threads)
-            .field("slow_callback", &self.options.slow_hook.as_ref().map(|slow| slow.threshold))
+            .field(
+                "slow_callback",
+                &self.options.slow_callback_hook.as_ref().map(|slow| slow.threshold),
+            )
             .finish()
-    }
-}
-
-impl EventLoop {
-    /// Options for a new loop.
-    pub fn builder() -> Builder {
-        Builder::default()
     }
 }

@@ -8,20 +8,20 @@ use std::rc::Rc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use squall_reactor::{Event, Interest, Mode, Process, Token};
+use squall_reactor::{Event, Interest, Process};
 
-use crate::callback::Callback;
 use crate::current;
-use crate::dump::Dump;
 use crate::event_loop::EventLoop;
-use crate::handler::{Handler, HandlerId};
-use crate::join_handle::JoinHandle;
-use crate::loop_core::{Alarm, Core};
-use crate::scheduler::BatchEnd;
-use crate::shared::Entry;
-use crate::source::Registered;
-use crate::stats::Stats;
-use crate::timers::TimerId;
+use crate::insight::dump::Dump;
+use crate::insight::stats::Stats;
+use crate::io::handler::HandlerId;
+use crate::loop_core::Core;
+use crate::task::callback::Callback;
+use crate::task::entry::Entry;
+use crate::task::join_handle::JoinHandle;
+use crate::task::scheduler::BatchEnd;
+use crate::time::alarms::Alarm;
+use crate::time::timers::TimerId;
 
 /// Makes a loop for this call and runs `future` on it. It need be neither `Send` nor `'static`.
 ///
@@ -82,7 +82,7 @@ pub fn call_at(when: Instant, f: impl FnOnce() + 'static) -> TimerId {
 /// If there is no loop on this thread.
 #[track_caller]
 pub fn remove_timeout(timer: TimerId) -> bool {
-    current::get().disarm(timer).is_some()
+    current::get().alarms.disarm(timer).is_some()
 }
 
 /// Calls `f` in every turn in which `io` is ready, until [`remove_handler`]. Tornado: `IOLoop.add_handler`.
@@ -104,7 +104,8 @@ pub fn add_handler<T: AsFd + 'static>(
     interest: Interest,
     f: impl FnMut(&T, Event) + 'static,
 ) -> io::Result<HandlerId> {
-    current::get().add_handler(io, interest, f, Location::caller())
+    let core = current::get();
+    core.driver.add_handler(io, interest, f, core.origin(Location::caller()))
 }
 
 /// Replaces what a handler is told of. Tornado: `IOLoop.update_handler`.
@@ -116,7 +117,7 @@ pub fn add_handler<T: AsFd + 'static>(
 /// If there is no loop on this thread.
 #[track_caller]
 pub fn update_handler(handler: HandlerId, interest: Interest) -> io::Result<()> {
-    current::get().update_handler(handler, interest)
+    current::get().driver.update_handler(handler, interest)
 }
 
 /// Removes a handler and drops it with its `io`; `false` if it was removed before. Tornado: `IOLoop.remove_handler`.
@@ -127,7 +128,7 @@ pub fn update_handler(handler: HandlerId, interest: Interest) -> io::Result<()> 
 /// If there is no loop on this thread.
 #[track_caller]
 pub fn remove_handler(handler: HandlerId) -> bool {
-    current::get().remove_handler(handler)
+    current::get().driver.remove_handler(handler)
 }
 
 /// Runs `future` and then calls `f` with its output. Tornado: `IOLoop.add_future`.
@@ -209,7 +210,7 @@ pub fn forks() -> u64 {
 /// of each.
 #[doc(hidden)]
 pub fn turns() -> Option<u32> {
-    let turns = current::try_get()?.turns() & u64::from(u32::MAX);
+    let turns = current::try_get()?.turns.get() & u64::from(u32::MAX);
     u32::try_from(turns).ok()
 }
 
@@ -255,7 +256,7 @@ impl EventLoop {
 
     /// As [`remove_timeout`].
     pub fn remove_timeout(&self, timer: TimerId) -> bool {
-        self.core.disarm(timer).is_some()
+        self.core.alarms.disarm(timer).is_some()
     }
 
     /// As [`add_handler`].
@@ -269,7 +270,8 @@ impl EventLoop {
         interest: Interest,
         f: impl FnMut(&T, Event) + 'static,
     ) -> io::Result<HandlerId> {
-        self.core.add_handler(io, interest, f, Location::caller())
+        let origin = self.core.origin(Location::caller());
+        self.core.driver.add_handler(io, interest, f, origin)
     }
 
     /// As [`update_handler`].
@@ -277,12 +279,12 @@ impl EventLoop {
     /// # Errors
     /// As [`update_handler`].
     pub fn update_handler(&self, handler: HandlerId, interest: Interest) -> io::Result<()> {
-        self.core.update_handler(handler, interest)
+        self.core.driver.update_handler(handler, interest)
     }
 
     /// As [`remove_handler`].
     pub fn remove_handler(&self, handler: HandlerId) -> bool {
-        self.core.remove_handler(handler)
+        self.core.driver.remove_handler(handler)
     }
 
     /// As [`add_future`].
@@ -334,14 +336,14 @@ impl EventLoop {
 
     /// The time on this loop's clock.
     pub fn time(&self) -> Instant {
-        self.core.time.time()
+        self.core.clock.time()
     }
 }
 
 impl Core {
     fn turn_time(&self) -> Instant {
-        let time = self.time.instant(self.time.now());
-        time.unwrap_or_else(|| self.time.origin())
+        let time = self.clock.instant(self.clock.now());
+        time.unwrap_or_else(|| self.clock.origin())
     }
 
     pub(crate) fn spawn<F: Future + 'static>(
@@ -349,7 +351,7 @@ impl Core {
         future: F,
         caller: &'static Location<'static>,
     ) -> JoinHandle<F::Output> {
-        self.scheduler.spawn(future, self.birth(caller))
+        self.scheduler.spawn(future, self.origin(caller))
     }
 
     fn spawn_named<F: Future + 'static>(
@@ -373,7 +375,7 @@ impl Core {
         f: impl FnOnce() + 'static,
         caller: &'static Location<'static>,
     ) -> TimerId {
-        self.arm(self.time.time().checked_add(delay), Alarm::Call(Box::new(f)), caller)
+        self.arm(self.clock.time().checked_add(delay), Alarm::Call(Box::new(f)), caller)
     }
 
     fn call_at(
@@ -383,52 +385,5 @@ impl Core {
         caller: &'static Location<'static>,
     ) -> TimerId {
         self.arm(Some(when), Alarm::Call(Box::new(f)), caller)
-    }
-
-    fn add_handler<T: AsFd + 'static>(
-        &self,
-        io: T,
-        interest: Interest,
-        mut f: impl FnMut(&T, Event) + 'static,
-        caller: &'static Location<'static>,
-    ) -> io::Result<HandlerId> {
-        let handler = Rc::new(Handler::new(self.birth(caller)));
-        let watched = Registered::Handler(Rc::clone(&handler));
-        let fd = io.as_fd(); // the user's code, so before the borrow
-        let token = match &mut *self.reactor.borrow_mut() {
-            Some(reactor) => reactor.register(fd, interest, Mode::Level, watched)?,
-            None => return Err(io::Error::other("the event loop is closed")),
-        };
-        self.handlers.set(self.handlers.get() + 1);
-        handler.set_call(Box::new(move |event| f(&io, event)));
-        Ok(HandlerId { token, event_loop: self.number })
-    }
-
-    /// The token of a handler that is registered with this loop.
-    fn token_of(&self, handler: HandlerId) -> Option<Token> {
-        let reactor = self.reactor.borrow();
-        let watched = reactor.as_ref()?.get(handler.token)?;
-        let is_its = matches!(watched, Registered::Handler(_)) && handler.event_loop == self.number;
-        is_its.then_some(handler.token)
-    }
-
-    fn update_handler(&self, handler: HandlerId, interest: Interest) -> io::Result<()> {
-        let token = self.token_of(handler);
-        match (&mut *self.reactor.borrow_mut(), token) {
-            (Some(reactor), Some(token)) => reactor.modify(token, interest, Mode::Level),
-            _ => Err(io::ErrorKind::NotFound.into()),
-        }
-    }
-
-    fn remove_handler(&self, handler: HandlerId) -> bool {
-        let token = self.token_of(handler);
-        let watched = match (&mut *self.reactor.borrow_mut(), token) {
-            (Some(reactor), Some(token)) => reactor.deregister(token),
-            _ => None,
-        };
-        let Some(Registered::Handler(handler)) = watched else { return false };
-        self.handlers.set(self.handlers.get() - 1);
-        drop(handler.remove()); // foreign destructors run with no borrow held
-        true
     }
 }

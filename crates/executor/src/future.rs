@@ -10,11 +10,11 @@ use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 
-use crate::callback::Callback;
 use crate::current;
+use crate::insight::panics::shield;
 use crate::loop_core::Core;
-use crate::panics::shield;
-use crate::shared::Entry;
+use crate::task::callback::Callback;
+use crate::task::entry::Entry;
 
 /// A value that is set once, shared by all clones, on one thread.
 ///
@@ -157,7 +157,7 @@ impl<T> Future<T> {
         let here = current::try_get().filter(|core| !core.scheduler.is_closed());
         for waiter in waiters {
             match (waiter, &here) {
-                (Waiter::Task(_, waker), Some(here)) => here.wake(waker),
+                (Waiter::Task(_, waker), Some(here)) => here.scheduler.wake(waker),
                 // Without a loop there is no queue for what a waker may do.
                 (Waiter::Task(_, waker), None) => shield("a waker", || waker.wake()),
                 (Waiter::Callback(core, entry), here) => {

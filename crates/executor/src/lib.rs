@@ -1,10 +1,12 @@
-//! One thread, one queue: an event loop on which callbacks and `async fn` tasks are citizens of the same rank.
+//! A single-threaded event loop with one queue, on which callbacks and `async fn` tasks have the same rank.
 //!
-//! Whatever wants to run, a callback, a timer, a woken task or a ready descriptor, becomes an entry of one FIFO queue.
-//! Nothing needs to be `Send`. Other threads come in through one door, the [`Handle`]. Tornado's `IOLoop` and `Future`,
-//! reborn for Rust and Linux.
+//! Everything that wants to run, a callback, a timer, a woken task or a ready descriptor, becomes an entry of one FIFO queue.
+//! Nothing needs to be `Send`. Other threads reach the loop through a [`Handle`]. This is Tornado's `IOLoop` and `Future`
+//! for Rust and Linux.
 //!
-//! Open `event_loop.rs` first: its first page is the whole runtime.
+//! To read the code, open `event_loop.rs` first: its first page is the whole runtime. `loop_core.rs` puts the parts of a loop together,
+//! `functions.rs` is the public API. The rooms are `task/`, `time/`, `io/` (descriptors), `threads/` (handle, blocking work, signals)
+//! and `insight/` (counters, dumps, panics).
 //!
 //! ```
 //! use std::time::Duration;
@@ -31,64 +33,29 @@
 #[doc = include_str!("../../../docs/tornado.md")]
 struct TornadoMap;
 
-mod async_fd;
 #[cfg(feature = "criterion")]
 mod benchmark;
-mod birth;
-mod blocking;
 mod builder;
-mod callback;
-mod clock;
 mod current;
-mod dump;
-mod entered;
 mod error;
 mod event_loop;
 mod functions;
 pub mod future;
-mod handle;
-mod handler;
-mod inbox;
-mod interval;
-mod join_handle;
-mod listener;
+mod insight;
+mod io;
 mod loop_core;
-#[cfg(all(test, loom))]
-mod models;
-mod options;
-mod panics;
-mod periodic;
-mod pool;
-mod ready_queue;
-mod recycle;
-mod remote;
-mod root;
-mod schedule;
-mod scheduler;
-mod shared;
-pub mod signal;
-mod sleep;
-mod slow;
-mod source;
-mod stats;
 mod sync;
 mod sys;
 mod task;
-mod timeout;
-mod timers;
-mod turn_clock;
-mod yield_now;
+mod threads;
+mod time;
 
 pub use squall_reactor::{Event, Interest, set_nonblocking};
 #[doc(hidden)]
 pub use squall_reactor::{fault, live_reactors};
 
-pub use async_fd::AsyncFd;
-pub use blocking::spawn_blocking;
 pub use builder::Builder;
-pub use clock::Clock;
-pub use dump::{Dump, DumpedHandler, DumpedTask, DumpedTimer};
-pub use entered::Entered;
+pub use current::Entered;
 pub use error::{JoinError, LoopClosed, RunError};
 pub use event_loop::EventLoop;
 pub use functions::{
@@ -97,17 +64,22 @@ pub use functions::{
 };
 #[doc(hidden)]
 pub use functions::{at_batch_end, forks, try_spawn, turns, wake_in_next_turn};
-pub use handle::Handle;
-pub use handler::HandlerId;
-pub use interval::{Interval, interval};
-pub use join_handle::{AbortOnDrop, JoinHandle};
-pub use periodic::PeriodicCallback;
-pub use remote::RemoteJoinHandle;
+pub use insight::dump::{Dump, DumpedHandler, DumpedTask, DumpedTimer};
+pub use insight::slow_callback::{SlowCallback, Work};
+pub use insight::stats::Stats;
+pub use io::async_fd::AsyncFd;
+pub use io::handler::HandlerId;
+pub use task::join_handle::{AbortOnDrop, JoinHandle};
 #[doc(hidden)]
-pub use scheduler::BatchEnd;
-pub use sleep::{Sleep, sleep, sleep_until};
-pub use slow::{SlowCallback, Work};
-pub use stats::Stats;
-pub use timeout::{Elapsed, Timeout, timeout, timeout_at};
-pub use timers::TimerId;
-pub use yield_now::{YieldNow, yield_now};
+pub use task::scheduler::BatchEnd;
+pub use task::yield_now::{YieldNow, yield_now};
+pub use threads::handle::Handle;
+pub use threads::output_channel::RemoteJoinHandle;
+pub use threads::signal;
+pub use threads::spawn_blocking::spawn_blocking;
+pub use time::clock::Clock;
+pub use time::interval::{Interval, interval};
+pub use time::periodic_callback::PeriodicCallback;
+pub use time::sleep::{Sleep, sleep, sleep_until};
+pub use time::timeout::{Elapsed, Timeout, timeout, timeout_at};
+pub use time::timers::TimerId;

@@ -1,0 +1,29 @@
+//! Tasks, and everything that can be queued. Open `scheduler.rs` first: it runs one entry after the other.
+//!
+//! ```text
+//!   scheduler ──▶ join_handle ──▶ task ◀──▶ waker        a task, and what wakes it
+//!       │                          ▲ │
+//!       ▼                          │ ▼
+//!     root_future                entry ◀── shared_state ──▶ inbox, ready_queue
+//!                                  └──▶ callback ──▶ block_pool
+//! ```
+//!
+//! One circle is on purpose: `task`, `waker`, `entry` and `shared_state` are one protocol in four files. A task refers to the queue that
+//! it is an entry of, and its waker reaches that queue. `models.rs` checks this protocol under loom.
+//!
+//! The room knows nothing of time, of descriptors (except that an entry may be a handler) or of the loop that owns it.
+
+pub(crate) mod block_pool;
+pub(crate) mod callback;
+pub(crate) mod entry;
+pub(crate) mod inbox;
+pub(crate) mod join_handle;
+#[cfg(all(test, loom))]
+mod models;
+mod ready_queue;
+pub(crate) mod root_future;
+pub(crate) mod scheduler;
+pub(crate) mod shared_state;
+pub(crate) mod task;
+pub(crate) mod waker;
+pub(crate) mod yield_now;

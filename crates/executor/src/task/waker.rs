@@ -1,0 +1,135 @@
+//! The wakers of tasks: a counted reference to a task, from any thread.
+//!
+//! A waker on the loop's thread queues its task. On any other thread it sends the task through the inbox, at most once until the loop
+//! has taken it. The rules are those of [`task`](super::task).
+
+#![allow(unsafe_code, reason = "a waker is a raw pointer with a table of functions")]
+
+use std::process::abort;
+use std::ptr::{self, NonNull};
+use std::task::{RawWaker, RawWakerVTable, Waker};
+
+use crate::sync::{Ordering, fence};
+use crate::task::entry::Message;
+use crate::task::shared_state::LocalQueue;
+use crate::task::task::TaskPtr;
+
+/// A static and not a constant: its address tells squall's wakers from others.
+static VTABLE: RawWakerVTable =
+    RawWakerVTable::new(waker_clone, waker_wake, waker_wake_by_ref, waker_drop);
+
+/// Whether it is the waker of a task of squall's. Waking that only queues the task, and runs no foreign code.
+pub(crate) fn is_task_waker(waker: &Waker) -> bool {
+    ptr::eq(waker.vtable(), &raw const VTABLE)
+}
+
+/// A waker of a task, whose reference the caller has counted, or borrows.
+pub(super) fn raw(task: TaskPtr) -> RawWaker {
+    RawWaker::new(task.0.as_ptr().cast_const().cast(), &VTABLE)
+}
+
+fn task_of(data: *const ()) -> TaskPtr {
+    TaskPtr(NonNull::new(data.cast_mut().cast()).expect("made by `raw` from a non-null pointer"))
+}
+
+unsafe fn waker_clone(data: *const ()) -> RawWaker {
+    let task = task_of(data);
+    add_reference(task);
+    raw(task)
+}
+
+unsafe fn waker_wake(data: *const ()) {
+    let task = task_of(data);
+    wake_by_ref(task);
+    drop_reference(task);
+}
+
+unsafe fn waker_wake_by_ref(data: *const ()) {
+    wake_by_ref(task_of(data));
+}
+
+unsafe fn waker_drop(data: *const ()) {
+    drop_reference(task_of(data));
+}
+
+#[inline]
+pub(super) fn wake_by_ref(task: TaskPtr) {
+    match task.header().shared.local_queue() {
+        Some(queue) => task.enqueue(queue),
+        None if task.header().notified.swap(true, Ordering::AcqRel) => {}
+        None => {
+            add_reference(task);
+            // A closed loop refuses the message, and the reference is dropped with it.
+            let _ = task.header().shared.inbox.send(Message::Wake(ForeignWake(task)));
+        }
+    }
+}
+
+fn add_reference(task: TaskPtr) {
+    let before = task.header().refs.fetch_add(1, Ordering::Relaxed);
+    if before > isize::MAX.cast_unsigned() {
+        abort(); // a count that wraps would free a live task; a panic could be caught
+    }
+}
+
+pub(super) fn drop_reference(task: TaskPtr) {
+    if task.header().refs.fetch_sub(1, Ordering::Release) == 1 {
+        // Pairs with the decrements of the other threads: what they did with the task happened before it is freed.
+        fence(Ordering::Acquire);
+        // SAFETY: this was the last reference.
+        unsafe { task.free() }
+    }
+}
+
+/// A counted reference to a woken task, on its way to the loop.
+pub(crate) struct ForeignWake(TaskPtr);
+
+// SAFETY: it is a waker's reference (rule 2): dropping it touches only `refs`, or frees a task in which nothing of the
+// user is left (rule 5). `deliver` needs the proof of being on the loop's thread.
+unsafe impl Send for ForeignWake {}
+
+impl ForeignWake {
+    /// Queues the task.
+    pub(crate) fn deliver(self, queue: LocalQueue<'_>) {
+        self.0.enqueue_foreign(queue);
+    }
+}
+
+impl Drop for ForeignWake {
+    fn drop(&mut self) {
+        drop_reference(self.0);
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use std::mem::ManuallyDrop;
+    use std::process::Command;
+
+    use crate::task::inbox::Inbox;
+    use crate::task::shared_state::SharedOwner;
+
+    // W11
+    #[test]
+    fn a_count_of_wakers_that_would_overflow_ends_the_process() {
+        if std::env::var_os("SQUALL_CHILD").is_some() {
+            let reactor = squall_reactor::Reactor::<()>::new().unwrap();
+            let owner = SharedOwner::new(Inbox::new(reactor.notifier()));
+            let task = TaskPtr::allocate(std::future::pending::<()>(), owner.new_ref());
+            task.header().refs.store(isize::MAX.cast_unsigned() + 1, Ordering::Relaxed);
+            // SAFETY: the task is alive, and the waker, which has no count, is never dropped.
+            let waker = ManuallyDrop::new(unsafe { Waker::from_raw(raw(task)) });
+            let _ = std::panic::catch_unwind(|| waker.clone());
+            std::process::exit(0);
+        }
+        let mut child = Command::new(std::env::current_exe().unwrap());
+        child.args([
+            "--exact",
+            "task::waker::tests::a_count_of_wakers_that_would_overflow_ends_the_process",
+        ]);
+        let output = child.env("SQUALL_CHILD", "1").output().unwrap();
+        let signal = std::os::unix::process::ExitStatusExt::signal(&output.status);
+        assert_eq!(signal, Some(6 /* SIGABRT */), "{output:?}");
+    }
+}

@@ -1,0 +1,72 @@
+//! What a stream of signals shares with its loop and with the signal handler.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Waker;
+
+use libc::c_int;
+
+use crate::sync;
+use crate::task::shared_state::SharedState;
+
+/// Shared by a stream of signals and its loop, on the loop's thread.
+pub(crate) struct SignalListener {
+    pending: std::sync::Arc<PendingSignals>,
+    waker: Cell<Option<Waker>>,
+}
+
+/// Shared with the signal handler, which may run on any thread.
+pub(crate) struct PendingSignals {
+    /// Signal `n` is bit `n - 1`.
+    bits: AtomicU64,
+    shared: sync::Arc<SharedState>,
+}
+
+impl PendingSignals {
+    /// Notes a signal and makes the loop look for it. Safe in a signal handler.
+    pub(crate) fn add(&self, signal: c_int) {
+        // Before the notice, whose read-modify-write releases it to the loop that collects.
+        self.bits.fetch_or(bit(signal), Ordering::Release);
+        self.shared.inbox.notify();
+    }
+}
+
+fn bit(signal: c_int) -> u64 {
+    1 << (signal - 1)
+}
+
+impl SignalListener {
+    pub(crate) fn new(shared: sync::Arc<SharedState>) -> SignalListener {
+        let pending = std::sync::Arc::new(PendingSignals { bits: AtomicU64::new(0), shared });
+        SignalListener { pending, waker: Cell::new(None) }
+    }
+
+    pub(crate) fn pending(&self) -> std::sync::Arc<PendingSignals> {
+        std::sync::Arc::clone(&self.pending)
+    }
+
+    /// The waker of the waiting task, if a signal is pending.
+    pub(crate) fn take_waker_if_pending(&self) -> Option<Waker> {
+        let is_pending = self.pending.bits.load(Ordering::Acquire) != 0;
+        is_pending.then(|| self.waker.take()).flatten()
+    }
+
+    pub(crate) fn take_waker(&self) -> Option<Waker> {
+        self.waker.take()
+    }
+
+    pub(crate) fn set_waker(&self, waker: &Waker) {
+        drop(self.waker.replace(Some(waker.clone())));
+    }
+
+    /// Takes a pending signal, the lowest number first.
+    pub(crate) fn take_signal(&self) -> Option<c_int> {
+        let pending = self.pending.bits.load(Ordering::Acquire);
+        if pending == 0 {
+            return None;
+        }
+        let signal = pending.trailing_zeros().cast_signed() + 1;
+        self.pending.bits.fetch_and(!bit(signal), Ordering::Relaxed);
+        Some(signal)
+    }
+}

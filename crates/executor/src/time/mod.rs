@@ -1,0 +1,21 @@
+//! Time: clocks, timers, and what waits for them. Open `sleep.rs` first.
+//!
+//! ```text
+//!   above the loop:   interval ─▶ sleep ◀─ timeout     periodic_callback
+//!                        │          └───────────┬──────────┘   │
+//!                        ▼               the loop's core       ▼
+//!   below the loop:  periodic_times      alarms ─▶ timers   turn_clock ─▶ clock
+//! ```
+//!
+//! The lower row is owned by the loop and takes the time as an argument, so its tests never sleep. The upper row finds the loop of this
+//! thread through `current.rs`.
+
+pub(crate) mod alarms;
+pub(crate) mod clock;
+pub(crate) mod interval;
+pub(crate) mod periodic_callback;
+mod periodic_times;
+pub(crate) mod sleep;
+pub(crate) mod timeout;
+pub(crate) mod timers;
+pub(crate) mod turn_clock;
