@@ -3,7 +3,7 @@
 //! A descriptor is tried first. Only when a call says `WouldBlock` is it registered, once and for both directions,
 //! edge-triggered: one that never blocks costs no `epoll_ctl`, any other one ADD and one DEL in its life.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
@@ -239,7 +239,7 @@ impl<T: AsFd + fmt::Debug> fmt::Debug for AsyncFd<T> {
 /// The registration of a descriptor, from the first time that it had to wait.
 #[derive(Default)]
 struct Registration {
-    watched: Cell<Option<Watched>>,
+    watched: RefCell<Option<Watched>>,
 }
 
 /// The loop that watches a descriptor, and what the loop knows of it.
@@ -266,38 +266,29 @@ impl Registration {
     /// closed loop: the call that follows does no harm, and if it would block, [`blocked`](Self::blocked) checks.
     #[inline]
     fn poll_ready(&self, direction: Direction, waiter: &mut Waiter<'_>) -> Poll<()> {
-        let source = self.peek(|watched| match watched {
-            Some(Watched { source, .. }) if source.is_ready(direction) => None,
-            Some(watched) if watched.is_closed() => None,
-            Some(Watched { source, .. }) => Some(waiter.new_wait(source, direction)),
-            None => None,
-        });
-        match source {
-            None => Poll::Ready(()),
-            Some(Some(source)) => {
-                waiter.wait_in(&source, direction); // clones the waker: no borrow is held
-                Poll::Pending
+        let source = {
+            let watched = self.watched.borrow();
+            let Some(watched) = watched.as_ref() else { return Poll::Ready(()) };
+            if watched.source.is_ready(direction) || watched.is_closed() {
+                return Poll::Ready(());
             }
-            Some(None) => Poll::Pending,
-        }
-    }
-
-    /// Shows the registration to `f`, which must run no foreign code.
-    #[inline]
-    fn peek<R>(&self, f: impl FnOnce(Option<&Watched>) -> R) -> R {
-        let watched = self.watched.take();
-        let result = f(watched.as_ref());
-        self.watched.set(watched);
-        result
+            if let Waiter::Owner(waker) = waiter
+                && watched.source.will_wake(direction, waker)
+            {
+                return Poll::Pending;
+            }
+            Rc::clone(&watched.source)
+        };
+        waiter.wait_in(&source, direction); // clones the waker: no borrow is held any more
+        Poll::Pending
     }
 
     /// Notes a `WouldBlock`: clears the readiness, or registers with the thread's loop.
     fn blocked(&self, direction: Direction, fd: BorrowedFd<'_>, is_shared: bool) -> io::Result<()> {
-        let is_registered = self.peek(|watched| {
-            let watched = watched.filter(|watched| !watched.is_closed());
-            watched.map(|watched| watched.source.clear(direction)).is_some()
-        });
-        if is_registered {
+        if let Some(watched) = &*self.watched.borrow()
+            && !watched.is_closed()
+        {
+            watched.source.clear(direction);
             return Ok(());
         }
         let core = current::try_get().ok_or_else(|| {
@@ -308,37 +299,28 @@ impl Registration {
         })?;
         let source = Rc::new(Source::blocked(direction));
         core.driver.add_source(fd, &source, is_shared)?;
-        // This may drop a former loop's last reference, and what that loop owns with it.
-        drop(self.watched.replace(Some(Watched { core, source })));
+        // The former loop's last reference may be in there: it is dropped when no borrow is left.
+        let former = self.watched.replace(Some(Watched { core, source }));
+        drop(former);
         Ok(())
     }
 
     #[inline]
     fn note(&self, direction: Direction) {
-        self.peek(|watched| {
-            if let Some(watched) = watched {
-                watched.source.clear_unless_final(direction);
-            }
-        });
+        if let Some(watched) = &*self.watched.borrow() {
+            watched.source.clear_unless_final(direction);
+        }
     }
 
     fn leave(&self) {
-        if let Some(Watched { core, source }) = self.watched.take() {
+        let watched = self.watched.take(); // it may own foreign wakers: dropped when no borrow is held
+        if let Some(Watched { core, source }) = watched {
             core.driver.remove_source(&source);
         }
     }
 }
 
 impl Waiter<'_> {
-    /// The source, if a waker must be left there; `None` if the owner's waker is there already.
-    #[inline]
-    fn new_wait(&self, source: &Rc<Source>, direction: Direction) -> Option<Rc<Source>> {
-        match self {
-            Waiter::Owner(waker) if source.will_wake(direction, waker) => None,
-            _ => Some(Rc::clone(source)),
-        }
-    }
-
     /// Leaves the waker in a source.
     fn wait_in(&mut self, source: &Rc<Source>, direction: Direction) {
         match self {

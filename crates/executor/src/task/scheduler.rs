@@ -105,13 +105,18 @@ impl Scheduler {
     }
 
     /// Uses a waker. One of squall's only queues its task, so it is used at once; any other may run foreign code, and is queued.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn wake(&self, waker: Waker) {
         if is_task_waker(&waker) {
             waker.wake();
         } else {
-            self.push(Entry::Wake(Box::new(waker)));
+            self.push_foreign_waker(waker);
         }
+    }
+
+    #[cold]
+    fn push_foreign_waker(&self, waker: Waker) {
+        self.push(Entry::Wake(Box::new(waker)));
     }
 
     /// Registers an act for the end of the batch. Returns false if the loop is closed, which ends no batch any more.
