@@ -10,9 +10,9 @@ use std::process::{Command, ExitStatus, Output};
 use futures_io::AsyncRead;
 use squall_executor::{AsyncFd, try_spawn};
 
-use crate::io_stream::IoStream;
-use crate::pipe::{PipeReader, PipeWriter};
-use crate::stream_error::StreamError;
+use crate::socket::pipe::{PipeReader, PipeWriter};
+use crate::stream::io_stream::IoStream;
+use crate::stream::stream_error::StreamError;
 use crate::sys;
 
 /// A child process whose end can be awaited, and whose pipes are streams. Tornado: `Subprocess`.

@@ -1,10 +1,12 @@
-//! Sockets with memory on the squall event loop.
+//! Sockets, buffered streams and servers on the squall event loop.
 //!
-//! [`TcpListener`] and [`TcpStream`] are the sockets; [`IoStream`] gives any transport a read buffer and a write queue, so
-//! that protocols are written as `read_until` and `write`; [`TcpServer`] runs a handler per connection and survives what
-//! the network does to it. What an application needs of the executor is here too, so this crate is enough.
+//! [`TcpListener`] and [`TcpStream`] are the sockets. [`IoStream`] gives any transport a read buffer and a write queue, so
+//! that protocols are written with `read_until` and `write`. [`TcpServer`] runs a handler for each connection, and goes on whatever
+//! the network does. The crate re-exports what an application needs of the executor, so it is enough as the only dependency.
 //!
-//! Open `io_stream.rs` first.
+//! To read the code, open `stream/io_stream.rs` first. The rooms, from the top down: `workers/` (one server in many processes or
+//! threads), `server/`, `stream/` (`IoStream` and its halves), `buffer/` (the memory of a stream), `socket/` (TCP, Unix, UDP, pipes),
+//! `connect/` (names, addresses, attempts) and `sys/` (system calls). `child.rs` runs child processes, `tls.rs` puts TLS under a stream.
 //!
 //! ```
 //! use squall_net::{IoStream, TcpServer, TcpStream, block_on};
@@ -33,48 +35,16 @@
 #[doc = include_str!("../../../README.md")]
 struct Readme;
 
-mod bind;
+mod buffer;
 mod child;
-mod chunk;
 mod connect;
-mod connect_error;
-mod draining;
-mod duplex;
-mod fork;
-mod happy_eyeballs;
-mod inherited;
-mod io_reader;
-mod io_stream;
-mod io_writer;
-mod link;
-mod listener;
-mod outbox;
-mod path_lock;
-mod pipe;
-mod read_buffer;
-mod resolver;
-mod searched;
 mod server;
-mod share;
 mod socket;
-mod storage;
-mod stream_config;
-mod stream_error;
-mod supervisor;
+mod stream;
 mod sys;
-mod target;
-mod tcp_listener;
-mod tcp_stream;
 #[cfg(feature = "tls")]
 pub mod tls;
-mod trouble;
-mod udp_socket;
-mod unix_listener;
-mod unix_stream;
-mod waker_slot;
-mod watch;
 mod workers;
-mod write_queue;
 
 pub use squall_executor as executor;
 #[doc(no_inline)]
@@ -87,29 +57,30 @@ pub use squall_executor::{
     timeout, timeout_at, turn_time, update_handler, yield_now,
 };
 
-pub use bind::{BindOptions, bind_sockets, bind_unix_socket};
+pub use buffer::chunk::Chunk;
 pub use child::Child;
-pub use chunk::Chunk;
-pub use connect::ConnectOptions;
-pub use connect_error::ConnectError;
-pub use draining::Draining;
-pub use duplex::{DuplexStream, duplex};
-pub use fork::{ForkOptions, Role, fork_processes};
-pub use inherited::{InheritedSocket, inherited_sockets, spawn_with_sockets};
-pub use io_reader::IoReader;
-pub use io_stream::IoStream;
-pub use io_writer::IoWriter;
-pub use listener::Listener;
-pub use pipe::{PipeReader, PipeWriter, pipe};
-pub use resolver::{OverrideResolver, Resolver, Resolving, SystemResolver};
-pub use server::{DrainReport, Server, TcpServer, UnixServer};
-pub use stream_config::StreamConfig;
-pub use stream_error::StreamError;
-pub use target::{IpHost, Target};
-pub use tcp_listener::{Incoming, TcpListener};
-pub use tcp_stream::TcpStream;
-pub use udp_socket::UdpSocket;
-pub use unix_listener::{UnixIncoming, UnixListener};
-pub use unix_stream::{PeerCredentials, UnixStream};
-pub use watch::Closed;
-pub use workers::run_workers;
+pub use connect::connect::ConnectOptions;
+pub use connect::connect_error::ConnectError;
+pub use connect::resolver::{OverrideResolver, Resolver, Resolving, SystemResolver};
+pub use connect::target::{IpHost, Target};
+pub use server::bind::{BindOptions, bind_sockets, bind_unix_socket};
+pub use server::draining::Draining;
+pub use server::inherited_sockets::{InheritedSocket, inherited_sockets, spawn_with_sockets};
+pub use server::server::{DrainReport, Server, TcpServer, UnixServer};
+pub use socket::duplex::{DuplexStream, duplex};
+pub use socket::listener::Listener;
+pub use socket::pipe::{PipeReader, PipeWriter, pipe};
+pub use socket::tcp_listener::{Incoming, TcpListener};
+pub use socket::tcp_stream::TcpStream;
+pub use socket::udp_socket::UdpSocket;
+pub use socket::unix_listener::{UnixIncoming, UnixListener};
+pub use socket::unix_stream::{PeerCredentials, UnixStream};
+pub use stream::close_watcher::Closed;
+pub use stream::io_reader::IoReader;
+pub use stream::io_stream::IoStream;
+pub use stream::io_writer::IoWriter;
+pub use stream::stream_config::StreamConfig;
+pub use stream::stream_error::StreamError;
+pub use workers::fork_options::{ForkOptions, Role};
+pub use workers::fork_processes::fork_processes;
+pub use workers::run_workers::run_workers;

@@ -32,12 +32,12 @@ pub use futures_rustls::{TlsStream, rustls};
 use rustls::pki_types::ServerName;
 use squall_executor::timeout;
 
-use crate::draining::Draining;
-use crate::io_stream::IoStream;
-use crate::link::Link;
-use crate::listener::Listener;
-use crate::server::Server;
-use crate::stream_config::StreamConfig;
+use crate::server::draining::Draining;
+use crate::server::server::Server;
+use crate::socket::listener::Listener;
+use crate::stream::io_stream::IoStream;
+use crate::stream::stream_config::StreamConfig;
+use crate::stream::stream_state::StreamState;
 
 /// How long a handshake may take by default.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -125,7 +125,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> IoStream<S> {
         connector: &TlsConnector,
         name: &str,
     ) -> io::Result<IoStream<TlsStream<S>>> {
-        let config = self.link().shared_config();
+        let config = self.state().shared_config();
         let transport = self.into_inner().map_err(not_idle)?;
         Ok(tls_stream(connector.connect(name, transport).await?, config))
     }
@@ -138,7 +138,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> IoStream<S> {
     /// # Cancel safety
     /// Dropped, it closes the stream.
     pub async fn accept_tls(self, acceptor: &TlsAcceptor) -> io::Result<IoStream<TlsStream<S>>> {
-        let config = self.link().shared_config();
+        let config = self.state().shared_config();
         let transport = self.into_inner().map_err(not_idle)?;
         Ok(tls_stream(acceptor.accept(transport).await?, config))
     }
@@ -153,7 +153,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
     let stream = IoStream::with_shared_config(transport, config);
-    stream.link().farewell.set(Some(Link::try_send_and_say_so));
+    stream.state().on_close.set(Some(StreamState::try_send_and_announce));
     stream
 }
 

@@ -1,0 +1,221 @@
+//! Connecting: resolve, race the addresses, keep the first that answers.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use squall_executor::{AsyncFd, Sleep, sleep, timeout, yield_now};
+
+use crate::connect::connect_error::ConnectError;
+use crate::connect::happy_eyeballs::{HappyEyeballs, Step};
+use crate::connect::resolver::{Resolver, SystemResolver};
+use crate::connect::target::{Kind, Target};
+use crate::sys;
+
+/// How a connection is made; set by value.
+///
+/// ```
+/// use std::time::Duration;
+/// use squall_net::ConnectOptions;
+///
+/// let options = ConnectOptions::default().deadline(Duration::from_secs(5)).source([127, 0, 0, 1]);
+/// ```
+#[derive(Clone)]
+pub struct ConnectOptions {
+    source: Option<SocketAddr>,
+    deadline: Option<Duration>,
+    attempt_delay: Duration,
+    resolver: Rc<dyn Resolver>,
+}
+
+impl Default for ConnectOptions {
+    fn default() -> ConnectOptions {
+        ConnectOptions {
+            source: None,
+            deadline: None,
+            attempt_delay: Duration::from_millis(250),
+            resolver: Rc::new(SystemResolver),
+        }
+    }
+}
+
+impl ConnectOptions {
+    /// The address to connect from, with a port that is free. Addresses of the other family are not tried.
+    pub fn source(self, ip: impl Into<IpAddr>) -> ConnectOptions {
+        self.source_address(SocketAddr::new(ip.into(), 0))
+    }
+
+    /// The address and the port to connect from. A port serves one attempt at a time.
+    pub fn source_address(mut self, address: SocketAddr) -> ConnectOptions {
+        self.source = Some(address);
+        self
+    }
+
+    /// The most time for everything, the lookup included; none by default, so the kernel's: about two minutes.
+    pub fn deadline(mut self, time: Duration) -> ConnectOptions {
+        self.deadline = Some(time);
+        self
+    }
+
+    /// How long an attempt goes unanswered before the next address is tried beside it: 250 ms by default, at least 10 ms, at
+    /// most 2 s (RFC 8305).
+    pub fn attempt_delay(mut self, time: Duration) -> ConnectOptions {
+        self.attempt_delay = time.clamp(Duration::from_millis(10), Duration::from_secs(2));
+        self
+    }
+
+    /// Who knows the addresses of names; [`SystemResolver`] by default.
+    pub fn resolver(mut self, resolver: impl Resolver + 'static) -> ConnectOptions {
+        self.resolver = Rc::new(resolver);
+        self
+    }
+}
+
+impl fmt::Debug for ConnectOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConnectOptions")
+            .field("source", &self.source)
+            .field("deadline", &self.deadline)
+            .field("attempt_delay", &self.attempt_delay)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A socket that is connected. [`TcpStream`](crate::TcpStream) wraps it.
+type Connected = AsyncFd<TcpStream>;
+
+/// Connects to an address.
+pub(crate) async fn connect_to(to: SocketAddr, from: Option<SocketAddr>) -> io::Result<Connected> {
+    let fd = AsyncFd::from_nonblocking(sys::connect(to, from)?);
+    // The socket is writable when the connect has succeeded or failed. A socket that is still connecting has no peer yet.
+    fd.write_with(|socket| match socket.take_error()? {
+        Some(error) => Err(error),
+        None => socket.peer_addr().map(drop).map_err(not_yet),
+    })
+    .await?;
+    Ok(fd)
+}
+
+/// `ENOTCONN` means that the socket is still connecting.
+fn not_yet(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::NotConnected => io::ErrorKind::WouldBlock.into(),
+        _ => error,
+    }
+}
+
+pub(crate) async fn connect(target: Target, options: ConnectOptions) -> io::Result<Connected> {
+    target.check()?;
+    let mut failures = Vec::new();
+    let Some(deadline) = options.deadline else {
+        return connect_in_time(&target, &options, &mut failures).await;
+    };
+    match timeout(deadline, connect_in_time(&target, &options, &mut failures)).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(ConnectError::late(target, failures)),
+    }
+}
+
+async fn connect_in_time(
+    target: &Target,
+    options: &ConnectOptions,
+    failures: &mut Vec<(SocketAddr, io::Error)>,
+) -> io::Result<Connected> {
+    let mut addresses = match &target.0 {
+        Kind::Name { host, port } => options.resolver.resolve(host, *port).await?,
+        Kind::Address(address) => vec![*address],
+        Kind::Unclear(_) => Vec::new(), // `check` has refused it
+    };
+    let mut seen = HashSet::new();
+    addresses.retain(|address| seen.insert(*address)); // an address that failed once would fail again
+    if let Some(source) = options.source {
+        addresses.retain(|address| address.is_ipv4() == source.is_ipv4());
+    }
+    if let [address] = addresses[..] {
+        return connect_to(address, options.source).await;
+    }
+    let mut race = Race {
+        machine: HappyEyeballs::new(addresses),
+        attempts: Vec::new(),
+        delay: None,
+        options,
+        failures,
+    };
+    match race.run().await {
+        Some(socket) => Ok(socket),
+        None => Err(ConnectError::all_failed(target, std::mem::take(race.failures))),
+    }
+}
+
+type Attempt<'a> = Pin<Box<dyn Future<Output = io::Result<Connected>> + 'a>>;
+
+/// Connection attempts side by side. Dropping the race closes those that have not won.
+struct Race<'a> {
+    machine: HappyEyeballs,
+    attempts: Vec<(SocketAddr, Attempt<'a>)>,
+    /// The time until the next attempt begins, even if none has failed.
+    delay: Option<Pin<Box<Sleep>>>,
+    options: &'a ConnectOptions,
+    failures: &'a mut Vec<(SocketAddr, io::Error)>,
+}
+
+impl Race<'_> {
+    /// Returns the first socket that connects; `None` if every attempt has failed.
+    async fn run(&mut self) -> Option<Connected> {
+        let mut step = self.machine.next();
+        loop {
+            match step {
+                Step::Lost => return None,
+                Step::Wait => {}
+                Step::Begin(address) => {
+                    let attempt = connect_to(address, self.options.source);
+                    self.attempts.push((address, Box::pin(attempt)));
+                    let delay = self.options.attempt_delay;
+                    self.delay = self.machine.has_more().then(|| Box::pin(sleep(delay)));
+                }
+            }
+            step = match poll_fn(|cx| self.poll_event(cx)).await {
+                RaceEvent::Connected(socket) => return Some(socket),
+                RaceEvent::Failed(address, error) => {
+                    self.failures.push((address, error));
+                    yield_now().await; // thousands may fail at once, and other tasks need the loop
+                    self.machine.failed()
+                }
+                RaceEvent::DelayPassed => self.machine.next(),
+            };
+        }
+    }
+
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<RaceEvent> {
+        for n in 0..self.attempts.len() {
+            let (address, attempt) = &mut self.attempts[n];
+            let address = *address;
+            if let Poll::Ready(outcome) = attempt.as_mut().poll(cx) {
+                drop(self.attempts.remove(n));
+                return Poll::Ready(match outcome {
+                    Ok(socket) => RaceEvent::Connected(socket),
+                    Err(error) => RaceEvent::Failed(address, error),
+                });
+            }
+        }
+        if let Some(delay) = &mut self.delay
+            && delay.as_mut().poll(cx).is_ready()
+        {
+            self.delay = None;
+            return Poll::Ready(RaceEvent::DelayPassed);
+        }
+        Poll::Pending
+    }
+}
+
+enum RaceEvent {
+    Connected(Connected),
+    Failed(SocketAddr, io::Error),
+    DelayPassed,
+}

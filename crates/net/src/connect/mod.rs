@@ -1,0 +1,16 @@
+//! From a host name to a connected TCP socket. Open `connect.rs` first.
+//!
+//! ```text
+//!   connect ──▶ target           what to connect to: an address, or a name and a port
+//!      │ │ └──▶ resolver         name ──▶ addresses, on a thread of the blocking pool
+//!      │ └────▶ happy_eyeballs   which address is tried when (pure, no clock and no socket)
+//!      └──────▶ connect_error    why no address could be connected to
+//! ```
+//!
+//! The result is the bare connected socket; `socket/tcp_stream.rs` wraps it.
+
+pub(crate) mod connect;
+pub(crate) mod connect_error;
+mod happy_eyeballs;
+pub(crate) mod resolver;
+pub(crate) mod target;

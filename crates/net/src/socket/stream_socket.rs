@@ -1,0 +1,150 @@
+//! What the stream sockets of every family have in common: sending and receiving bytes.
+
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::task::{Context, Poll};
+
+use squall_executor::AsyncFd;
+
+use crate::sys;
+
+/// A connected stream socket on a loop.
+#[derive(Debug)]
+pub(crate) struct StreamSocket<T: AsFd> {
+    pub(crate) fd: AsyncFd<T>,
+}
+
+/// A family of sockets.
+pub(crate) trait Family {
+    /// Whether a read that returns fewer bytes than it had room for has drained the socket. Not so where bytes can carry a
+    /// descriptor: a read stops behind them.
+    const SHORT_READ_DRAINS: bool;
+}
+
+impl Family for std::net::TcpStream {
+    const SHORT_READ_DRAINS: bool = true;
+}
+
+impl Family for std::os::unix::net::UnixStream {
+    const SHORT_READ_DRAINS: bool = false;
+}
+
+impl<T: AsFd> StreamSocket<T> {
+    pub(crate) fn new(socket: T) -> io::Result<StreamSocket<T>> {
+        Ok(StreamSocket { fd: AsyncFd::new(socket)? })
+    }
+
+    pub(crate) fn from_nonblocking(socket: T) -> StreamSocket<T> {
+        StreamSocket { fd: AsyncFd::from_nonblocking(socket) }
+    }
+
+    pub(crate) fn from_fd(fd: AsyncFd<T>) -> StreamSocket<T> {
+        StreamSocket { fd }
+    }
+
+    pub(crate) fn std(&self) -> &T {
+        self.fd.get_ref()
+    }
+
+    #[inline]
+    pub(crate) fn poll_send(&self, cx: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
+        let polled = self.fd.poll_write_with(cx, |socket| sys::send(socket.as_fd(), from));
+        self.note_sent(&polled, || from.len());
+        polled
+    }
+
+    pub(crate) fn poll_send_slices(
+        &self,
+        cx: &mut Context<'_>,
+        from: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let from = &from[..from.len().min(sys::IOV_MAX)];
+        let polled = self.fd.poll_write_with(cx, |socket| sys::sendmsg(socket.as_fd(), from));
+        self.note_sent(&polled, || from.iter().map(|slice| slice.len()).sum());
+        polled
+    }
+
+    /// Notes that the socket is full, if a write moved fewer bytes than it was given.
+    fn note_sent(&self, polled: &Poll<io::Result<usize>>, given: impl FnOnce() -> usize) {
+        if let Poll::Ready(Ok(n)) = polled
+            && *n < given()
+        {
+            self.fd.note_full();
+        }
+    }
+}
+
+impl<T: AsFd + Family> StreamSocket<T> {
+    #[inline]
+    pub(crate) fn poll_recv(
+        &self,
+        cx: &mut Context<'_>,
+        into: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let polled = self.fd.poll_read_with(cx, |socket| sys::recv(socket.as_fd(), into));
+        if T::SHORT_READ_DRAINS
+            && let Poll::Ready(Ok(n)) = polled
+            && n < into.len()
+        {
+            self.fd.note_drained();
+        }
+        polled
+    }
+}
+
+impl<T: AsFd> AsFd for StreamSocket<T> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// The traits of futures-io and `AsFd` for a type that has a `socket` and a `shutdown`.
+macro_rules! stream_traits {
+    ($Stream:ty) => {
+        impl futures_io::AsyncRead for $Stream {
+            fn poll_read(
+                self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                into: &mut [u8],
+            ) -> Poll<io::Result<usize>> {
+                self.socket.poll_recv(cx, into)
+            }
+        }
+
+        impl futures_io::AsyncWrite for $Stream {
+            fn poll_write(
+                self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                from: &[u8],
+            ) -> Poll<io::Result<usize>> {
+                self.socket.poll_send(cx, from)
+            }
+
+            fn poll_write_vectored(
+                self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                from: &[io::IoSlice<'_>],
+            ) -> Poll<io::Result<usize>> {
+                self.socket.poll_send_slices(cx, from)
+            }
+
+            /// Nothing to do: the kernel has every byte that a write returned for.
+            fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+                Poll::Ready(Ok(()))
+            }
+
+            /// Sends the end of this direction; reading goes on.
+            fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+                Poll::Ready(self.shutdown(Shutdown::Write))
+            }
+        }
+
+        impl AsFd for $Stream {
+            fn as_fd(&self) -> BorrowedFd<'_> {
+                self.socket.as_fd()
+            }
+        }
+    };
+}
+
+pub(crate) use stream_traits;

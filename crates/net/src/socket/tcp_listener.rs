@@ -1,0 +1,146 @@
+//! A listening socket.
+
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use futures_core::Stream;
+use squall_executor::AsyncFd;
+
+use crate::server::bind::BACKLOG;
+use crate::socket::listener::{Listener, Sealed};
+use crate::socket::tcp_stream::TcpStream;
+use crate::sys;
+
+/// A TCP socket that accepts connections. Tornado: `bind_sockets` and `add_accept_handler`.
+///
+/// ```
+/// use futures_lite::{AsyncReadExt, AsyncWriteExt};
+/// use squall_net::{TcpListener, TcpStream, block_on, spawn};
+///
+/// block_on(async {
+///     let listener = TcpListener::bind("127.0.0.1:0")?;
+///     let mut client = TcpStream::connect(listener.local_addr()?).await?;
+///     let (mut server, _peer) = listener.accept().await?;
+///     client.write_all(b"hello").await?;
+///     let mut bytes = [0; 5];
+///     server.read_exact(&mut bytes).await?;
+///     assert_eq!(&bytes, b"hello");
+///     std::io::Result::Ok(())
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
+#[derive(Debug)]
+pub struct TcpListener {
+    fd: AsyncFd<std::net::TcpListener>,
+}
+
+impl TcpListener {
+    /// Listens on the first of the addresses that can be bound; port 0 lets the kernel choose.
+    ///
+    /// `SO_REUSEADDR` is set, and `TCP_NODELAY`, which the accepted streams inherit without a system call. Names are
+    /// resolved here and now: a slow name server holds up the loop, so give an address, or bind before the loop runs.
+    ///
+    /// # Errors
+    /// Those of `bind(2)` and of the name service; that of the last address if none can be bound.
+    pub fn bind(address: impl ToSocketAddrs) -> io::Result<TcpListener> {
+        let listener = std::net::TcpListener::bind(address)?;
+        sys::set_backlog(&listener, BACKLOG)?;
+        sys::set_nodelay(&listener)?;
+        TcpListener::from_std(listener)
+    }
+
+    /// Takes a listening socket over and makes it non-blocking; its other options stay.
+    ///
+    /// # Errors
+    /// Those of `fcntl(2)`.
+    pub fn from_std(listener: std::net::TcpListener) -> io::Result<TcpListener> {
+        Ok(TcpListener { fd: AsyncFd::new(listener)? })
+    }
+
+    /// Takes over a listening socket that other loops, in this process or in others, accept from too: a connection wakes one
+    /// of them (`EPOLLEXCLUSIVE`). For a [server](crate::TcpServer::add_sockets), which accepts without a pause.
+    pub(crate) fn from_shared(listener: std::net::TcpListener) -> io::Result<TcpListener> {
+        Ok(TcpListener { fd: AsyncFd::new_shared(listener)? })
+    }
+
+    /// Waits for the next connection.
+    ///
+    /// # Errors
+    /// Those of `accept(2)`. Most of them are about one connection that has failed, or about descriptors that have run
+    /// out: the listener goes on. [`TcpServer`](crate::TcpServer) knows which.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: a connection is either returned or still waiting.
+    ///
+    /// # Cost
+    /// One `accept4` a connection, and one in vain when none is left.
+    pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        let (stream, peer) = self.fd.read_with(sys::accept).await?;
+        Ok((TcpStream::from_nonblocking(stream), peer))
+    }
+
+    /// As [`accept`](Self::accept), for futures that are written by hand. It remembers one waiter, the last who polled.
+    ///
+    /// # Errors
+    /// As [`accept`](Self::accept).
+    pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
+        let (stream, peer) = ready!(self.fd.poll_read_with(cx, sys::accept))?;
+        Poll::Ready(Ok((TcpStream::from_nonblocking(stream), peer)))
+    }
+
+    /// The connections as a stream that never ends.
+    pub fn incoming(&self) -> Incoming<'_> {
+        Incoming { listener: self }
+    }
+
+    /// The address that it listens on, with the port that the kernel chose.
+    ///
+    /// # Errors
+    /// Those of `getsockname(2)`.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.fd.get_ref().local_addr()
+    }
+
+    /// Gives the socket back, non-blocking as it is.
+    pub fn into_std(self) -> std::net::TcpListener {
+        self.fd.into_inner()
+    }
+}
+
+impl Sealed for TcpListener {}
+
+impl Listener for TcpListener {
+    type Stream = TcpStream;
+    type Peer = SocketAddr;
+
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
+        TcpListener::poll_accept(self, cx)
+    }
+
+    fn rest(&self) {
+        self.fd.rest();
+    }
+}
+
+impl AsFd for TcpListener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// The stream of [`TcpListener::incoming`].
+#[derive(Debug)]
+pub struct Incoming<'a> {
+    listener: &'a TcpListener,
+}
+
+impl Stream for Incoming<'_> {
+    type Item = io::Result<(TcpStream, SocketAddr)>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.listener.poll_accept(cx).map(Some)
+    }
+}

@@ -1,0 +1,124 @@
+//! A listening Unix socket.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::SocketAddr;
+use std::path::Path;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use futures_core::Stream;
+use squall_executor::AsyncFd;
+
+use crate::socket::listener::{Listener, Sealed};
+use crate::socket::unix_stream::UnixStream;
+use crate::sys;
+
+/// A Unix socket that accepts connections.
+///
+/// The path stays when the listener is dropped: remove it, or bind with [`bind_unix_socket`](crate::bind_unix_socket), which
+/// takes a stale one over.
+#[derive(Debug)]
+pub struct UnixListener {
+    fd: AsyncFd<std::os::unix::net::UnixListener>,
+}
+
+impl UnixListener {
+    /// Listens on a path that does not exist yet; one that begins with a NUL byte is a name in the abstract namespace.
+    ///
+    /// # Errors
+    /// Those of `bind(2)`: `AddrInUse` if the path exists.
+    pub fn bind(path: impl AsRef<Path>) -> io::Result<UnixListener> {
+        let address = sys::unix_address(path.as_ref())?;
+        UnixListener::from_std(std::os::unix::net::UnixListener::bind_addr(&address)?)
+    }
+
+    /// Takes a listening socket over and makes it non-blocking.
+    ///
+    /// # Errors
+    /// Those of `fcntl(2)`.
+    pub fn from_std(listener: std::os::unix::net::UnixListener) -> io::Result<UnixListener> {
+        Ok(UnixListener { fd: AsyncFd::new(listener)? })
+    }
+
+    /// As [`TcpListener::from_shared`](crate::TcpListener).
+    pub(crate) fn from_shared(
+        listener: std::os::unix::net::UnixListener,
+    ) -> io::Result<UnixListener> {
+        Ok(UnixListener { fd: AsyncFd::new_shared(listener)? })
+    }
+
+    /// Waits for the next connection.
+    ///
+    /// # Errors
+    /// Those of `accept(2)`, as for [`TcpListener::accept`](crate::TcpListener::accept).
+    ///
+    /// # Cancel safety
+    /// Cancel safe: a connection is either returned or still waiting.
+    pub async fn accept(&self) -> io::Result<(UnixStream, SocketAddr)> {
+        let (stream, peer) = self.fd.read_with(sys::accept_unix).await?;
+        Ok((UnixStream::from_nonblocking(stream), peer))
+    }
+
+    /// As [`accept`](Self::accept), for futures that are written by hand. It remembers one waiter, the last who polled.
+    ///
+    /// # Errors
+    /// As [`accept`](Self::accept).
+    pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(UnixStream, SocketAddr)>> {
+        let (stream, peer) = ready!(self.fd.poll_read_with(cx, sys::accept_unix))?;
+        Poll::Ready(Ok((UnixStream::from_nonblocking(stream), peer)))
+    }
+
+    /// The connections as a stream that never ends.
+    pub fn incoming(&self) -> UnixIncoming<'_> {
+        UnixIncoming { listener: self }
+    }
+
+    /// The address that it listens on.
+    ///
+    /// # Errors
+    /// Those of `getsockname(2)`.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.fd.get_ref().local_addr()
+    }
+
+    /// Gives the socket back, non-blocking as it is.
+    pub fn into_std(self) -> std::os::unix::net::UnixListener {
+        self.fd.into_inner()
+    }
+}
+
+impl Sealed for UnixListener {}
+
+impl Listener for UnixListener {
+    type Stream = UnixStream;
+    type Peer = SocketAddr;
+
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(UnixStream, SocketAddr)>> {
+        UnixListener::poll_accept(self, cx)
+    }
+
+    fn rest(&self) {
+        self.fd.rest();
+    }
+}
+
+impl AsFd for UnixListener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// The stream of [`UnixListener::incoming`].
+#[derive(Debug)]
+pub struct UnixIncoming<'a> {
+    listener: &'a UnixListener,
+}
+
+impl Stream for UnixIncoming<'_> {
+    type Item = io::Result<(UnixStream, SocketAddr)>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.listener.poll_accept(cx).map(Some)
+    }
+}

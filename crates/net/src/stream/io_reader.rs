@@ -1,0 +1,349 @@
+//! The reading half of a stream: bytes live in its buffer until a read is satisfied.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use futures_io::AsyncRead;
+use memchr::memmem::Finder;
+
+use crate::buffer::read_buffer::ReadBuffer;
+use crate::socket::tcp_stream::TcpStream;
+use crate::stream::close_watcher::Closed;
+use crate::stream::read_end::ReadEnd;
+use crate::stream::stream_error::StreamError;
+use crate::stream::stream_state::{CloseReason, StreamState};
+use crate::stream::turn_budget::TurnBudget;
+
+/// The half of an [`IoStream`](crate::IoStream) that reads, made by [`IoStream::split`](crate::IoStream::split).
+///
+/// Each method is the one of the whole stream, where it is described. Dropping one half leaves the other and the connection
+/// as they are; the last one closes it.
+pub struct IoReader<S = TcpStream> {
+    pub(crate) state: Rc<StreamState<S>>,
+    buffer: ReadBuffer,
+    /// How much may still be read in this turn.
+    budget: TurnBudget,
+}
+
+impl<S> IoReader<S> {
+    pub(crate) fn new(state: Rc<StreamState<S>>) -> IoReader<S> {
+        IoReader { state, buffer: ReadBuffer::default(), budget: TurnBudget::default() }
+    }
+
+    /// As [`IoStream::buffer`](crate::IoStream::buffer).
+    pub fn buffer(&self) -> &[u8] {
+        self.buffer.data()
+    }
+
+    /// As [`IoStream::consume`](crate::IoStream::consume).
+    ///
+    /// # Panics
+    /// If there are fewer bytes.
+    #[track_caller]
+    pub fn consume(&mut self, n: usize) {
+        self.buffer.consume(n);
+        self.update_watcher();
+    }
+
+    /// Tells the close watcher whether the buffer is empty.
+    #[inline]
+    fn update_watcher(&self) {
+        if let Some(watcher) = self.state.watcher.get() {
+            watcher.set_drained(self.buffer.len() == 0, self.state.read_end.get());
+        }
+    }
+
+    /// Closes the whole stream, as [`IoStream::close`](crate::IoStream::close) does. The other half learns it at once.
+    pub fn close(&mut self) {
+        self.state.close(CloseReason::Requested);
+    }
+
+    /// As [`IoStream::is_closed`](crate::IoStream::is_closed).
+    pub fn is_closed(&self) -> bool {
+        self.state.is_closed.get()
+    }
+}
+
+impl<S: AsyncRead + Unpin> IoReader<S> {
+    /// As [`IoStream::read_until`](crate::IoStream::read_until).
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Panics
+    /// As there.
+    pub async fn read_until(&mut self, delimiter: &[u8]) -> Result<Bytes, StreamError> {
+        self.read_until_max(delimiter, self.state.config().max_buffer_size).await
+    }
+
+    /// As [`IoStream::read_until_max`](crate::IoStream::read_until_max).
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Panics
+    /// As there.
+    pub async fn read_until_max(
+        &mut self,
+        delimiter: &[u8],
+        max_bytes: usize,
+    ) -> Result<Bytes, StreamError> {
+        assert!(!delimiter.is_empty(), "the delimiter is empty");
+        let finder = Finder::new(delimiter);
+        let limit = max_bytes.min(self.state.config().max_buffer_size);
+        loop {
+            if let Some(end) = self.buffer.find(&finder, limit) {
+                return Ok(self.take(end));
+            }
+            self.fill_within(limit).await?;
+        }
+    }
+
+    /// As [`IoStream::read_until_match`](crate::IoStream::read_until_match).
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Panics
+    /// As there.
+    pub async fn read_until_match(
+        &mut self,
+        max_bytes: usize,
+        mut find: impl FnMut(&[u8]) -> Option<usize>,
+    ) -> Result<Bytes, StreamError> {
+        let limit = max_bytes.min(self.state.config().max_buffer_size);
+        loop {
+            let data = self.buffer.data();
+            let shown = &data[..data.len().min(limit)];
+            if let Some(end) = find(shown) {
+                assert!(end <= shown.len(), "{end} bytes were found in {}", shown.len());
+                return Ok(self.take(end));
+            }
+            self.fill_within(limit).await?;
+        }
+    }
+
+    /// As [`IoStream::read_bytes`](crate::IoStream::read_bytes).
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn read_bytes(&mut self, n: usize) -> Result<Bytes, StreamError> {
+        self.fill_to(n).await?;
+        Ok(self.take(n))
+    }
+
+    /// As [`IoStream::read_some`](crate::IoStream::read_some).
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn read_some(&mut self, max: usize) -> Result<Bytes, StreamError> {
+        if self.buffer.len() == 0 && max > 0 {
+            self.fill_or_end().await?;
+        }
+        Ok(self.take(max.min(self.buffer.len())))
+    }
+
+    /// As [`IoStream::read_exact`](crate::IoStream::read_exact).
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn read_exact(&mut self, into: &mut [u8]) -> Result<(), StreamError> {
+        self.fill_to(into.len()).await?;
+        into.copy_from_slice(&self.buffer.data()[..into.len()]);
+        self.consume(into.len());
+        Ok(())
+    }
+
+    /// As [`IoStream::read_until_close`](crate::IoStream::read_until_close).
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn read_until_close(&mut self) -> Result<Bytes, StreamError> {
+        if self.state.was_read_to_end.get() && self.buffer.len() == 0 {
+            return Err(StreamError::ended());
+        }
+        // One more than the limit, to tell an end at the limit from more.
+        let most = self.state.config().max_buffer_size.saturating_add(1);
+        loop {
+            match poll_fn(|cx| self.poll_fill_to(cx, most)).await {
+                Ok(0) => break,
+                Ok(_) if self.buffer.len() == most => return Err(self.state.too_long()),
+                Ok(_) => {}
+                Err(_) if self.state.is_closed.get() => break, // by this side, which ends the stream like any other end
+                Err(error) => return Err(error),
+            }
+        }
+        self.state.was_read_to_end.set(true);
+        Ok(self.take(self.buffer.len()))
+    }
+
+    /// As [`IoStream::fill`](crate::IoStream::fill).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn fill(&mut self) -> impl Future<Output = Result<usize, StreamError>> {
+        poll_fn(|cx| self.poll_fill(cx))
+    }
+
+    /// As [`IoStream::poll_fill`](crate::IoStream::poll_fill).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, StreamError>> {
+        self.poll_fill_to(cx, self.state.config().max_buffer_size)
+    }
+
+    /// Reads once, as long as the buffer holds less than `most`.
+    fn poll_fill_to(
+        &mut self,
+        cx: &mut Context<'_>,
+        most: usize,
+    ) -> Poll<Result<usize, StreamError>> {
+        let room = most.saturating_sub(self.buffer.len());
+        if self.state.watcher.get().is_some()
+            && let Some(outcome) = self.poll_watcher(cx, room)
+        {
+            return outcome;
+        }
+        match self.state.read_end.get() {
+            ReadEnd::NotReached => {}
+            ReadEnd::Orderly if !self.is_closed() => return Poll::Ready(Ok(0)),
+            ReadEnd::Orderly => return Poll::Ready(Err(StreamError::ended())),
+            ReadEnd::Failed(cause) => return Poll::Ready(Err(cause.error().into())),
+        }
+        if room == 0 {
+            return Poll::Ready(Err(self.state.too_long()));
+        }
+        ready!(self.budget.poll(cx));
+        let spare = self.buffer.spare(room.min(self.state.config().read_chunk_size));
+        match self.state.with_transport(|transport| transport.poll_read(cx, spare)) {
+            Some(Poll::Ready(Ok(n))) if n > 0 => {
+                self.buffer.commit(n);
+                self.budget.spend(n);
+                self.update_watcher();
+                Poll::Ready(Ok(n))
+            }
+            Some(Poll::Pending) => {
+                self.buffer.shrink();
+                self.state.set_reader(cx.waker());
+                Poll::Pending
+            }
+            Some(Poll::Ready(read)) => {
+                self.buffer.shrink();
+                Poll::Ready(self.end(read))
+            }
+            None => {
+                self.buffer.shrink();
+                Poll::Ready(Err(self.state.gone()))
+            }
+        }
+    }
+
+    /// Records the end of the stream, and returns it.
+    #[cold]
+    fn end(&mut self, read: io::Result<usize>) -> Result<usize, StreamError> {
+        self.state.read_end.set(ReadEnd::of(&read));
+        if read.is_err() {
+            self.state.outbox.wake_writers();
+        }
+        self.update_watcher();
+        Ok(read?)
+    }
+
+    /// Reads through the close watcher; `None` if it does not read and has nothing left.
+    fn poll_watcher(
+        &mut self,
+        cx: &mut Context<'_>,
+        room: usize,
+    ) -> Option<Poll<Result<usize, StreamError>>> {
+        let watcher = Rc::clone(self.state.watcher.get()?);
+        let n = watcher.take_read_ahead(&mut self.buffer, room);
+        if n > 0 {
+            self.update_watcher();
+            return Some(Poll::Ready(Ok(n)));
+        }
+        if let Some(failure) = watcher.take_failure() {
+            return Some(Poll::Ready(Err(failure.into())));
+        }
+        if !watcher.is_reading() || room == 0 || self.state.is_closed.get() {
+            return None;
+        }
+        self.state.set_reader(cx.waker());
+        self.buffer.shrink();
+        Some(Poll::Pending)
+    }
+
+    fn take(&mut self, n: usize) -> Bytes {
+        let taken = self.buffer.take(n);
+        self.update_watcher();
+        taken
+    }
+
+    /// Reads more, unless what came reaches the limit of a read already.
+    async fn fill_within(&mut self, limit: usize) -> Result<(), StreamError> {
+        if self.buffer.len() >= limit {
+            return Err(StreamError::TooLong { limit });
+        }
+        self.fill_or_end().await
+    }
+
+    async fn fill_or_end(&mut self) -> Result<(), StreamError> {
+        match self.fill().await? {
+            0 => Err(StreamError::ended()),
+            _ => Ok(()),
+        }
+    }
+
+    async fn fill_to(&mut self, n: usize) -> Result<(), StreamError> {
+        if n > self.state.config().max_buffer_size {
+            return Err(self.state.too_long());
+        }
+        while self.buffer.len() < n {
+            self.fill_or_end().await?;
+        }
+        Ok(())
+    }
+}
+
+impl<S: AsyncRead + Unpin + 'static> IoReader<S> {
+    /// As [`IoStream::closed`](crate::IoStream::closed).
+    ///
+    /// # Panics
+    /// If there is no loop on this thread.
+    #[track_caller]
+    pub fn closed(&mut self) -> Closed {
+        Closed(self.state.watch_end(self.buffer.len() == 0).ready())
+    }
+
+    /// As [`IoStream::set_close_callback`](crate::IoStream::set_close_callback).
+    ///
+    /// # Panics
+    /// If there is no loop on this thread.
+    #[track_caller]
+    pub fn set_close_callback(&mut self, f: impl FnOnce() + 'static) {
+        self.state.watch_end(self.buffer.len() == 0).add_done_callback(move |_| f());
+    }
+}
+
+impl<S> Drop for IoReader<S> {
+    fn drop(&mut self) {
+        if let Some(watcher) = self.state.watcher.get() {
+            watcher.abandon(self.state.read_end.get());
+        }
+        self.state.clear_reader();
+        self.state.drop_half();
+    }
+}
+
+impl<S> fmt::Debug for IoReader<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IoReader")
+            .field("buffered", &self.buffer.len())
+            .field("is_closed", &self.is_closed())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,161 @@
+//! The writing half of a stream: what is written is queued, and leaves at the latest when the batch ends.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use futures_io::AsyncWrite;
+use squall_executor::turns;
+
+use crate::buffer::chunk::Chunk;
+use crate::socket::tcp_stream::TcpStream;
+use crate::stream::stream_error::StreamError;
+use crate::stream::stream_state::{CloseReason, StreamState};
+
+/// The half of an [`IoStream`](crate::IoStream) that writes, made by [`IoStream::split`](crate::IoStream::split).
+///
+/// Each method is the one of the whole stream, where it is described. Dropping one half leaves the other and the connection
+/// as they are, and what is queued goes on leaving; the last one closes it. To tell the peer that nothing more will come,
+/// [`shutdown`](Self::shutdown).
+pub struct IoWriter<S = TcpStream> {
+    pub(crate) state: Rc<StreamState<S>>,
+}
+
+impl<S> IoWriter<S> {
+    pub(crate) fn new(state: Rc<StreamState<S>>) -> IoWriter<S> {
+        IoWriter { state }
+    }
+
+    /// As [`IoStream::queued`](crate::IoStream::queued).
+    pub fn queued(&self) -> usize {
+        self.state.outbox.queue.borrow().len()
+    }
+
+    /// Closes the whole stream, as [`IoStream::close`](crate::IoStream::close) does. The other half learns it at once.
+    pub fn close(&mut self) {
+        self.state.close(CloseReason::Requested);
+    }
+
+    /// As [`IoStream::is_closed`](crate::IoStream::is_closed).
+    pub fn is_closed(&self) -> bool {
+        self.state.is_closed.get()
+    }
+}
+
+impl<S: AsyncWrite + Unpin + 'static> IoWriter<S> {
+    /// As [`IoStream::write`](crate::IoStream::write).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn write<'a>(&mut self, data: impl Into<Chunk<'a>>) -> Result<(), StreamError> {
+        let data = data.into();
+        self.check_writable()?;
+        if let Some(limit) = self.state.config().max_write_buffer_size
+            && self.queued().saturating_add(data.len()) > limit
+        {
+            return Err(StreamError::BufferFull { limit });
+        }
+        let copied = self.state.outbox.queue.borrow_mut().push(data);
+        drop(copied);
+        self.state.schedule();
+        Ok(())
+    }
+
+    /// As [`IoStream::flush`](crate::IoStream::flush).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn flush(&mut self) -> impl Future<Output = Result<(), StreamError>> {
+        poll_fn(|cx| self.poll_flush(cx))
+    }
+
+    /// As [`IoStream::poll_flush`](crate::IoStream::poll_flush).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
+        self.check_writable()?;
+        let outbox = &self.state.outbox;
+        if !outbox.has_pump() {
+            ready!(outbox.budget.poll(cx));
+            if self.state.poll_send(cx).is_ready() {
+                return Poll::Ready(self.check_writable());
+            }
+            // Without a loop there is no pump, and the transport stores the waker of this flush.
+            if turns().is_some() {
+                self.state.start_pump();
+                if !outbox.has_pump() {
+                    let error =
+                        io::Error::other("the event loop has ended, so the queue cannot be sent");
+                    return Poll::Ready(Err(error.into()));
+                }
+            }
+        }
+        outbox.set_flusher(cx.waker());
+        Poll::Pending
+    }
+
+    /// As [`IoStream::write_all`](crate::IoStream::write_all).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn write_all(&mut self, data: &[u8]) -> impl Future<Output = Result<(), StreamError>> {
+        let mut sent = 0;
+        poll_fn(move |cx| self.poll_write_all(cx, data, &mut sent))
+    }
+
+    fn poll_write_all(
+        &mut self,
+        cx: &mut Context<'_>,
+        data: &[u8],
+        sent: &mut usize,
+    ) -> Poll<Result<(), StreamError>> {
+        if !self.state.outbox.is_idle() {
+            ready!(self.poll_flush(cx))?; // what is queued goes first
+        }
+        self.check_writable()?;
+        while *sent < data.len() {
+            ready!(self.state.outbox.budget.poll(cx));
+            let (n, is_done) = ready!(self.state.poll_write(cx, &data[*sent..]))?;
+            *sent += n;
+            if is_done {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        self.poll_flush(cx)
+    }
+
+    /// As [`IoStream::shutdown`](crate::IoStream::shutdown).
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn shutdown(&mut self) -> Result<(), StreamError> {
+        self.flush().await?;
+        poll_fn(|cx| self.state.poll_close(cx)).await
+    }
+
+    #[inline]
+    fn check_writable(&self) -> Result<(), StreamError> {
+        if let Some(failure) = self.state.outbox.failure() {
+            return Err(failure.into());
+        }
+        if self.is_closed() { Err(StreamError::ended()) } else { Ok(()) }
+    }
+}
+
+impl<S> Drop for IoWriter<S> {
+    fn drop(&mut self) {
+        self.state.drop_half();
+    }
+}
+
+impl<S> fmt::Debug for IoWriter<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IoWriter")
+            .field("queued", &self.queued())
+            .field("is_closed", &self.is_closed())
+            .finish_non_exhaustive()
+    }
+}

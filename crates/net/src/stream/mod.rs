@@ -1,0 +1,30 @@
+//! Streams: a transport with a read buffer and a write queue. Open `io_stream.rs` first; it lists what a stream can do.
+//!
+//! ```text
+//!   io_stream ──▶ io_reader ──────┐             read_until and its siblings
+//!       │ │                       ▼
+//!       │ └─────▶ io_writer ──▶ pump ──┐        write, flush, and the task that sends the rest
+//!       │                              ▼
+//!       │         watcher_task ──▶ stream_state ──▶ outbox, close_watcher
+//!       ▼                                              └──▶ turn_budget, waker_slot, read_end
+//!   tcp, linger
+//! ```
+//!
+//! The state owns the transport, and both halves share it. What must be able to write is in `pump`, what must be able to read is in
+//! `watcher_task` and `io_reader`; the state itself needs neither. The bytes are in the room `buffer/`.
+
+pub(crate) mod close_watcher;
+pub(crate) mod io_reader;
+pub(crate) mod io_stream;
+pub(crate) mod io_writer;
+mod linger;
+mod outbox;
+mod pump;
+mod read_end;
+pub(crate) mod stream_config;
+pub(crate) mod stream_error;
+pub(crate) mod stream_state;
+mod tcp;
+mod turn_budget;
+mod waker_slot;
+mod watcher_task;

@@ -1,0 +1,131 @@
+//! The write queue of a stream, and what became of sending it.
+//!
+//! Three parties use it: the stream, which queues; the end of the batch, which sends what was queued; and the [pump](super::pump), a
+//! task that sends the rest when the transport accepts more. While a pump exists, only the pump polls the transport for writing,
+//! because a transport remembers one waker.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::io;
+use std::task::Waker;
+
+use squall_executor::JoinHandle;
+
+use crate::buffer::write_queue::WriteQueue;
+use crate::stream::stream_error::Cause;
+use crate::stream::turn_budget::TurnBudget;
+use crate::stream::waker_slot::WakerSlot;
+
+#[derive(Default)]
+pub(crate) struct Outbox {
+    pub(crate) queue: RefCell<WriteQueue>,
+    /// How much may still be sent in this turn.
+    pub(crate) budget: TurnBudget,
+    /// Whether the end of the batch will send the queue.
+    pub(crate) is_scheduled: Cell<bool>,
+    /// Whether a write has failed.
+    is_broken: Cell<bool>,
+    /// Allocated when a write first completes only in part, or fails. Most streams never need it.
+    slow_path: OnceCell<Box<SlowPath>>,
+}
+
+#[derive(Default)]
+struct SlowPath {
+    /// The task that sends what the transport did not accept at once.
+    pump: RefCell<Option<JoinHandle<()>>>,
+    /// The task that waits until everything is sent.
+    flusher: WakerSlot,
+    /// Why writing has failed.
+    failure: Cell<Option<Failure>>,
+}
+
+/// The error of a failed write. The first caller gets the original `io::Error`; later ones get a copy of its kind and code.
+pub(crate) enum Failure {
+    Original(io::Error),
+    Copy(Cause),
+}
+
+impl Outbox {
+    /// Whether nothing is queued or being sent, and nothing has failed.
+    #[inline]
+    pub(crate) fn is_idle(&self) -> bool {
+        self.queue.borrow().is_empty() && !self.has_pump() && !self.is_broken.get()
+    }
+
+    #[inline]
+    pub(crate) fn has_pump(&self) -> bool {
+        self.slow_path.get().is_some_and(|slow_path| slow_path.pump.borrow().is_some())
+    }
+
+    pub(crate) fn is_broken(&self) -> bool {
+        self.is_broken.get()
+    }
+
+    fn slow_path(&self) -> &SlowPath {
+        self.slow_path.get_or_init(Box::default)
+    }
+
+    /// Why writing has failed, if it has.
+    #[inline]
+    pub(crate) fn failure(&self) -> Option<io::Error> {
+        if self.is_broken.get() { self.take_failure() } else { None }
+    }
+
+    #[cold]
+    fn take_failure(&self) -> Option<io::Error> {
+        let (error, cause) = match self.slow_path().failure.take()? {
+            Failure::Original(error) => {
+                let cause = Cause::of(&error);
+                (error, cause)
+            }
+            Failure::Copy(cause) => (cause.error(), cause),
+        };
+        self.slow_path().failure.set(Some(Failure::Copy(cause)));
+        Some(error)
+    }
+
+    /// Records that a write has failed. What is queued is lost.
+    #[cold]
+    pub(crate) fn fail(&self, failure: Failure) {
+        self.is_broken.set(true);
+        self.slow_path().failure.set(Some(failure));
+        drop(self.queue.take());
+    }
+
+    /// Stores the waker of the task that waits for the flush.
+    pub(crate) fn set_flusher(&self, waker: &Waker) {
+        self.slow_path().flusher.set(waker);
+    }
+
+    pub(crate) fn wake_flusher(&self) {
+        if let Some(slow_path) = self.slow_path.get() {
+            slow_path.flusher.wake();
+        }
+    }
+
+    pub(crate) fn set_pump(&self, pump: JoinHandle<()>) {
+        *self.slow_path().pump.borrow_mut() = Some(pump);
+    }
+
+    pub(crate) fn take_pump(&self) -> Option<JoinHandle<()>> {
+        self.slow_path.get()?.pump.take()
+    }
+
+    /// Wakes the tasks that wait to write. If a read failed, the transport may have replaced their waker with the reader's.
+    pub(crate) fn wake_writers(&self) {
+        if let Some(slow_path) = self.slow_path.get()
+            && let Some(pump) = &*slow_path.pump.borrow()
+        {
+            pump.nudge();
+        }
+        self.wake_flusher();
+    }
+
+    /// Drops what was not sent, and wakes the task that waits for it.
+    pub(crate) fn close(&self) {
+        if let Some(pump) = self.take_pump() {
+            pump.abort();
+        }
+        drop(self.queue.take());
+        self.wake_flusher();
+    }
+}

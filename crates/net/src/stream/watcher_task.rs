@@ -1,0 +1,107 @@
+//! The task that looks for the peer's end while no read is under way.
+//!
+//! ```text
+//!   poll_read ─▶ bytes: left in the close watcher, until the stream has taken them
+//!             ─▶ the end: announced as soon as the stream has no bytes left
+//! ```
+//!
+//! While the task exists, only the task polls the transport for reading, because a transport remembers one waker. Reads go through
+//! the [close watcher](super::close_watcher).
+
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use futures_io::AsyncRead;
+use squall_executor::future::Future;
+use squall_executor::{spawn, wake_in_next_turn};
+
+use crate::stream::close_watcher::CloseWatcher;
+use crate::stream::read_end::ReadEnd;
+use crate::stream::stream_state::StreamState;
+
+impl<S: AsyncRead + Unpin + 'static> StreamState<S> {
+    /// Returns a future of the stream's end, and starts the task if it does not run. `is_drained` says whether the buffer of the reading
+    /// half is empty.
+    #[track_caller]
+    pub(crate) fn watch_end(self: &Rc<Self>, is_drained: bool) -> Future<()> {
+        let watcher = self.watcher.get_or_init(Rc::default);
+        watcher.set_drained(is_drained, self.read_end.get());
+        if self.is_closed.get() {
+            watcher.announce();
+        } else if self.read_end.get() == ReadEnd::NotReached && !watcher.is_reading() {
+            let task = WatcherTask { state: Rc::clone(self), watcher: Rc::clone(watcher) };
+            let task = spawn(async move { poll_fn(|cx| task.poll(cx)).await });
+            if !task.is_finished() {
+                watcher.set_task(task);
+                self.wake_reader(); // it waits for the transport, which will remember only the watcher task
+            }
+        }
+        watcher.closed()
+    }
+}
+
+/// The task's future. However it ends, the stream reads for itself again.
+struct WatcherTask<S> {
+    state: Rc<StreamState<S>>,
+    watcher: Rc<CloseWatcher>,
+}
+
+impl<S: AsyncRead + Unpin> WatcherTask<S> {
+    /// Reads ahead while nothing is left to take. Ready at the end of the stream.
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let (state, watcher) = (&self.state, &self.watcher);
+        if watcher.read_ahead.borrow().len() > 0 {
+            watcher.waker.set(cx.waker());
+            return Poll::Pending;
+        }
+        let config = state.config();
+        let most = config.read_chunk_size.min(config.max_buffer_size);
+        // Taken out, so that no borrow is held while the transport runs.
+        let mut read_ahead = watcher.read_ahead.take();
+        let spare = read_ahead.spare(most);
+        let polled = state.with_transport(|transport| transport.poll_read(cx, spare));
+        let read = match polled {
+            Some(Poll::Ready(read)) => read,
+            Some(Poll::Pending) => {
+                read_ahead.shrink();
+                return Poll::Pending;
+            }
+            None => return Poll::Ready(()),
+        };
+        if let Ok(n) = read
+            && n > 0
+        {
+            if watcher.is_abandoned() {
+                wake_in_next_turn(cx.waker()); // other tasks go first
+                return Poll::Pending;
+            }
+            read_ahead.commit(n);
+            read_ahead.shrink();
+            watcher.read_ahead.replace(read_ahead);
+            watcher.waker.set(cx.waker());
+            state.wake_reader();
+            return Poll::Pending;
+        }
+        state.read_end.set(ReadEnd::of(&read));
+        if let Err(failure) = read {
+            watcher.set_failure(failure);
+            state.outbox.wake_writers();
+        }
+        Poll::Ready(())
+    }
+}
+
+impl<S> Drop for WatcherTask<S> {
+    fn drop(&mut self) {
+        let state = &self.state;
+        if state.read_end.get() == ReadEnd::NotReached
+            && !state.is_closed.get()
+            && !state.has_transport()
+        {
+            state.read_end.set(ReadEnd::of(&Err(state.gone().into())));
+        }
+        self.watcher.task_ended(state.read_end.get());
+        state.wake_reader();
+    }
+}
