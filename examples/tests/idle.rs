@@ -43,15 +43,6 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Raises the limit of descriptors; `false`, said in one line, if the machine does not allow enough.
-fn descriptors(needed: u64) -> bool {
-    let reached = rlimit::increase_nofile_limit(needed).unwrap_or(0);
-    if reached < needed {
-        say(&format!("skipped: {needed} descriptors are needed, the limit is {reached}"));
-    }
-    reached >= needed
-}
-
 /// Half of the connections have been served once, half have never said a word.
 fn connect_all(connect: impl Fn() -> Client) -> Vec<Client> {
     let serve_once = |(n, mut client): (usize, Client)| {
@@ -66,7 +57,7 @@ fn connect_all(connect: impl Fn() -> Client) -> Vec<Client> {
 #[test]
 fn idle_connections_cost_no_turn_and_little_memory_and_leave_nothing() {
     let _alone = ALONE.lock();
-    if !descriptors(2 * CONNECTIONS as u64 + 100) {
+    if !support::may_open(2 * CONNECTIONS as u64 + 100) {
         return;
     }
     let server = Local::start(Config::default(), async |_: &mut Request<'_>| {
@@ -100,7 +91,7 @@ fn idle_connections_cost_no_turn_and_little_memory_and_leave_nothing() {
 #[test]
 fn strace_sees_no_system_call_of_an_idle_server() {
     let _alone = ALONE.lock();
-    if !descriptors(CONNECTIONS as u64 + 100) {
+    if !support::may_open(CONNECTIONS as u64 + 100) {
         return;
     }
     let server = Process::start(&[]);

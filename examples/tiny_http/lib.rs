@@ -23,11 +23,6 @@
 //! # std::io::Result::Ok(())
 //! ```
 
-/// The programs of the cookbook are compiled and run.
-#[cfg(doctest)]
-#[doc = include_str!("../../docs/cookbook.md")]
-struct Cookbook;
-
 mod body;
 mod config;
 mod connection;

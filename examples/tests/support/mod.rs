@@ -10,6 +10,7 @@ use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use rustix::process::{Resource, getrlimit, setrlimit};
 use squall_net::{EventLoop, Handle, Stats};
 use tiny_http::{Config, Rejection, Request, Response, Server};
 
@@ -218,6 +219,18 @@ pub(crate) fn tool(name: &str, arguments: &[&str]) -> Option<String> {
         }
         Err(error) => panic!("{name}: {error}"),
     }
+}
+
+/// Raises the limit on open descriptors. Returns false, and says so in one line, if the machine allows fewer than `needed`.
+pub(crate) fn may_open(needed: u64) -> bool {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    let _ = setrlimit(Resource::Nofile, limit); // where it is refused, the limit stays as it was
+    let allowed = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    if allowed < needed {
+        say(&format!("skipped: {needed} descriptors are needed, the limit is {allowed}"));
+    }
+    allowed >= needed
 }
 
 /// Prints a line that the test runner does not swallow.

@@ -1,7 +1,7 @@
 //! An echo server for lines in TLS, with a certificate that it makes for itself at the start.
 //!
 //! ```text
-//! cargo run --release --example tls_echo
+//! cargo run --release --example tls_echo --features tls
 //! openssl s_client -quiet -connect 127.0.0.1:7780
 //! ```
 
