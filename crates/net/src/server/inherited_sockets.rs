@@ -15,7 +15,7 @@ use std::os::unix::net::UnixListener;
 use std::process::{Child, Command};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::sys;
+use crate::sys::{self, Family, SocketType};
 
 /// The number of the first socket.
 const FIRST: RawFd = 3;
@@ -44,7 +44,7 @@ impl InheritedSocket {
     /// # Errors
     /// `InvalidInput` if it is anything else, with what it is.
     pub fn into_tcp(self) -> io::Result<TcpListener> {
-        self.check("a TCP listener", &[libc::AF_INET, libc::AF_INET6])?;
+        self.check("a TCP listener", &[Family::INET, Family::INET6])?;
         let listener = TcpListener::from(self.fd);
         listener.set_nonblocking(true)?;
         Ok(listener)
@@ -55,7 +55,7 @@ impl InheritedSocket {
     /// # Errors
     /// `InvalidInput` if it is anything else, with what it is.
     pub fn into_unix(self) -> io::Result<UnixListener> {
-        self.check("a Unix listener", &[libc::AF_UNIX])?;
+        self.check("a Unix listener", &[Family::UNIX])?;
         let listener = UnixListener::from(self.fd);
         listener.set_nonblocking(true)?;
         Ok(listener)
@@ -66,20 +66,19 @@ impl InheritedSocket {
         self.fd
     }
 
-    fn check(&self, wanted: &str, families: &[i32]) -> io::Result<()> {
-        let option = |name| sys::socket_option(self.fd.as_fd(), name);
+    fn check(&self, wanted: &str, families: &[Family]) -> io::Result<()> {
         let refuse = |what: String| {
             let text = format!("the inherited descriptor {:?} is not {wanted}: {what}", self.name);
             Err(io::Error::new(io::ErrorKind::InvalidInput, text))
         };
-        let family = match option(libc::SO_DOMAIN) {
+        let family = match sys::address_family(&self.fd) {
             Ok(family) => family,
-            Err(error) => return refuse(error.to_string()),
+            Err(errno) => return refuse(io::Error::from(errno).to_string()),
         };
         if !families.contains(&family) {
-            return refuse(format!("its address family is {family}"));
+            return refuse(format!("its address family is {}", family.as_raw()));
         }
-        if option(libc::SO_TYPE)? != libc::SOCK_STREAM || option(libc::SO_ACCEPTCONN)? == 0 {
+        if sys::socket_type(&self.fd)? != SocketType::STREAM || !sys::is_listening(&self.fd)? {
             return refuse("it does not listen for streams".to_owned());
         }
         Ok(())

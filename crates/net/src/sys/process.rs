@@ -1,6 +1,9 @@
-//! Processes: forking, signals between them, their ends.
+//! Processes: forking, signals between them, their ends, and the descriptors that they start with.
 
-#![allow(unsafe_code, reason = "system calls are made here")]
+#![allow(
+    unsafe_code,
+    reason = "rustix leaves out fork, signals, and descriptors that are only numbers"
+)]
 
 use std::io;
 use std::mem;
@@ -8,12 +11,12 @@ use std::ops::Range;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::ExitStatus;
+use std::ptr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::process::{self, Pid, PidfdFlags, Signal, WaitOptions};
 use squall_executor::fault::{self, Call};
-
-use super::check;
 
 /// `fork(2)`: the child's number, or `None` in the child.
 ///
@@ -32,31 +35,29 @@ pub(crate) fn set_parent_death_signal(signal: i32) -> io::Result<()> {
     Ok(())
 }
 
-/// `kill(2)`.
+/// `kill(2)` with one of the named signals.
 pub(crate) fn kill(pid: i32, signal: i32) -> io::Result<()> {
-    // SAFETY: the call takes integers.
-    check(unsafe { libc::kill(pid, signal) })?;
-    Ok(())
+    let signal = Signal::from_named_raw(signal).expect("a named signal");
+    Ok(process::kill_process(positive(pid), signal)?)
 }
 
 /// `getpgid(2)`: whether a child is in the process group of this process, to all of which a terminal sends its signals.
 pub(crate) fn is_of_our_group(pid: i32) -> bool {
-    // SAFETY: the call takes an integer.
-    let theirs = unsafe { libc::getpgid(pid) };
-    // SAFETY: the call takes nothing, and does not fail.
-    theirs == unsafe { libc::getpgrp() }
+    process::getpgid(Some(positive(pid))).is_ok_and(|group| group == process::getpgrp())
 }
 
 /// `waitpid(2)` with `WNOHANG`, of one child.
 pub(crate) fn try_wait(pid: i32) -> io::Result<Option<ExitStatus>> {
-    let mut status = 0;
-    // SAFETY: the kernel writes an int into a live int.
-    let ended = check(unsafe { libc::waitpid(pid, &raw mut status, libc::WNOHANG) })?;
-    Ok((ended == pid).then(|| ExitStatus::from_raw(status)))
+    let ended = process::waitpid(Some(positive(pid)), WaitOptions::NOHANG)?;
+    Ok(ended.map(|(_, status)| ExitStatus::from_raw(status.as_raw())))
+}
+
+fn positive(pid: i32) -> Pid {
+    Pid::from_raw(pid).expect("a process number is positive")
 }
 
 /// Signals that are held back, to be [taken](Self::take) one by one, until this is dropped. `SIGCHLD` is always one of them,
-/// and acts by default meanwhile: were it ignored, the kernel would keep no status of children.
+/// and has its default action meanwhile: while it is ignored, the kernel keeps no status of children.
 pub(crate) struct HeldSignals {
     set: libc::sigset_t,
     former: libc::sigset_t,
@@ -76,21 +77,18 @@ pub(crate) struct Taken {
 impl HeldSignals {
     /// `sigprocmask(2)`, for a process with one thread.
     pub(crate) fn new(signals: &[i32]) -> HeldSignals {
+        let is_ignored = |signal| exchange_action(signal, None).sa_sigaction == libc::SIG_IGN;
         let ignored = signals.iter().copied().filter(|signal| is_ignored(*signal)).collect();
         let mut set = empty_set();
         for signal in signals.iter().chain(&[libc::SIGCHLD]) {
-            // SAFETY: the set was initialised.
+            // SAFETY: the set is alive and initialised.
             unsafe { libc::sigaddset(&raw mut set, *signal) };
         }
-        let mut former = empty_set();
-        // SAFETY: both sets are initialised, and live for the call.
-        unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, &raw mut former) };
-        // SAFETY: all zeros is a valid `sigaction`: the default action, no flags, no mask.
-        let by_default: libc::sigaction = unsafe { mem::zeroed() };
-        let mut former_child_action = by_default;
-        let former_place = &raw mut former_child_action;
-        // SAFETY: both actions live for the call.
-        unsafe { libc::sigaction(libc::SIGCHLD, &raw const by_default, former_place) };
+        let former = exchange_mask(libc::SIG_BLOCK, &set);
+        let mut by_default = exchange_action(libc::SIGCHLD, None);
+        by_default.sa_sigaction = libc::SIG_DFL;
+        by_default.sa_flags = 0;
+        let former_child_action = exchange_action(libc::SIGCHLD, Some(&by_default));
         HeldSignals { set, former, former_child_action, ignored }
     }
 
@@ -133,22 +131,28 @@ impl HeldSignals {
 
 impl Drop for HeldSignals {
     fn drop(&mut self) {
-        let former_action = &raw const self.former_child_action;
-        // SAFETY: the action was the process's own before.
-        unsafe { libc::sigaction(libc::SIGCHLD, former_action, std::ptr::null_mut()) };
-        let former = &raw const self.former;
-        // SAFETY: the mask was the thread's own before.
-        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, former, std::ptr::null_mut()) };
+        exchange_action(libc::SIGCHLD, Some(&self.former_child_action));
+        exchange_mask(libc::SIG_SETMASK, &self.former);
     }
 }
 
-/// `sigaction(2)`, which changes nothing.
-fn is_ignored(signal: i32) -> bool {
+/// `sigaction(2)`: sets the action of a signal, if one is given, and returns the one before.
+fn exchange_action(signal: i32, action: Option<&libc::sigaction>) -> libc::sigaction {
     // SAFETY: all zeros is a valid `sigaction`.
-    let mut action: libc::sigaction = unsafe { mem::zeroed() };
-    // SAFETY: the action lives for the call; a null one to be set is allowed.
-    unsafe { libc::sigaction(signal, std::ptr::null(), &raw mut action) };
-    action.sa_sigaction == libc::SIG_IGN
+    let mut former = unsafe { mem::zeroed() };
+    let action = action.map_or(ptr::null(), ptr::from_ref);
+    // SAFETY: `action` is null, which sets nothing, or one that the kernel gave out and whose handler is still what it was then,
+    // or the default. `former` is alive.
+    unsafe { libc::sigaction(signal, action, &raw mut former) };
+    former
+}
+
+/// `pthread_sigmask(3)`: changes this thread's mask and returns the one before.
+fn exchange_mask(how: i32, set: &libc::sigset_t) -> libc::sigset_t {
+    let mut former = empty_set();
+    // SAFETY: both sets are initialised and alive.
+    unsafe { libc::pthread_sigmask(how, set, &raw mut former) };
+    former
 }
 
 fn empty_set() -> libc::sigset_t {
@@ -161,10 +165,7 @@ fn empty_set() -> libc::sigset_t {
 
 /// `fcntl(2)` with `F_DUPFD_CLOEXEC`: a copy whose number is `least` or more.
 pub(crate) fn duplicate_from(fd: BorrowedFd<'_>, least: RawFd) -> io::Result<OwnedFd> {
-    // SAFETY: the call takes integers.
-    let copy = check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, least) })?;
-    // SAFETY: the kernel has just made this descriptor for us; nobody else knows its number.
-    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
+    Ok(rustix::io::fcntl_dupfd_cloexec(fd, least)?)
 }
 
 /// Lets a command's program have `fds` as its descriptors `first`, `first + 1`, and so on, as long as they live: a command that
@@ -204,32 +205,30 @@ pub(crate) fn identity(number: RawFd) -> io::Result<(u64, u64)> {
 /// The caller knows that this process was started with them, and asks once at a time.
 pub(crate) fn adopt_inherited(numbers: Range<RawFd>) -> io::Result<Vec<OwnedFd>> {
     for number in numbers.clone() {
-        // SAFETY: the call takes integers.
-        let flags = check(unsafe { libc::fcntl(number, libc::F_GETFD) })?;
-        if flags & libc::FD_CLOEXEC != 0 {
+        if descriptor_flags(number, libc::F_GETFD, 0)? & libc::FD_CLOEXEC != 0 {
             let text = format!("this process was not started with its descriptor {number}");
             return Err(io::Error::new(io::ErrorKind::InvalidData, text));
         }
     }
     let adopt = |number| {
-        // SAFETY: the call takes integers.
-        check(unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) })?;
-        // SAFETY: it must be open and nobody else's. It is open, by the call above. Nobody in this program can own it: it came
-        // with the start, as the caller says and as the missing flag confirms, which each descriptor of std's has; and whoever
-        // took it before, by this function, has left the flag, so that the check above fails.
+        descriptor_flags(number, libc::F_SETFD, libc::FD_CLOEXEC)?;
+        // SAFETY: the descriptor must be open and have no owner. It is open, by the call above. No part of this program owns it:
+        // it came with the start, as the caller says and as the missing flag confirms, which every descriptor of std's has; and an
+        // earlier call of this function that took it has set the flag, so that the check above fails.
         Ok(unsafe { OwnedFd::from_raw_fd(number) })
     };
     numbers.map(adopt).collect()
 }
 
+/// `fcntl(2)` with `F_GETFD` or `F_SETFD`. A number that is not open is an error.
+fn descriptor_flags(number: RawFd, act: i32, flags: i32) -> io::Result<i32> {
+    // SAFETY: the call takes integers.
+    check(unsafe { libc::fcntl(number, act, flags) })
+}
+
 /// `pidfd_open(2)`, close-on-exec, of a child that has not been waited for.
 pub(crate) fn pidfd_open(pid: u32) -> io::Result<OwnedFd> {
-    // SAFETY: the call takes two integers.
-    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
-    let fd = RawFd::try_from(fd).expect("a descriptor or -1");
-    check(fd)?;
-    // SAFETY: the kernel has just made this descriptor for us; nobody else knows its number.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    Ok(process::pidfd_open(positive(pid.cast_signed()), PidfdFlags::empty())?)
 }
 
 /// `pidfd_send_signal(2)`.
@@ -240,4 +239,8 @@ pub(crate) fn pidfd_send_signal(pidfd: BorrowedFd<'_>, signal: i32) -> io::Resul
         unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, none, 0) };
     check(i32::try_from(result).expect("0 or -1"))?;
     Ok(())
+}
+
+pub(super) fn check(result: i32) -> io::Result<i32> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }

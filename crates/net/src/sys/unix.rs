@@ -1,16 +1,25 @@
-//! What only Unix sockets can: descriptors as messages, and the other end's credentials.
+//! What only Unix sockets can do: send descriptors, and tell the credentials of the peer.
 
-#![allow(unsafe_code, reason = "system calls are made here")]
+#![allow(
+    unsafe_code,
+    reason = "rustix leaves out credentials without a process, and pidfds that come unasked"
+)]
 
-use std::io;
-use std::mem;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::{self, MaybeUninit};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 
+use rustix::fs::{FlockOperation, flock};
+use rustix::net::{
+    self, AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags,
+    SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
+};
 use squall_executor::fault::{self, Call};
 
-use super::address::{encode_unix, size_of_socklen};
-use super::{check, socket};
+use super::address::for_kernel;
+use super::process::check;
+use super::socket;
 
 /// The most descriptors that one message carries (`SCM_MAX_FD`).
 pub(crate) const MAX_FDS: usize = 253;
@@ -23,42 +32,36 @@ pub(crate) fn accept_unix(listener: &UnixListener) -> io::Result<(UnixStream, So
     Ok((stream, peer))
 }
 
-/// `socket(2)` and `bind(2)`, close-on-exec and non-blocking. It does not listen, so nobody can connect before
+/// `socket(2)` and `bind(2)`, close-on-exec and non-blocking. The socket does not listen, so no client can connect before
 /// [`set_backlog`](super::set_backlog).
 pub(crate) fn bind_unix(to: &SocketAddr) -> io::Result<UnixListener> {
-    let address = encode_unix(to)?;
-    let fd = socket(libc::AF_UNIX)?;
-    // SAFETY: the kernel reads `length` bytes of an address from a storage that holds them.
-    check(unsafe {
-        libc::bind(fd.as_raw_fd(), (&raw const address.storage).cast(), address.length)
-    })?;
+    let address = for_kernel(to)?;
+    let fd = socket(AddressFamily::UNIX)?;
+    net::bind(&fd, &address)?;
     Ok(UnixListener::from(fd))
 }
 
-/// `flock(2)`, exclusive and without waiting: the lock is held until the last copy of the descriptor is closed. `WouldBlock` if
-/// another has it.
+/// `flock(2)`, exclusive: the lock is held until the last copy of the descriptor is closed. `WouldBlock` if another file
+/// description holds it.
 pub(crate) fn try_lock(file: BorrowedFd<'_>) -> io::Result<()> {
-    // SAFETY: the call takes integers.
-    check(unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) })?;
-    Ok(())
+    Ok(flock(file, FlockOperation::NonBlockingLockExclusive)?)
 }
 
 /// `socket(2)` and `connect(2)`, close-on-exec and non-blocking: connected, or `WouldBlock` if the listener's queue is full.
 pub(crate) fn connect_unix(to: &SocketAddr) -> io::Result<UnixStream> {
-    let address = encode_unix(to)?;
-    let fd = socket(libc::AF_UNIX)?;
+    let address = for_kernel(to)?;
+    let fd = socket(AddressFamily::UNIX)?;
     fault::check(Call::Connect)?;
-    // SAFETY: the kernel reads `length` bytes of an address from a storage that holds them.
-    check(unsafe {
-        libc::connect(fd.as_raw_fd(), (&raw const address.storage).cast(), address.length)
-    })?;
+    net::connect(&fd, &address)?;
     Ok(UnixStream::from(fd))
 }
 
-/// `getsockopt(2)` with `SO_PEERCRED`: process, user, group.
+/// `getsockopt(2)` with `SO_PEERCRED`: process, user, group. The process is 0 if it is outside this process's namespace, which
+/// rustix's type for credentials cannot hold.
 pub(crate) fn peer_credentials(socket: BorrowedFd<'_>) -> io::Result<(i32, u32, u32)> {
     let mut credentials = libc::ucred { pid: 0, uid: 0, gid: 0 };
-    let mut length = size_of_socklen::<libc::ucred>();
+    let mut length = 12;
+    const { assert!(mem::size_of::<libc::ucred>() == 12) };
     // SAFETY: the kernel writes at most `length` bytes into a live `ucred` of that size.
     check(unsafe {
         libc::getsockopt(
@@ -72,25 +75,22 @@ pub(crate) fn peer_credentials(socket: BorrowedFd<'_>) -> io::Result<(i32, u32, 
     Ok((credentials.pid, credentials.uid, credentials.gid))
 }
 
-/// A control message with a descriptor for the sender, which the kernel adds where `SO_PASSPIDFD` is set; libc has no name for
-/// it.
+/// The type of a control message with a pidfd of the sender, which the kernel adds where `SO_PASSPIDFD` is set. libc has no name
+/// for it.
 const SCM_PIDFD: i32 = 4;
 
-/// Room for one control message with [`MAX_FDS`] descriptors, aligned for its header, and for what the kernel may add.
-#[repr(C)]
-union Control {
-    header: libc::cmsghdr,
-    bytes: [u8; CONTROL_BYTES],
-}
+/// Room for [`MAX_FDS`] descriptors, and for the sender's credentials and pidfd, which the kernel may add.
+const CONTROL_BYTES: usize =
+    rustix::cmsg_space!(ScmRights(MAX_FDS), ScmCredentials(1), ScmRights(1));
 
-/// The descriptors, the sender's credentials and its pidfd.
-const CONTROL_BYTES: usize = space(MAX_FDS * mem::size_of::<RawFd>())
-    + space(mem::size_of::<libc::ucred>())
-    + space(mem::size_of::<RawFd>());
+/// A buffer for control messages, aligned for their headers.
+#[repr(C, align(8))]
+struct Control([MaybeUninit<u8>; CONTROL_BYTES]);
 
-/// What `CMSG_SPACE` gives, which is not const: a header and its data, padded.
-const fn space(data: usize) -> usize {
-    mem::size_of::<libc::cmsghdr>() + data.next_multiple_of(mem::align_of::<libc::cmsghdr>())
+impl Control {
+    fn new() -> Control {
+        Control([MaybeUninit::new(0); CONTROL_BYTES])
+    }
 }
 
 /// `sendmsg(2)` with `SCM_RIGHTS`; `data` has at least one byte, `fds` at most [`MAX_FDS`].
@@ -100,96 +100,68 @@ pub(crate) fn send_fds(
     fds: &[BorrowedFd<'_>],
 ) -> io::Result<usize> {
     fault::check(Call::Send)?;
-    let mut control = Control { bytes: [0; CONTROL_BYTES] };
-    let mut slice = libc::iovec { iov_base: data.as_ptr().cast_mut().cast(), iov_len: data.len() };
-    // SAFETY: all zeros is a valid `msghdr`: null pointers and zero lengths.
-    let mut message: libc::msghdr = unsafe { mem::zeroed() };
-    message.msg_iov = &raw mut slice;
-    message.msg_iovlen = 1;
+    let mut control = Control::new();
+    let mut messages = SendAncillaryBuffer::new(&mut control.0);
     if !fds.is_empty() {
-        let size = u32::try_from(mem::size_of_val(fds)).expect("at most 253 descriptors");
-        message.msg_control = (&raw mut control).cast();
-        // SAFETY: a computation without memory.
-        message.msg_controllen = unsafe { libc::CMSG_SPACE(size) } as usize;
-        // SAFETY: the control buffer is larger than a header, so this points to its beginning.
-        let header = unsafe { libc::CMSG_FIRSTHDR(&raw const message) };
-        // SAFETY: a computation without memory.
-        let length = unsafe { libc::CMSG_LEN(size) } as usize;
-        let head = libc::cmsghdr {
-            cmsg_len: length,
-            cmsg_level: libc::SOL_SOCKET,
-            cmsg_type: libc::SCM_RIGHTS,
-        };
-        // SAFETY: it points to the beginning of `control`, which is aligned for a header and larger.
-        unsafe { header.write(head) };
-        // SAFETY: the header is in the buffer, so its data is.
-        let place = unsafe { libc::CMSG_DATA(header) };
-        // SAFETY: a borrowed descriptor is an int by its documentation; `control` has room for 253 behind the header.
-        unsafe {
-            place.copy_from_nonoverlapping(fds.as_ptr().cast(), mem::size_of_val(fds));
-        }
+        let fits = messages.push(SendAncillaryMessage::ScmRights(fds));
+        assert!(fits, "the buffer has room for {MAX_FDS} descriptors");
     }
-    // SAFETY: everything that the message points to lives for the whole call, with the lengths that it says.
-    let sent = unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const message, libc::MSG_NOSIGNAL) };
-    usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+    Ok(net::sendmsg(socket, &[IoSlice::new(data)], &mut messages, SendFlags::NOSIGNAL)?)
 }
 
-/// `recvmsg(2)` with `MSG_CMSG_CLOEXEC`: how many bytes came, and the descriptors that came with them.
+/// `recvmsg(2)` with `MSG_CMSG_CLOEXEC`: the number of bytes, and the descriptors that came with them.
+///
+/// # Errors
+/// `InvalidData` if the kernel dropped descriptors, for lack of free numbers say. Those that came are closed.
 pub(crate) fn recv_fds(
     socket: BorrowedFd<'_>,
     into: &mut [u8],
 ) -> io::Result<(usize, Vec<OwnedFd>)> {
     fault::check(Call::Recv)?;
-    let mut control = Control { bytes: [0; CONTROL_BYTES] };
-    let mut slice = libc::iovec { iov_base: into.as_mut_ptr().cast(), iov_len: into.len() };
-    // SAFETY: all zeros is a valid `msghdr`: null pointers and zero lengths.
-    let mut message: libc::msghdr = unsafe { mem::zeroed() };
-    message.msg_iov = &raw mut slice;
-    message.msg_iovlen = 1;
-    message.msg_control = (&raw mut control).cast();
-    message.msg_controllen = CONTROL_BYTES;
-    // SAFETY: everything that the message points to lives for the whole call, with the lengths that it says.
-    let received =
-        unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, libc::MSG_CMSG_CLOEXEC) };
-    let received = usize::try_from(received).map_err(|_| io::Error::last_os_error())?;
-    let fds = take_fds(&message);
-    if message.msg_flags & libc::MSG_CTRUNC != 0 {
+    let mut control = Control::new();
+    let mut messages = RecvAncillaryBuffer::new(&mut control.0);
+    let into = &mut [IoSliceMut::new(into)];
+    let received = net::recvmsg(socket, into, &mut messages, RecvFlags::CMSG_CLOEXEC)?;
+    let mut fds = Vec::new();
+    for message in messages.drain() {
+        if let RecvAncillaryMessage::ScmRights(sent) = message {
+            fds.extend(sent);
+        }
+    }
+    drop(messages);
+    close_pidfd(&control);
+    if received.flags.contains(ReturnFlags::CTRUNC) {
         let text = format!("descriptors were dropped by the kernel, {} came", fds.len());
         return Err(io::Error::new(io::ErrorKind::InvalidData, text));
     }
-    Ok((received, fds))
+    Ok((received.bytes, fds))
 }
 
-/// Takes over the descriptors of a message that was just received.
-fn take_fds(message: &libc::msghdr) -> Vec<OwnedFd> {
-    let mut fds = Vec::new();
-    // SAFETY: the kernel has filled the control buffer and set its length.
-    let mut header = unsafe { libc::CMSG_FIRSTHDR(message) };
-    while !header.is_null() {
-        // SAFETY: it points to a header that the kernel has written.
-        let head = unsafe { header.read() };
-        // A pidfd is ours as well, and nobody has asked for it: it is closed.
-        let are_sent = head.cmsg_type == libc::SCM_RIGHTS;
-        if head.cmsg_level == libc::SOL_SOCKET && (are_sent || head.cmsg_type == SCM_PIDFD) {
-            // SAFETY: a computation without memory.
-            let bytes = head.cmsg_len - unsafe { libc::CMSG_LEN(0) } as usize;
-            // SAFETY: as the header, so its data.
-            let data = unsafe { libc::CMSG_DATA(header) }.cast::<RawFd>();
-            for index in 0..bytes / mem::size_of::<RawFd>() {
-                // SAFETY: the message's length says that so many descriptors are there.
-                let place = unsafe { data.add(index) };
-                // SAFETY: as above; the place may not be aligned.
-                let fd = unsafe { place.read_unaligned() };
-                if fd < 0 {
-                    continue; // the sender is gone, and its pidfd is an error
-                }
-                // SAFETY: the kernel has just made this descriptor for us; nobody else knows its number.
-                let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-                fds.extend(are_sent.then_some(fd));
-            }
+/// Closes the pidfd of the sender if the kernel has added one, which rustix passes over.
+fn close_pidfd(control: &Control) {
+    // SAFETY: `Control::new` has initialised every byte.
+    let bytes = control.0.map(|byte| unsafe { byte.assume_init() });
+    let field = |at: usize| bytes[at..at + 4].try_into().map_or(0, i32::from_ne_bytes);
+    let mut start = 0;
+    // A message is its length (a `usize`, with the header), its level, its type and its data. After the last one, the length is
+    // still the zero that was there at first.
+    while let Some(length) = bytes.get(start..start + HEADER_BYTES) {
+        let length = usize::from_ne_bytes(*length.first_chunk().expect("a header is longer"));
+        let (level, kind) =
+            (field(start + mem::size_of::<usize>()), field(start + HEADER_BYTES - 4));
+        if length < HEADER_BYTES {
+            return;
         }
-        // SAFETY: both point into the buffer that the kernel has filled.
-        header = unsafe { libc::CMSG_NXTHDR(message, header) };
+        // One that was cut off has no descriptor.
+        if (level, kind) == (libc::SOL_SOCKET, SCM_PIDFD) && length >= HEADER_BYTES + 4 {
+            let fd: RawFd = field(start + HEADER_BYTES);
+            if fd >= 0 {
+                // SAFETY: the kernel has just made this descriptor for us, and no other code knows its number.
+                drop(unsafe { OwnedFd::from_raw_fd(fd) });
+            } // else the sender is gone, and the number is an error
+        }
+        start += length.next_multiple_of(mem::align_of::<usize>());
     }
-    fds
 }
+
+const HEADER_BYTES: usize = mem::size_of::<usize>() + 2 * mem::size_of::<i32>();
