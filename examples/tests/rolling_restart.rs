@@ -1,5 +1,7 @@
 //! Workers are replaced, and a new binary takes over, under load: no request is lost.
 
+mod support;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -28,7 +30,7 @@ impl Server {
         let mut program: PathBuf = std::env::current_exe().unwrap();
         program.pop(); // the test's name
         program.pop(); // deps
-        let mut child = Command::new(program.join("examples/prefork"))
+        let mut child = support::with_default_signals(program.join("examples/prefork"))
             .args(["--listen", "127.0.0.1:0", "--workers", "4"])
             .stdout(Stdio::piped())
             .spawn()

@@ -33,8 +33,17 @@ fn in_a_process(test: &str) -> ExitStatus {
     command.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap()
 }
 
+/// Whether this is the process that a test has started. If so, every signal gets its default action first: a process that was
+/// started by `nohup` or a shell's `&` ignores some, and its children do as well.
 fn is_the_child() -> bool {
-    std::env::var_os("SQUALL_CHILD").is_some()
+    let is_child = std::env::var_os("SQUALL_CHILD").is_some();
+    if is_child {
+        for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP] {
+            // SAFETY: the default action takes no function.
+            unsafe { libc::signal(signal, libc::SIG_DFL) };
+        }
+    }
+    is_child
 }
 
 /// Says so where the test harness does not catch it.
