@@ -1,4 +1,7 @@
-//! Tornado's Future: a value that is set once and that any number of tasks and callbacks wait for.
+//! Tornado's Future: a value that is set once, and that any number of tasks and callbacks wait for.
+//!
+//! Programs and `squall-net` use it. It never runs a callback itself: it queues callbacks on a
+//! loop, which runs them.
 
 use std::cell::{Cell, RefCell};
 use std::error::Error;
@@ -16,10 +19,12 @@ use crate::loop_core::Core;
 use crate::task::callback::Callback;
 use crate::task::entry::Entry;
 
-/// A value that is set once, shared by all clones, on one thread.
+/// A value that is set once and shared by all clones on one thread.
 ///
-/// [`set_result`](Self::set_result) never runs a waiter inside the call: it schedules wakers and done-callbacks as
-/// entries of the ready queue, in the one order in which they came. Needs no loop to exist. Tornado: `concurrent.Future`.
+/// [`set_result`](Self::set_result) never runs a waiting task or callback inside the call. It puts
+/// them into the ready queue, in the order in which they began to wait. A `Future` can be made and
+/// set without a loop on this thread; then `set_result` wakes the waiting tasks itself. Tornado:
+/// `concurrent.Future`.
 ///
 /// ```
 /// use squall_executor::{block_on, future::Future, spawn};
@@ -36,8 +41,8 @@ use crate::task::entry::Entry;
 /// ```
 pub struct Future<T> {
     state: Rc<State<T>>,
-    /// The number under which this clone waits, if it was polled.
-    waits: Cell<Option<u64>>,
+    /// This clone's number in the list of waiters. `None` until a poll first stores a waker.
+    waiter_number: Cell<Option<u64>>,
 }
 
 struct State<T> {
@@ -55,13 +60,14 @@ enum Value<T> {
 
 enum Waiter<T> {
     Task(u64, Waker),
-    /// The loop that it was added on, and what makes the entry when the time has come; an entry made before would own the
-    /// future that owns it.
+    /// The loop on which the callback was added, and a function that makes its queue entry once the
+    /// future is done. The entry owns a clone of the future, so an entry that is stored here would
+    /// make a reference cycle.
     Callback(Weak<Core>, Box<dyn FnOnce(Future<T>) -> Entry>),
 }
 
 impl<T> Future<T> {
-    /// A future without a value.
+    /// Makes a future that has no value yet.
     pub fn new() -> Future<T> {
         Future {
             state: Rc::new(State {
@@ -69,14 +75,14 @@ impl<T> Future<T> {
                 waiters: RefCell::new(Vec::new()),
                 next_number: Cell::new(0),
             }),
-            waits: Cell::new(None),
+            waiter_number: Cell::new(None),
         }
     }
 
-    /// Sets the value and schedules whoever waits for it.
+    /// Sets the value and schedules the waiting tasks and callbacks.
     ///
     /// # Errors
-    /// The value itself, if there was one already or the future was cancelled.
+    /// Returns `value` if a value was set before or the future was cancelled.
     pub fn set_result(&self, value: T) -> Result<(), T> {
         if self.done() {
             return Err(value);
@@ -85,7 +91,9 @@ impl<T> Future<T> {
         Ok(())
     }
 
-    /// Settles the future without a value and schedules whoever waits; `false` if it was done already.
+    /// Cancels the future: it is done without a value. Schedules the waiting tasks and callbacks.
+    ///
+    /// Returns false if the future was done already.
     pub fn cancel(&self) -> bool {
         if self.done() {
             return false;
@@ -94,18 +102,22 @@ impl<T> Future<T> {
         true
     }
 
-    /// Tells whether the value was set, or the future cancelled.
+    /// Whether the value was set, even if it was taken since, or the future was cancelled.
     pub fn done(&self) -> bool {
         !matches!(*self.state.value.borrow(), Value::Pending)
     }
 
-    /// Tells whether the future was cancelled.
+    /// Whether the future was cancelled.
     pub fn cancelled(&self) -> bool {
         matches!(*self.state.value.borrow(), Value::Cancelled)
     }
 
-    /// Calls `f` in a later batch once the future is done, also if it is done already; on this thread's loop of now, or, if
-    /// that is gone by then, on the loop of then.
+    /// Calls `f` in a later batch after the future is done. If it is done already, queues `f` at
+    /// once.
+    ///
+    /// `f` runs on the loop that is this thread's loop now. If that loop is closed when the future
+    /// becomes done, `f` runs on the loop that is this thread's then. If there is none, `f` is
+    /// dropped.
     ///
     /// # Panics
     /// If there is no loop on this thread.
@@ -126,12 +138,14 @@ impl<T> Future<T> {
         }
     }
 
-    /// Waits until the future is done, without taking or cloning the value.
+    /// Waits until the future is done. Neither takes nor clones the value.
     pub fn ready(&self) -> Ready<T> {
         Ready(self.clone())
     }
 
-    /// Shows the value to `f`; `None` if there is none. While `f` runs, [`take`](Self::take) finds nothing.
+    /// Calls `f` with the value and returns its result. Returns `None` if there is no value.
+    ///
+    /// While `f` runs, [`take`](Self::take) returns `None`.
     pub fn with_result<R>(&self, f: impl FnOnce(&T) -> R) -> Option<R> {
         match &*self.state.value.borrow() {
             Value::Set(value) => Some(f(value)),
@@ -139,7 +153,7 @@ impl<T> Future<T> {
         }
     }
 
-    /// Takes the value out; the future stays done.
+    /// Takes the value out, or returns `None` if there is none. The future stays done.
     pub fn take(&self) -> Option<T> {
         let mut value = self.state.value.try_borrow_mut().ok()?;
         match std::mem::replace(&mut *value, Value::Taken) {
@@ -154,15 +168,15 @@ impl<T> Future<T> {
     fn settle(&self, value: Value<T>) {
         *self.state.value.borrow_mut() = value;
         let waiters = self.state.waiters.take();
-        let here = current::try_get().filter(|core| !core.scheduler.is_closed());
+        let this_loop = current::try_get().filter(|core| !core.scheduler.is_closed());
         for waiter in waiters {
-            match (waiter, &here) {
-                (Waiter::Task(_, waker), Some(here)) => here.scheduler.wake(waker),
-                // Without a loop there is no queue for what a waker may do.
+            match (waiter, &this_loop) {
+                (Waiter::Task(_, waker), Some(this_loop)) => this_loop.scheduler.wake(waker),
+                // Without a loop there is no queue in which the waker could wait, so it runs here.
                 (Waiter::Task(_, waker), None) => shield("a waker", || waker.wake()),
-                (Waiter::Callback(core, entry), here) => {
+                (Waiter::Callback(core, entry), this_loop) => {
                     let core = core.upgrade().filter(|core| !core.scheduler.is_closed());
-                    match core.as_ref().or(here.as_ref()) {
+                    match core.as_ref().or(this_loop.as_ref()) {
                         Some(core) => core.scheduler.push(entry(self.clone())),
                         None => shield("the destructor of a callback", || drop(entry)),
                     }
@@ -171,18 +185,18 @@ impl<T> Future<T> {
         }
     }
 
-    /// Ready when the future is done; else leaves the waker, behind those that wait already.
+    /// Returns ready if the future is done; otherwise stores the waker.
     fn poll_done(&self, cx: &mut Context<'_>) -> Poll<Result<(), Cancelled>> {
         if let Some(outcome) = self.outcome() {
             return Poll::Ready(outcome);
         }
-        // Cloning and dropping a waker may run foreign code, which may set this very future: no borrow is held, and the
-        // outcome is looked at once more.
+        // Cloning or dropping a waker may run foreign code, which may set this same future. So no
+        // borrow is held here, and the outcome is checked again.
         let waker = cx.waker().clone();
         if let Some(outcome) = self.outcome() {
             return Poll::Ready(outcome);
         }
-        drop(self.leave_waker(waker));
+        drop(self.store_waker(waker));
         Poll::Pending
     }
 
@@ -194,10 +208,12 @@ impl<T> Future<T> {
         }
     }
 
-    /// Puts a waker into this clone's place, behind those that wait already, and returns the one that was there.
-    fn leave_waker(&self, waker: Waker) -> Option<Waker> {
+    /// Stores this clone's waker and returns the one that it replaces.
+    ///
+    /// A clone that waits already keeps its place in the list. A new one goes to the end.
+    fn store_waker(&self, waker: Waker) -> Option<Waker> {
         let mut waiters = self.state.waiters.borrow_mut();
-        let number = self.waits.get();
+        let number = self.waiter_number.get();
         let place = waiters.iter_mut().find_map(|waiter| match waiter {
             Waiter::Task(known, place) if Some(*known) == number => Some(place),
             _ => None,
@@ -207,7 +223,7 @@ impl<T> Future<T> {
         }
         let number = self.state.next_number.get();
         self.state.next_number.set(number + 1);
-        self.waits.set(Some(number));
+        self.waiter_number.set(Some(number));
         waiters.push(Waiter::Task(number, waker));
         None
     }
@@ -217,7 +233,7 @@ impl<T, E> Future<Result<T, E>> {
     /// Sets an error as the result. Tornado: `Future.set_exception`.
     ///
     /// # Errors
-    /// The error itself, if the future was done already.
+    /// Returns `error` if the future was done already.
     pub fn set_exception(&self, error: E) -> Result<(), E> {
         if self.done() {
             return Err(error);
@@ -227,7 +243,7 @@ impl<T, E> Future<Result<T, E>> {
     }
 }
 
-/// Awaiting clones the value; [`ready`](Future::ready) and [`take`](Future::take) do without.
+/// Awaiting clones the value. [`ready`](Future::ready) and [`take`](Future::take) do not.
 impl<T: Clone> StdFuture for Future<T> {
     type Output = Result<T, Cancelled>;
 
@@ -241,9 +257,9 @@ impl<T: Clone> StdFuture for Future<T> {
 }
 
 impl<T> Clone for Future<T> {
-    /// Another view of the same value, with a place of its own among the waiters.
+    /// Makes another handle to the same value. Each clone waits on its own.
     fn clone(&self) -> Future<T> {
-        Future { state: Rc::clone(&self.state), waits: Cell::new(None) }
+        Future { state: Rc::clone(&self.state), waiter_number: Cell::new(None) }
     }
 }
 
@@ -254,16 +270,16 @@ impl<T> Default for Future<T> {
 }
 
 impl<T> Drop for Future<T> {
-    /// A clone that waited leaves its place.
+    /// Removes this clone from the list of waiters.
     fn drop(&mut self) {
-        let Some(number) = self.waits.take() else { return };
+        let Some(number) = self.waiter_number.take() else { return };
         let mut waiters = self.state.waiters.borrow_mut();
         let place = waiters
             .iter()
             .position(|waiter| matches!(waiter, Waiter::Task(known, _) if *known == number));
-        let gone = place.map(|place| waiters.remove(place));
+        let removed = place.map(|place| waiters.remove(place));
         drop(waiters);
-        drop(gone);
+        drop(removed);
     }
 }
 

@@ -1,11 +1,14 @@
-//! Memory for tasks and callbacks, kept by its thread for the next of about the same size.
+//! Allocates the memory of tasks and callbacks. Each thread caches freed blocks and uses them
+//! again.
 //!
-//! A program that spawns keeps asking the allocator for blocks of a few sizes, and a thousand tasks at once are more than an
-//! allocator's own cache holds: half of a spawn was malloc and free. Here both are a few instructions.
+//! A program that spawns tasks keeps asking the allocator for blocks of a few sizes. A thousand
+//! tasks at once exceed what an allocator's own cache holds: `malloc` and `free` took half of the
+//! time of a spawn. Here, each takes a few instructions.
 //!
-//! Blocks come in classes of [`STEP`] bytes; each class has a list of free ones, which a thread frees when it ends. A block belongs
-//! to nobody while it is in a list, so it does not matter on which thread it was allocated. Builds with debug assertions keep
-//! none, so that AddressSanitizer sees every end of a task.
+//! Block sizes are multiples of [`STEP`] bytes, and each size is a class. For each class, a thread
+//! has a free list, which it frees when it ends. A block in a free list has no owner, so it does
+//! not matter which thread allocated it. Builds with debug assertions cache no blocks, so that
+//! AddressSanitizer sees the end of every task.
 
 #![allow(unsafe_code, reason = "it is an allocator")]
 
@@ -13,22 +16,24 @@ use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::cell::Cell;
 use std::ptr::{self, NonNull};
 
-/// Blocks differ by this many bytes, and every block is aligned to [`ALIGN`].
+/// The size difference between two neighbouring classes, in bytes.
 const STEP: usize = 32;
+/// The alignment of every block. Values that need more go to the allocator.
 const ALIGN: usize = 16;
-/// Larger values go to the allocator.
+/// The number of classes. Values larger than `CLASSES * STEP` bytes go to the allocator.
 const CLASSES: usize = 16;
-/// How many bytes of a class a thread keeps.
+/// The number of bytes in free blocks that a thread keeps for each class.
 const KEPT_BYTES: usize = if cfg!(debug_assertions) { 0 } else { 256 * 1024 };
 
 thread_local! {
     static CACHE: Cache = const { Cache::new(KEPT_BYTES) };
 }
 
-/// Memory for one `T`, uninitialised.
+/// Allocates uninitialised memory for one `T`.
 ///
-/// Ask for it before you make the value: then the value is made in its place, and not copied there from the stack while its
-/// parts are still on their way to the first-level cache.
+/// Call this before you build the value. Then the compiler builds the value in place. Otherwise it
+/// copies the value from the stack, while the stores that built it are still on their way to the
+/// first-level cache.
 #[inline]
 pub(crate) fn allocate<T>() -> NonNull<T> {
     const { assert!(layout_of::<T>().size() > 0, "an allocation needs a size") };
@@ -39,25 +44,27 @@ pub(crate) fn allocate<T>() -> NonNull<T> {
     block.unwrap_or_else(|| allocate_block(layout_of::<T>())).cast()
 }
 
-/// Frees the memory of a value, which it does not drop.
+/// Frees the memory of a value without dropping the value.
 ///
 /// # Safety
-/// `place` is from [`allocate`], its value was dropped or moved out, and it is not used any more.
+/// `place` is from [`allocate`], its value was dropped or moved out, and the caller does not use it
+/// any more.
 #[inline]
 pub(crate) unsafe fn release<T>(place: NonNull<T>) {
-    let block = place.cast::<Free>();
+    let block = place.cast::<FreeBlock>();
     let is_kept = match class_of::<T>() {
-        // SAFETY: the caller gives the block up, which is of this class because it is of the same `T`.
+        // SAFETY: the caller gives up the block. It is of this class, because `allocate` chose the
+        // class by the same `T`.
         Some(class) => CACHE.try_with(|cache| unsafe { cache.keep(class, block) }).unwrap_or(false),
         None => false,
     };
     if !is_kept {
-        // SAFETY: allocated with this layout, and free.
+        // SAFETY: the block was allocated with this layout, and it is free.
         unsafe { dealloc(block.as_ptr().cast(), layout_of::<T>()) };
     }
 }
 
-/// The list that a `T` is from; `None` if it is too large.
+/// The class of a `T`. `None` if `T` is too large or its alignment is too strict.
 const fn class_of<T>() -> Option<usize> {
     let class = size_of::<T>().saturating_sub(1) / STEP;
     if class < CLASSES && align_of::<T>() <= ALIGN { Some(class) } else { None }
@@ -78,60 +85,62 @@ const fn block_layout(class: usize) -> Layout {
 }
 
 #[cold]
-fn allocate_block(layout: Layout) -> NonNull<Free> {
-    // SAFETY: the size is not zero: a block's is at least STEP, and `allocate` asserts it for all others.
+fn allocate_block(layout: Layout) -> NonNull<FreeBlock> {
+    // SAFETY: the size is not zero. The blocks of a class have at least STEP bytes, and `allocate`
+    // asserts it for all other values.
     let block = unsafe { alloc(layout) };
     NonNull::new(block.cast()).unwrap_or_else(|| handle_alloc_error(layout))
 }
 
-/// A free block, which holds the way to the next one.
-struct Free {
-    next: Option<NonNull<Free>>,
+/// A free block. It stores the pointer to the next block of its list.
+struct FreeBlock {
+    next: Option<NonNull<FreeBlock>>,
 }
 
-/// The free blocks of a thread.
+/// The free blocks of a thread, one list for each class.
 struct Cache {
-    lists: [List; CLASSES],
+    lists: [FreeList; CLASSES],
     kept_bytes: usize,
 }
 
-struct List {
-    first: Cell<Option<NonNull<Free>>>,
+struct FreeList {
+    first: Cell<Option<NonNull<FreeBlock>>>,
     len: Cell<usize>,
 }
 
-impl List {
-    const fn new() -> List {
-        List { first: Cell::new(None), len: Cell::new(0) }
+impl FreeList {
+    const fn new() -> FreeList {
+        FreeList { first: Cell::new(None), len: Cell::new(0) }
     }
 }
 
 impl Cache {
     const fn new(kept_bytes: usize) -> Cache {
-        Cache { lists: [const { List::new() }; CLASSES], kept_bytes }
+        Cache { lists: [const { FreeList::new() }; CLASSES], kept_bytes }
     }
 
-    fn take(&self, class: usize) -> Option<NonNull<Free>> {
+    fn take(&self, class: usize) -> Option<NonNull<FreeBlock>> {
         let list = &self.lists[class];
         let block = list.first.get()?;
-        // SAFETY: blocks in a list are free and hold a `Free`, which `keep` wrote.
+        // SAFETY: blocks in a list are free and hold the `FreeBlock` that `keep` wrote.
         let next = unsafe { ptr::read(block.as_ptr()) }.next;
         list.first.set(next);
         list.len.set(list.len.get() - 1);
         Some(block)
     }
 
-    /// `false`: there are enough, the block stays the caller's.
+    /// Puts a block into the free list of its class. Returns false if the list is full; the caller
+    /// then still owns the block.
     ///
     /// # Safety
-    /// `block` is free, was allocated with this class's layout and belongs to the caller.
-    unsafe fn keep(&self, class: usize, block: NonNull<Free>) -> bool {
+    /// `block` is free, was allocated with this class's layout, and is owned by the caller.
+    unsafe fn keep(&self, class: usize, block: NonNull<FreeBlock>) -> bool {
         let list = &self.lists[class];
         if list.len.get() >= self.kept_bytes / ((class + 1) * STEP) {
             return false;
         }
         // SAFETY: the block is free and has room for a pointer.
-        unsafe { block.write(Free { next: list.first.get() }) };
+        unsafe { block.write(FreeBlock { next: list.first.get() }) };
         list.first.set(Some(block));
         list.len.set(list.len.get() + 1);
         true
@@ -163,10 +172,10 @@ mod tests {
         assert!(cache.take(1).is_none(), "another class");
         assert_eq!(cache.take(0), Some(blocks[2]), "the last is the warmest");
         for block in &blocks[2..] {
-            // SAFETY: the third was taken out and the fourth never kept.
+            // SAFETY: the third block was taken out again, and the fourth was never kept.
             unsafe { dealloc(block.as_ptr().cast(), block_layout(0)) };
         }
-        // The drop of the cache frees the other two: a leak is seen by LeakSanitizer.
+        // The drop of the cache frees the other two. LeakSanitizer reports a leak.
     }
 
     #[test]
@@ -176,7 +185,7 @@ mod tests {
         fn round_trip<T>(value: T, check: impl Fn(&T) -> bool) {
             let place = allocate::<T>();
             assert!(place.is_aligned());
-            // SAFETY: the place is for a `T`.
+            // SAFETY: the place was allocated for a `T`.
             unsafe { place.write(value) };
             // SAFETY: `place` holds a `T`, which is moved out once and then released.
             let value = unsafe { place.read() };

@@ -1,7 +1,7 @@
 //! A callback behind one thin pointer, so that an entry of the ready queue fits into two registers.
 //!
-//! A `Box<dyn FnOnce()>` is two words, which makes an entry three; moving those through the stack cost more than half of a
-//! self-wake.
+//! With a `Box<dyn FnOnce()>`, which is two words, an entry would be three words. Moving three
+//! words through the stack took more than half of the time of a self-wake.
 
 #![allow(unsafe_code, reason = "the closure's type is erased behind a thin pointer")]
 
@@ -14,27 +14,27 @@ use crate::task::block_pool;
 
 /// An owned `FnOnce()`.
 pub(crate) struct Callback {
-    erased: NonNull<Erased>,
+    header: NonNull<Header>,
     not_send: PhantomData<*const ()>,
 }
 
-/// The head of every [`Cell`].
-struct Erased {
-    /// Where it was added.
+/// The first field of every [`Allocation`]; it does not depend on the closure's type.
+struct Header {
+    /// The code that added the callback.
     location: &'static Location<'static>,
-    /// Takes the cell back, and calls the closure or drops it.
-    consume: unsafe fn(NonNull<Erased>, Act),
+    /// Frees the allocation, and calls or drops the closure.
+    consume: unsafe fn(NonNull<Header>, Action),
 }
 
-enum Act {
+enum Action {
     Call,
     Drop,
 }
 
-/// `repr(C)`: a pointer to a cell is a pointer to its head.
+/// The `repr(C)` makes a pointer to the allocation a valid pointer to its header.
 #[repr(C)]
-struct Cell<F> {
-    head: Erased,
+struct Allocation<F> {
+    header: Header,
     closure: F,
 }
 
@@ -44,44 +44,44 @@ impl Callback {
         closure: F,
     ) -> Callback {
         let place = block_pool::allocate();
-        let cell = Cell { head: Erased { location, consume: consume::<F> }, closure };
-        // SAFETY: the place was just allocated for it.
-        unsafe { place.write(cell) };
-        Callback { erased: place.cast(), not_send: PhantomData }
+        let value = Allocation { header: Header { location, consume: consume::<F> }, closure };
+        // SAFETY: `place` was just allocated for a value of this type.
+        unsafe { place.write(value) };
+        Callback { header: place.cast(), not_send: PhantomData }
     }
 
     pub(crate) fn location(&self) -> &'static Location<'static> {
-        self.head().location
+        self.header().location
     }
 
-    fn head(&self) -> &Erased {
-        // SAFETY: the cell is alive until it is consumed, and its head is never changed.
-        unsafe { self.erased.as_ref() }
+    fn header(&self) -> &Header {
+        // SAFETY: the allocation lives until it is consumed, and its header never changes.
+        unsafe { self.header.as_ref() }
     }
 
     pub(crate) fn call(self) {
         let this = ManuallyDrop::new(self);
-        this.consume(Act::Call);
+        this.consume(Action::Call);
     }
 
-    /// Called once in a callback's life: by `call`, which forgets it, or by its drop.
-    fn consume(&self, act: Act) {
-        let consume = self.head().consume;
-        // SAFETY: `new` has stored the function of the cell's own closure type.
-        unsafe { consume(self.erased, act) }
+    /// Called once for each callback: by `call`, which suppresses the drop, or by the drop.
+    fn consume(&self, action: Action) {
+        let consume = self.header().consume;
+        // SAFETY: `new` stored the function that belongs to this allocation's closure type.
+        unsafe { consume(self.header, action) }
     }
 }
 
 impl Drop for Callback {
     fn drop(&mut self) {
-        self.consume(Act::Drop);
+        self.consume(Action::Drop);
     }
 }
 
-/// A callback that another thread made.
+/// A callback that may be made on another thread.
 pub(crate) struct RemoteCallback(Callback);
 
-// SAFETY: `new` takes only closures that are Send.
+// SAFETY: `new` takes only closures that are `Send`, and nothing else makes a `RemoteCallback`.
 unsafe impl Send for RemoteCallback {}
 
 impl RemoteCallback {
@@ -97,15 +97,15 @@ impl RemoteCallback {
     }
 }
 
-unsafe fn consume<F: FnOnce()>(erased: NonNull<Erased>, act: Act) {
-    let place = erased.cast::<Cell<F>>();
-    // SAFETY: `new` has stored a `Cell<F>` there, and it is consumed once.
-    let cell = unsafe { place.read() };
-    // SAFETY: as above, and the value was just moved out.
+unsafe fn consume<F: FnOnce()>(header: NonNull<Header>, action: Action) {
+    let place = header.cast::<Allocation<F>>();
+    // SAFETY: `new` stored an `Allocation<F>` there, and it is consumed once.
+    let value = unsafe { place.read() };
+    // SAFETY: `place` is from `allocate`, and the value was just moved out.
     unsafe { block_pool::release(place) };
-    match act {
-        Act::Call => (cell.closure)(),
-        Act::Drop => drop(cell),
+    match action {
+        Action::Call => (value.closure)(),
+        Action::Drop => drop(value),
     }
 }
 

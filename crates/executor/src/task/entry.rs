@@ -1,4 +1,4 @@
-//! What can be queued: entries of the ready queue, and messages from other threads, which become entries.
+//! The entries of the ready queue, and the messages from other threads, which become entries.
 
 use std::rc::Rc;
 use std::task::Waker;
@@ -10,17 +10,18 @@ use crate::task::waker::ForeignWake;
 
 /// An entry of the ready queue: a tag and one word, which travel in two registers.
 pub(crate) enum Entry {
-    /// Not counted as a reference: a queued task stays in the task list.
+    /// A woken task. It is not counted as a reference, because a queued task stays in the task
+    /// list.
     Task(TaskPtr),
     Callback(Callback),
     Handler(Rc<Handler>),
-    /// A waker of another library. Using it may run foreign code, so it waits for its turn.
+    /// A waker that is not squall's. Waking it may run foreign code, so it is queued.
     Wake(Box<Waker>),
 }
 
 const _: () = assert!(size_of::<Option<Entry>>() == 2 * size_of::<usize>());
 
-/// What another thread can ask of the loop.
+/// A message from another thread to the loop.
 pub(crate) enum Message {
     Wake(ForeignWake),
     Callback(RemoteCallback),

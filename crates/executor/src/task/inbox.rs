@@ -1,22 +1,26 @@
-//! The queue of messages from other threads, and the word that says whether the loop must be woken for them.
+//! The queue of messages from other threads, and the state word that decides whether the loop must
+//! be woken for them.
 //!
 //! ```text
-//!   another thread                              the loop
-//!   push(message)                               before a sleep:  word |= ASLEEP ── MESSAGES set before? then do not sleep
-//!   word |= MESSAGES                            after a sleep:   word &= !ASLEEP
-//!     ├─ ASLEEP without MESSAGES before?        to collect:      word &= !MESSAGES, then pop
-//!     │  then write the eventfd                 at the end:      word |= CLOSED, then pop everything
-//!     └─ CLOSED before? then empty the queue
+//!   another thread                     the loop
+//!   push(message)                      before a sleep:  word |= ASLEEP
+//!   word |= MESSAGES                                    MESSAGES set before? then do not sleep
+//!     ├─ ASLEEP without MESSAGES       after a sleep:   word &= !ASLEEP
+//!     │  before? write the eventfd     to collect:      word &= !MESSAGES, then pop
+//!     └─ CLOSED before?                at the end:      word |= CLOSED, then pop everything
+//!        empty the queue
 //! ```
 //!
-//! Both sides use read-modify-writes of the same word. So all of them are totally ordered, and each acquires what the earlier
-//! ones released. If the push comes first, the loop finds MESSAGES and does not sleep. If the loop comes first, the push finds ASLEEP
-//! and writes the eventfd. The same argument covers CLOSED: either the loop pops the message, or the sending thread does.
-//! MESSAGES is cleared *before* the queue is popped, so a message that arrives meanwhile sets it again; the opposite order would leave
-//! a message behind a cleared word. `models.rs` checks this.
+//! Both sides use read-modify-writes of the same word. So all of these operations are totally
+//! ordered, and each acquires what the earlier ones released. If the push comes first, the loop
+//! finds MESSAGES and does not sleep. If the loop comes first, the push finds ASLEEP and writes the
+//! eventfd. The same argument covers CLOSED: either the loop pops the message, or the sending
+//! thread does. MESSAGES is cleared *before* the queue is popped, so a message that arrives
+//! meanwhile sets it again. In the opposite order, a message could stay in the queue while MESSAGES
+//! is clear. `models.rs` checks this.
 //!
-//! Used by [`Handle`](crate::Handle), by wakes on other threads and by signal handlers; emptied by the loop's turn. The inbox never
-//! looks into a message.
+//! [`Handle`](crate::Handle), wakes on other threads and signal handlers fill the inbox. The loop's
+//! turn empties it. The inbox never looks into a message.
 
 use crate::error::LoopClosed;
 use crate::insight::panics::shield;
@@ -24,18 +28,19 @@ use crate::sync::{AtomicU64, AtomicUsize, Notifier, Ordering, Queue};
 
 pub(crate) struct Inbox<M> {
     queue: Queue<M>,
-    /// Some of MESSAGES, ASLEEP and CLOSED.
+    /// A set of the flags MESSAGES, ASLEEP and CLOSED.
     word: AtomicUsize,
     notifier: Notifier,
-    /// How many messages had to write the eventfd.
+    /// The number of messages that had to write the eventfd.
     eventfd_writes: AtomicU64,
 }
 
-/// A message was pushed since the loop last began to collect.
+/// The loop must collect messages. Set by a push, by a signal handler's [`notify`](Inbox::notify),
+/// and by a collection that reached its limit. Cleared when a collection begins.
 const MESSAGES: usize = 1;
-/// The loop sleeps or does not run: it looks at MESSAGES only after the eventfd was written.
+/// The loop sleeps or does not run. It checks MESSAGES only after the eventfd was written.
 const ASLEEP: usize = 2;
-/// The loop is gone: a thread that pushes must take its message back.
+/// The loop is closed. A thread that pushes must empty the queue itself.
 const CLOSED: usize = 4;
 
 /// Whether the eventfd has to be written, given the word before a push.
@@ -70,7 +75,8 @@ impl<M> Inbox<M> {
         Ok(())
     }
 
-    /// Makes the loop look into its inbox, from any thread or signal handler; returns the word as it was before.
+    /// Makes the loop check its inbox. May be called on any thread and in a signal handler. Returns
+    /// the word as it was before.
     pub(crate) fn notify(&self) -> usize {
         let before = self.word.fetch_or(MESSAGES, Ordering::AcqRel);
         if needs_wakeup(before) {
@@ -79,13 +85,14 @@ impl<M> Inbox<M> {
         before
     }
 
-    /// Whether a collection would find something. May miss a push that is not finished; before a sleep,
-    /// [`prepare_to_sleep`](Self::prepare_to_sleep) decides.
+    /// Whether there are messages to collect. May miss a push that is not finished; before a sleep,
+    /// [`prepare_to_sleep`](Self::prepare_to_sleep) makes the final check.
     pub(crate) fn has_messages(&self) -> bool {
         self.word.load(Ordering::Relaxed) & MESSAGES != 0
     }
 
-    /// Pops at most `limit` messages and returns how many. The limit keeps a flood of messages from holding the loop.
+    /// Passes at most `limit` messages to `each` and returns how many. The limit keeps a flood of
+    /// messages from blocking the loop.
     pub(crate) fn collect(&self, limit: usize, mut each: impl FnMut(M)) -> usize {
         self.word.fetch_and(!MESSAGES, Ordering::AcqRel);
         for taken in 0..limit {
@@ -100,7 +107,8 @@ impl<M> Inbox<M> {
         limit
     }
 
-    /// Announces a sleep. Returns false, and withdraws the announcement, if there are messages: then the loop must not sleep.
+    /// Announces a sleep by setting ASLEEP. If there are messages, clears ASLEEP again and returns
+    /// false: the loop must not sleep.
     pub(crate) fn prepare_to_sleep(&self) -> bool {
         let before = self.word.fetch_or(ASLEEP, Ordering::AcqRel);
         if before & MESSAGES != 0 {
@@ -110,33 +118,35 @@ impl<M> Inbox<M> {
         true
     }
 
-    /// Notes that the loop does not run, so that the next push writes the eventfd.
+    /// Records that the loop does not run, so that the next push writes the eventfd.
     pub(crate) fn rest(&self) {
         self.word.fetch_or(ASLEEP, Ordering::AcqRel);
     }
 
-    /// Ends a sleep or a rest: from here on a push needs no eventfd.
+    /// Clears ASLEEP after a sleep or a [`rest`](Self::rest). From here on, a push does not write
+    /// the eventfd.
     pub(crate) fn wake_up(&self) {
         self.word.fetch_and(!ASLEEP, Ordering::AcqRel);
     }
 
-    /// Refuses messages from now on and drops those that are left.
+    /// Refuses messages from now on and drops those that are left in the queue.
     pub(crate) fn close(&self) {
         self.word.fetch_or(CLOSED, Ordering::AcqRel);
         self.discard();
     }
 
-    /// Whether no message will be collected any more: the loop is gone, or this process is a fork of the loop's.
+    /// Whether messages are no longer collected: the loop is closed, or this process is a fork of
+    /// the loop's process.
     pub(crate) fn is_closed(&self) -> bool {
         self.word.load(Ordering::Acquire) & CLOSED != 0 || self.is_forked()
     }
 
-    /// Whether this process is a fork of the one that made the loop.
+    /// Whether this process is a fork of the process that made the loop.
     pub(crate) fn is_forked(&self) -> bool {
         self.notifier.is_forked()
     }
 
-    /// How many messages had to write the eventfd.
+    /// The number of messages that had to write the eventfd.
     pub(crate) fn eventfd_writes(&self) -> u64 {
         self.eventfd_writes.load(Ordering::Relaxed)
     }

@@ -1,4 +1,7 @@
-//! The owner's view of a task.
+//! The handle with which a task's spawner waits for the task or aborts it.
+//!
+//! [`spawn`](crate::spawn) and `spawn_blocking` return it. It reaches the task only through
+//! `TaskPtr`.
 
 use std::fmt;
 use std::future::Future;
@@ -10,10 +13,11 @@ use std::task::{Context, Poll};
 use crate::error::JoinError;
 use crate::task::task::TaskPtr;
 
-/// Waits for a task's output; made by [`spawn`](crate::spawn).
+/// Waits for a task's output. Returned by [`spawn`](crate::spawn).
 ///
-/// Dropping it detaches the task, which goes on by itself. A panic of a detached task goes to the log and to
-/// [`Builder::on_panic`](crate::Builder::on_panic). Stays on its thread:
+/// Dropping the handle detaches the task, which keeps running. A panic of a detached task is
+/// reported to the log and to [`Builder::on_panic`](crate::Builder::on_panic). The handle is not
+/// `Send`:
 ///
 /// ```compile_fail
 /// fn is_send<T: Send>() {}
@@ -21,15 +25,15 @@ use crate::task::task::TaskPtr;
 /// ```
 ///
 /// # Cancel safety
-/// Cancel safe: `&mut JoinHandle` may be polled, dropped and polled again.
+/// Cancel safe: a `&mut JoinHandle` may be polled, dropped and polled again.
 pub struct JoinHandle<T> {
-    /// Kept alive by the HANDLE flag, which [`Drop`] clears.
+    /// The HANDLE flag keeps the task alive until [`Drop`] clears it.
     task: TaskPtr,
     output: PhantomData<Rc<T>>,
 }
 
 impl<T> JoinHandle<T> {
-    /// The task's only handle; `T` must be the output of its future.
+    /// Makes the task's only handle. `T` must be the output type of its future.
     pub(crate) fn new(task: TaskPtr) -> JoinHandle<T> {
         JoinHandle { task, output: PhantomData }
     }
@@ -38,24 +42,27 @@ impl<T> JoinHandle<T> {
         self.task
     }
 
-    /// Asks for the end of the task: its future is dropped when the loop comes to it, in the next batch, and not inside
-    /// this call. A task that is finished already keeps its output.
+    /// Asks the loop to drop the task's future.
+    ///
+    /// The loop does so when the task comes up in the ready queue, at the latest in the next batch,
+    /// and never inside this call. A task that has finished already keeps its output.
     pub fn abort(&self) {
         self.task.abort();
     }
 
-    /// Has the task polled again, for an owner who knows of news that its waker will not bring.
+    /// Schedules another poll of the task, for events that do not go through the task's waker.
     #[doc(hidden)]
     pub fn nudge(&self) {
         self.task.wake();
     }
 
-    /// Tells whether the task has ended, in whatever way; one of the parent's has, for a forked child.
+    /// Whether the task has ended: it completed, panicked or was cancelled. In a forked child, the
+    /// tasks of the parent process count as ended.
     pub fn is_finished(&self) -> bool {
         self.task.is_done() || self.task.is_forked()
     }
 
-    /// Turns this into a handle that aborts the task when it is dropped.
+    /// Converts this into a handle that aborts the task when the handle is dropped.
     pub fn abort_on_drop(self) -> AbortOnDrop<T> {
         AbortOnDrop(self)
     }
@@ -68,7 +75,8 @@ impl<T> Future for JoinHandle<T> {
     /// If polled after it has completed.
     #[allow(unsafe_code, reason = "the output's type was erased when the task was made")]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        // SAFETY: `new` is given the task's own output type, and there is one handle for each task.
+        // SAFETY: the caller of `new` passes the task's own output type, and makes one handle for
+        // each task.
         unsafe { self.task.poll_outcome(cx) }
     }
 }
@@ -87,7 +95,8 @@ impl<T> fmt::Debug for JoinHandle<T> {
     }
 }
 
-/// A [`JoinHandle`] whose drop ends the task; made by [`JoinHandle::abort_on_drop`].
+/// A [`JoinHandle`] that aborts the task when it is dropped. Returned by
+/// [`JoinHandle::abort_on_drop`].
 #[derive(Debug)]
 pub struct AbortOnDrop<T>(JoinHandle<T>);
 

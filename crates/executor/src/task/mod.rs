@@ -1,4 +1,5 @@
-//! Tasks, and everything that can be queued. Open `scheduler.rs` first: it runs one entry after the other.
+//! Tasks, and everything else that can be queued. Open `scheduler.rs` first: it runs one entry
+//! after the other.
 //!
 //! ```text
 //!   scheduler ──▶ join_handle ──▶ task ◀──▶ waker        a task, and what wakes it
@@ -8,10 +9,12 @@
 //!                                  └──▶ callback ──▶ block_pool
 //! ```
 //!
-//! One circle is on purpose: `task`, `waker`, `entry` and `shared_state` are one protocol in four files. A task refers to the queue that
-//! it is an entry of, and its waker reaches that queue. `models.rs` checks this protocol under loom.
+//! The imports of `task`, `waker`, `entry` and `shared_state` form a cycle on purpose: they are one
+//! protocol in four files. A task refers to the queue that holds it as an entry, and its waker
+//! reaches that queue. `models.rs` checks this protocol under loom.
 //!
-//! The room knows nothing of time, of descriptors (except that an entry may be a handler) or of the loop that owns it.
+//! This module knows nothing about time, about descriptors (except that an entry may be a
+//! descriptor's handler), or about the loop that owns it.
 
 pub(crate) mod block_pool;
 pub(crate) mod callback;

@@ -1,6 +1,6 @@
-//! loom models: the scheduler, the tasks and the inbox as they are, every interleaving of a few threads.
+//! loom models of the real scheduler, tasks and inbox: every interleaving of a few threads.
 //!
-//! Run with `RUSTFLAGS="--cfg loom" cargo test -p squall-executor --release --lib models`.
+//! Run them with `RUSTFLAGS="--cfg loom" cargo test -p squall-executor --release --lib models`.
 
 use std::future::{Future, poll_fn};
 use std::panic::Location;
@@ -19,14 +19,15 @@ use crate::task::inbox::Inbox;
 use crate::task::scheduler::Scheduler;
 use crate::task::shared_state::SharedOwner;
 
-/// Two preemptions find every bug of this kind that is known, and keep the models to seconds.
+/// Runs a model with at most two preemptions. These find every known bug of this kind, and a model
+/// takes only seconds.
 fn model(f: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = builder.preemption_bound.or(Some(2));
     builder.check(f);
 }
 
-/// A loop without a kernel: it runs what is ready, collects messages, and sleeps on loom's notifier.
+/// A loop without a kernel: runs ready entries, collects messages, and sleeps on loom's notifier.
 struct Loop {
     scheduler: Scheduler,
     notifier: Notifier,
@@ -47,7 +48,8 @@ impl Loop {
         }
     }
 
-    /// The turn of event_loop.rs, without time and descriptors, until `done`.
+    /// Runs turns as `event_loop.rs` does, without timers and descriptors, until `done` returns
+    /// true.
     fn run_until(&self, done: impl Fn() -> bool) {
         loop {
             self.run_ready();
@@ -73,19 +75,19 @@ fn origin() -> Origin {
     Origin { location: Location::caller(), time: 0 }
 }
 
-/// Where a task leaves its waker for another thread.
-type Mailbox = Arc<Mutex<Option<Waker>>>;
+/// The slot in which a task stores its waker for another thread.
+type WakerSlot = Arc<Mutex<Option<Waker>>>;
 
-fn leave(mailbox: &Mailbox, cx: &Context<'_>) {
+fn store_waker(waker_slot: &WakerSlot, cx: &Context<'_>) {
     let waker = cx.waker().clone();
-    *mailbox.lock().unwrap() = Some(waker);
+    *waker_slot.lock().unwrap() = Some(waker);
 }
 
-fn take(mailbox: &Mailbox) -> Option<Waker> {
-    mailbox.lock().unwrap().take()
+fn take_waker(waker_slot: &WakerSlot) -> Option<Waker> {
+    waker_slot.lock().unwrap().take()
 }
 
-/// Counts its drops, which must happen once and while the model's loop is entered.
+/// Counts its drops. A drop must happen once, on the thread of the model's loop.
 struct CheckedDrop(Arc<AtomicUsize>, thread::ThreadId);
 
 impl Drop for CheckedDrop {
@@ -99,11 +101,11 @@ impl Drop for CheckedDrop {
 #[test]
 fn no_message_is_left_behind_by_a_sleeping_loop() {
     model(|| {
-        let own = Loop::new();
+        let event_loop = Loop::new();
         let count = Arc::new(AtomicUsize::new(0));
         let senders: Vec<_> = (0..2)
             .map(|_| {
-                let (shared, count) = (own.scheduler.shared().clone(), count.clone());
+                let (shared, count) = (event_loop.scheduler.shared().clone(), count.clone());
                 thread::spawn(move || {
                     let callback = RemoteCallback::new(Location::caller(), move || {
                         count.fetch_add(1, Ordering::Relaxed);
@@ -112,22 +114,23 @@ fn no_message_is_left_behind_by_a_sleeping_loop() {
                 })
             })
             .collect();
-        own.run_until(|| count.load(Ordering::Relaxed) == 2); // loom reports a deadlock
+        event_loop.run_until(|| count.load(Ordering::Relaxed) == 2); // loom reports a deadlock
         senders.into_iter().for_each(|sender| sender.join().unwrap());
-        assert!(own.scheduler.inbox().eventfd_writes() <= 2);
-        own.close();
+        assert!(event_loop.scheduler.inbox().eventfd_writes() <= 2);
+        event_loop.close();
     });
 }
 
-// X3: a signal's handler on any thread notes its signal and rings; the loop takes its mail and then looks for notes
+// X3: a signal handler, on any thread, records its signal and notifies the inbox. The loop collects
+// messages and then checks for recorded signals.
 #[test]
 fn a_signal_is_seen_by_a_sleeping_loop() {
     model(|| {
-        let own = Loop::new();
+        let event_loop = Loop::new();
         let pending = Arc::new(AtomicUsize::new(0));
         let handlers: Vec<_> = (0..2)
             .map(|signal| {
-                let (shared, pending) = (own.scheduler.shared().clone(), pending.clone());
+                let (shared, pending) = (event_loop.scheduler.shared().clone(), pending.clone());
                 thread::spawn(move || {
                     pending.fetch_or(1 << signal, Ordering::Release);
                     shared.inbox.notify();
@@ -136,35 +139,36 @@ fn a_signal_is_seen_by_a_sleeping_loop() {
             .collect();
         let mut seen = 0;
         while seen != 0b11 {
-            if own.scheduler.inbox().prepare_to_sleep() {
-                own.notifier.sleep(); // loom reports a deadlock
-                own.scheduler.inbox().wake_up();
+            if event_loop.scheduler.inbox().prepare_to_sleep() {
+                event_loop.notifier.sleep(); // loom reports a deadlock
+                event_loop.scheduler.inbox().wake_up();
             }
-            own.scheduler.collect_messages(8);
+            event_loop.scheduler.collect_messages(8);
             seen |= pending.swap(0, Ordering::Acquire);
         }
         handlers.into_iter().for_each(|handler| handler.join().unwrap());
-        own.close();
+        event_loop.close();
     });
 }
 
-// W2: what a waker wrote before its wake is seen by the poll that answers it
+// W2: a poll sees what the waking thread wrote before the wake that caused the poll
 #[test]
 fn a_poll_sees_what_was_written_before_the_wake() {
     model(|| {
-        let own = Loop::new();
+        let event_loop = Loop::new();
         let flags = [Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0))];
-        let mailbox = Mailbox::default();
+        let waker_slot = WakerSlot::default();
         let done = Arc::new(AtomicUsize::new(0));
         let task = {
-            let (flags, mailbox, done) = (flags.clone(), mailbox.clone(), done.clone());
+            let (flags, waker_slot, done) = (flags.clone(), waker_slot.clone(), done.clone());
             let mut first = true;
             poll_fn(move |cx| {
                 if std::mem::take(&mut first) {
-                    leave(&mailbox, cx);
+                    store_waker(&waker_slot, cx);
                     return Poll::Pending;
                 }
-                // Relaxed on purpose, and no lock in sight: only the wakes can make them visible.
+                // Relaxed on purpose, and without a lock: only the wakes can make the stores
+                // visible.
                 if flags.iter().all(|flag| flag.load(Ordering::Relaxed) == 1) {
                     done.store(1, Ordering::Relaxed);
                     return Poll::Ready(());
@@ -172,9 +176,9 @@ fn a_poll_sees_what_was_written_before_the_wake() {
                 Poll::Pending
             })
         };
-        drop(own.scheduler.spawn(task, origin()));
-        own.run_ready();
-        let waker = take(&mailbox).unwrap();
+        drop(event_loop.scheduler.spawn(task, origin()));
+        event_loop.run_ready();
+        let waker = take_waker(&waker_slot).unwrap();
         let threads = flags.map(|flag| {
             let waker = waker.clone();
             thread::spawn(move || {
@@ -182,11 +186,15 @@ fn a_poll_sees_what_was_written_before_the_wake() {
                 waker.wake_by_ref();
             })
         });
-        own.run_until(|| done.load(Ordering::Relaxed) == 1);
+        event_loop.run_until(|| done.load(Ordering::Relaxed) == 1);
         threads.into_iter().for_each(|thread| thread.join().unwrap());
-        // The first poll, and at most one for each wake.
-        assert!(own.scheduler.polls.get() <= 3, "{} polls", own.scheduler.polls.get());
-        own.close();
+        // There is the first poll, and at most one poll for each wake.
+        assert!(
+            event_loop.scheduler.polls.get() <= 3,
+            "{} polls",
+            event_loop.scheduler.polls.get()
+        );
+        event_loop.close();
     });
 }
 
@@ -194,33 +202,33 @@ fn a_poll_sees_what_was_written_before_the_wake() {
 #[test]
 fn a_wake_during_the_last_poll_never_polls_again() {
     model(|| {
-        let own = Loop::new();
-        let mailbox = Mailbox::default();
+        let event_loop = Loop::new();
+        let waker_slot = WakerSlot::default();
         let polls = Arc::new(AtomicUsize::new(0));
         let task = {
-            let (mailbox, polls) = (mailbox.clone(), polls.clone());
+            let (waker_slot, polls) = (waker_slot.clone(), polls.clone());
             poll_fn(move |cx| {
                 if polls.fetch_add(1, Ordering::Relaxed) == 0 {
-                    leave(&mailbox, cx);
+                    store_waker(&waker_slot, cx);
                 }
                 Poll::Ready(())
             })
         };
-        let mut handle = own.scheduler.spawn(task, origin());
+        let mut handle = event_loop.scheduler.spawn(task, origin());
         let waker = thread::spawn(move || {
-            if let Some(waker) = take(&mailbox) {
+            if let Some(waker) = take_waker(&waker_slot) {
                 waker.wake();
             }
         });
-        own.run_ready();
+        event_loop.run_ready();
         waker.join().unwrap();
-        own.scheduler.collect_messages(8);
-        own.run_ready();
+        event_loop.scheduler.collect_messages(8);
+        event_loop.run_ready();
         assert_eq!(polls.load(Ordering::Relaxed), 1);
         let mut cx = Context::from_waker(Waker::noop());
         assert!(matches!(Pin::new(&mut handle).poll(&mut cx), Poll::Ready(Ok(()))));
         drop(handle);
-        own.close();
+        event_loop.close();
     });
 }
 
@@ -228,64 +236,65 @@ fn a_wake_during_the_last_poll_never_polls_again() {
 #[test]
 fn a_wake_against_the_end_of_the_loop_is_lost_without_harm() {
     model(|| {
-        let own = Loop::new();
-        let mailbox = Mailbox::default();
+        let event_loop = Loop::new();
+        let waker_slot = WakerSlot::default();
         let drops = Arc::new(AtomicUsize::new(0));
         let guard = CheckedDrop(drops.clone(), thread::current().id());
         let task = {
-            let mailbox = mailbox.clone();
+            let waker_slot = waker_slot.clone();
             poll_fn(move |cx| {
                 let _guard = &guard;
-                leave(&mailbox, cx);
+                store_waker(&waker_slot, cx);
                 Poll::<()>::Pending
             })
         };
-        drop(own.scheduler.spawn(task, origin()));
-        own.run_ready();
-        let stranger = thread::spawn(move || {
-            if let Some(waker) = take(&mailbox) {
+        drop(event_loop.scheduler.spawn(task, origin()));
+        event_loop.run_ready();
+        let other_thread = thread::spawn(move || {
+            if let Some(waker) = take_waker(&waker_slot) {
                 waker.wake_by_ref();
                 drop(waker.clone());
             }
         });
-        own.close();
+        event_loop.close();
         assert_eq!(drops.load(Ordering::Relaxed), 1);
-        stranger.join().unwrap(); // loom reports what is leaked
+        other_thread.join().unwrap(); // loom reports leaks
     });
 }
 
-// W8: whoever holds the last waker frees memory and nothing else
+// W8: the drop of the last waker frees memory and drops no user value
 #[test]
 fn the_last_waker_on_another_thread_frees_only_memory() {
     model(|| {
-        let own = Loop::new();
-        let mailbox = Mailbox::default();
+        let event_loop = Loop::new();
+        let waker_slot = WakerSlot::default();
         let drops = Arc::new(AtomicUsize::new(0));
         let guard = CheckedDrop(drops.clone(), thread::current().id());
         let task = {
-            let mailbox = mailbox.clone();
+            let waker_slot = waker_slot.clone();
             poll_fn(move |cx| {
                 let _guard = &guard;
-                leave(&mailbox, cx);
+                store_waker(&waker_slot, cx);
                 Poll::Ready(())
             })
         };
-        let handle = own.scheduler.spawn(task, origin());
-        own.run_ready();
-        let waker = take(&mailbox).unwrap();
-        let stranger = thread::spawn(move || drop(waker));
-        drop(handle); // the home's hold and the waker's go at the same time
-        stranger.join().unwrap();
+        let handle = event_loop.scheduler.spawn(task, origin());
+        event_loop.run_ready();
+        let waker = take_waker(&waker_slot).unwrap();
+        let other_thread = thread::spawn(move || drop(waker));
+        drop(handle); // the local reference and the waker's are dropped at the same time
+        other_thread.join().unwrap();
         assert_eq!(drops.load(Ordering::Relaxed), 1);
-        own.close();
+        event_loop.close();
     });
 }
 
-// W6: two pushers against the close; each message is dropped once, by one side or the other
+// W6: two threads send while the loop closes. Each message is dropped once, by one side or the
+// other.
 #[test]
 fn a_message_against_the_end_of_the_loop_is_dropped_once() {
     model(|| {
-        let own = Loop::new();
+        let event_loop = Loop::new();
         let drops = Arc::new(AtomicUsize::new(0));
         struct CountsDrops(Arc<AtomicUsize>);
         impl Drop for CountsDrops {
@@ -295,7 +304,8 @@ fn a_message_against_the_end_of_the_loop_is_dropped_once() {
         }
         let senders: Vec<_> = (0..2)
             .map(|_| {
-                let (shared, guard) = (own.scheduler.shared().clone(), CountsDrops(drops.clone()));
+                let (shared, guard) =
+                    (event_loop.scheduler.shared().clone(), CountsDrops(drops.clone()));
                 thread::spawn(move || {
                     let _ = shared.inbox.send(Message::Callback(RemoteCallback::new(
                         Location::caller(),
@@ -304,47 +314,47 @@ fn a_message_against_the_end_of_the_loop_is_dropped_once() {
                 })
             })
             .collect();
-        own.close();
+        event_loop.close();
         senders.into_iter().for_each(|sender| sender.join().unwrap());
         assert_eq!(drops.load(Ordering::Relaxed), 2);
     });
 }
 
-// A wake at home and one from elsewhere at once: no wake is lost, no entry is doubled
+// A local wake and a foreign wake at the same time: no wake is lost, and no entry is queued twice
 #[test]
 fn a_wake_at_home_and_one_from_elsewhere_meet() {
     model(|| {
-        let own = Loop::new();
-        let mailbox = Mailbox::default();
-        let told = Arc::new(AtomicUsize::new(0));
+        let event_loop = Loop::new();
+        let waker_slot = WakerSlot::default();
+        let is_set = Arc::new(AtomicUsize::new(0));
         let done = Arc::new(AtomicUsize::new(0));
         let task = {
-            let (mailbox, told, done) = (mailbox.clone(), told.clone(), done.clone());
+            let (waker_slot, is_set, done) = (waker_slot.clone(), is_set.clone(), done.clone());
             let mut polls = 0;
             poll_fn(move |cx| {
                 polls += 1;
                 if polls == 1 {
-                    leave(&mailbox, cx);
+                    store_waker(&waker_slot, cx);
                     cx.waker().wake_by_ref();
                     return Poll::Pending;
                 }
-                if told.load(Ordering::Relaxed) == 0 {
+                if is_set.load(Ordering::Relaxed) == 0 {
                     return Poll::Pending;
                 }
                 done.store(1, Ordering::Relaxed);
                 Poll::Ready(())
             })
         };
-        drop(own.scheduler.spawn(task, origin()));
-        own.scheduler.run_next();
-        let stranger = thread::spawn(move || {
-            told.store(1, Ordering::Relaxed);
-            if let Some(waker) = take(&mailbox) {
+        drop(event_loop.scheduler.spawn(task, origin()));
+        event_loop.scheduler.run_next();
+        let other_thread = thread::spawn(move || {
+            is_set.store(1, Ordering::Relaxed);
+            if let Some(waker) = take_waker(&waker_slot) {
                 waker.wake();
             }
         });
-        own.run_until(|| done.load(Ordering::Relaxed) == 1);
-        stranger.join().unwrap();
-        own.close();
+        event_loop.run_until(|| done.load(Ordering::Relaxed) == 1);
+        other_thread.join().unwrap();
+        event_loop.close();
     });
 }

@@ -1,16 +1,18 @@
-//! The one ready queue: a ring that grows.
+//! The loop's ready queue: a ring buffer that grows. Only `shared_state` uses it.
 //!
-//! Not a `VecDeque`: that counts its length up and down, and a wake that is followed by its poll would wait for the same word three
-//! times. Here each end has a word of its own.
+//! It is not a `VecDeque`, because each push and each pop of a `VecDeque` changes its length. A
+//! wake that is followed by its poll would wait for that word of memory three times. Here each end
+//! of the queue has its own word.
 
 use std::mem;
 
 pub(crate) struct ReadyQueue<T> {
-    /// As many as a power of two. Those from `head` to `tail`, modulo their number, are filled.
+    /// Zero slots, or a power of two. The slots from `head` to `tail`, modulo the length, are
+    /// filled.
     slots: Box<[Option<T>]>,
-    /// How many entries were popped.
+    /// The number of entries that were popped so far. It may wrap.
     head: usize,
-    /// How many entries were pushed.
+    /// The number of entries that were pushed so far. It may wrap.
     tail: usize,
 }
 
@@ -29,7 +31,7 @@ impl<T> ReadyQueue<T> {
             self.grow();
         }
         let slot = self.tail & (self.slots.len() - 1);
-        // What is replaced is `None`, so there is nothing to drop.
+        // The replaced value is `None`, so there is nothing to drop.
         mem::forget(self.slots[slot].replace(entry));
         self.tail = self.tail.wrapping_add(1);
     }
@@ -52,10 +54,10 @@ impl<T> ReadyQueue<T> {
     #[cold]
     fn grow(&mut self) {
         let len = self.len();
-        let room = (len * 2).max(64);
-        let mut slots = Vec::with_capacity(room);
+        let capacity = (len * 2).max(64);
+        let mut slots = Vec::with_capacity(capacity);
         slots.extend(std::iter::from_fn(|| self.pop()).map(Some));
-        slots.resize_with(room, || None);
+        slots.resize_with(capacity, || None);
         *self = ReadyQueue { slots: slots.into_boxed_slice(), head: 0, tail: len };
     }
 }

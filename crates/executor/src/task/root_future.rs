@@ -1,8 +1,10 @@
-//! The future of `block_on`. It stays on the caller's stack, and a small task stands for it in the loop.
+//! The future of `block_on`. It stays on the caller's stack, and a small task represents it in the
+//! loop.
 //!
-//! The future need not be `'static`, so it cannot be a task itself. Its wakers are those of a *stand-in* task, whose poll only notes
-//! that the root future was woken; the turn polls the root future right after. A waker that outlives its `block_on` wakes a finished
-//! task, which does nothing, so it can never reach a later `block_on`.
+//! The future need not be `'static`, so it cannot be a task itself. Its wakers are those of a
+//! *stand-in* task. A poll of that task only records that the root future was woken; the turn polls
+//! the root future right after. A waker that outlives its `block_on` wakes a finished task, which
+//! does nothing. So it can never reach a later `block_on`.
 
 use std::cell::{Cell, OnceCell};
 use std::future::poll_fn;
@@ -18,30 +20,30 @@ pub(crate) struct RootFuture<'a> {
     is_done: bool,
     scheduler: &'a Scheduler,
     stand_in: JoinHandle<()>,
-    wakes: Rc<Wakes>,
+    wakes: Rc<WakeState>,
 }
 
-/// What the stand-in task tells the root future.
+/// The state that the stand-in task shares with the root future.
 #[derive(Default)]
-struct Wakes {
+struct WakeState {
     is_woken: Cell<bool>,
-    /// The stand-in's waker, from its first poll on.
+    /// The stand-in's waker. Set by its first poll.
     waker: OnceCell<Waker>,
 }
 
 impl<'a> RootFuture<'a> {
-    /// A root future that is queued for its first poll.
+    /// Makes a root future and queues it for its first poll.
     pub(crate) fn new(
         scheduler: &'a Scheduler,
         origin: Origin,
         poll: &'a mut dyn FnMut(&mut Context<'_>) -> Poll<()>,
     ) -> RootFuture<'a> {
-        let wakes = Rc::new(Wakes::default());
-        let noted = Rc::clone(&wakes);
+        let wakes = Rc::new(WakeState::default());
+        let wakes_of_stand_in = Rc::clone(&wakes);
         let stand_in = scheduler.spawn_root(
             poll_fn(move |cx| {
-                noted.waker.get_or_init(|| cx.waker().clone());
-                noted.is_woken.set(true);
+                wakes_of_stand_in.waker.get_or_init(|| cx.waker().clone());
+                wakes_of_stand_in.is_woken.set(true);
                 Poll::Pending
             }),
             origin,
@@ -54,7 +56,8 @@ impl<'a> RootFuture<'a> {
         self.is_done
     }
 
-    /// Polls the future if the stand-in has run. A panic of the future goes through to the caller of `block_on`.
+    /// Polls the future if the stand-in has run since the last poll. A panic of the future
+    /// propagates to the caller of `block_on`.
     #[inline]
     pub(crate) fn poll_if_woken(&mut self) {
         if self.wakes.is_woken.get() {
@@ -73,7 +76,7 @@ impl<'a> RootFuture<'a> {
 }
 
 impl Drop for RootFuture<'_> {
-    /// Ends the stand-in, however the run ended.
+    /// Ends the stand-in task, however the run ended.
     fn drop(&mut self) {
         self.scheduler.end_root(&self.stand_in);
     }

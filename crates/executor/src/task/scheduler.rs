@@ -1,7 +1,7 @@
-//! The ready queue and the task list: runs entries, one at a time.
+//! Owns the ready queue and the task list, and runs entries one at a time.
 //!
-//! Knows neither time nor descriptors. The [turn](crate::event_loop) decides when a batch runs and when messages are collected.
-//! `models.rs` runs this file under loom as it is here.
+//! It knows nothing about time or descriptors. The [turn](crate::event_loop) decides when a batch
+//! runs and when messages are collected. `models.rs` runs this file unchanged under loom.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -24,9 +24,9 @@ use crate::task::shared_state::{SharedOwner, SharedState};
 use crate::task::task::{Ran, TaskPtr};
 use crate::task::waker::is_task_waker;
 
-/// Something to do when the entries that are queued now have run.
+/// An action that runs after the entries that are queued now.
 ///
-/// The hook of `squall-net`'s streams, which send in one system call what a batch wrote.
+/// The streams of `squall-net` use it to send everything that a batch wrote in one system call.
 #[doc(hidden)]
 pub trait BatchEnd {
     /// Called once for each [`at_batch_end`](crate::at_batch_end).
@@ -38,11 +38,12 @@ pub trait BatchEnd {
 
 pub(crate) struct Scheduler {
     owner: SharedOwner,
-    /// Every task that is not finished, or finished but still queued; its place is the task's key.
+    /// Every task that is not finished, or is finished but still queued. The index is the task's
+    /// key.
     tasks: RefCell<Slab<Listed>>,
-    /// How many of these tasks stand for the future of a `block_on`.
+    /// The number of these tasks that represent the future of a `block_on`.
     roots: Cell<usize>,
-    /// The names of tasks that have one, by key.
+    /// The names of the named tasks, by key.
     names: RefCell<BTreeMap<usize, String>>,
     batch_ends: RefCell<Vec<Rc<dyn BatchEnd>>>,
     /// The wakers of tasks that have used up their budget of this turn.
@@ -86,7 +87,8 @@ impl Scheduler {
         &self.owner.shared().inbox
     }
 
-    /// Whether nothing will run any more: the loop is gone, or this process is a fork of the loop's.
+    /// Whether nothing will run any more: the loop is closed, or this process is a fork of the
+    /// loop's process.
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.get() || self.inbox().is_forked()
     }
@@ -95,7 +97,7 @@ impl Scheduler {
         self.tasks.borrow().len() - self.roots.get()
     }
 
-    /// Queues an entry; a closed loop drops it.
+    /// Queues an entry. A closed loop drops it.
     pub(crate) fn push(&self, entry: Entry) {
         if self.closed.get() {
             shield("the destructor of a callback", || drop(entry));
@@ -104,7 +106,8 @@ impl Scheduler {
         }
     }
 
-    /// Uses a waker. One of squall's only queues its task, so it is used at once; any other may run foreign code, and is queued.
+    /// Wakes a waker. A squall waker is woken at once, because it only queues its task. Any other
+    /// waker may run foreign code, so it is queued.
     #[inline(always)]
     pub(crate) fn wake(&self, waker: Waker) {
         if is_task_waker(&waker) {
@@ -119,15 +122,17 @@ impl Scheduler {
         self.push(Entry::Wake(Box::new(waker)));
     }
 
-    /// Registers an act for the end of the batch. Returns false if the loop is closed, which ends no batch any more.
-    pub(crate) fn at_batch_end(&self, act: Rc<dyn BatchEnd>) -> bool {
+    /// Registers an action for the end of the batch. Returns false if the loop is closed, because
+    /// then no batch will end any more.
+    pub(crate) fn at_batch_end(&self, action: Rc<dyn BatchEnd>) -> bool {
         if !self.closed.get() {
-            self.batch_ends.borrow_mut().push(act);
+            self.batch_ends.borrow_mut().push(action);
         }
         !self.closed.get()
     }
 
-    /// Keeps a waker for the next turn, after the kernel was asked. A closed loop gives it back.
+    /// Keeps a waker until the next turn begins, which is after this turn has asked the kernel for
+    /// events. A closed loop returns the waker.
     pub(crate) fn wake_in_next_turn(&self, waker: Waker) -> Option<Waker> {
         if self.closed.get() {
             return Some(waker);
@@ -141,7 +146,8 @@ impl Scheduler {
         self.next_turn.take().into_iter().for_each(|waker| self.wake(waker));
     }
 
-    /// Makes a task and queues it for its first poll. A closed loop drops the future, and the handle returns a cancellation.
+    /// Makes a task and queues it for its first poll. A closed loop drops the future, and the
+    /// handle returns a cancellation error.
     pub(crate) fn spawn<F: Future + 'static>(
         &self,
         future: F,
@@ -162,7 +168,8 @@ impl Scheduler {
         task
     }
 
-    /// Spawns the task that stands for the future of a `block_on`. It is not counted as a live task.
+    /// Spawns the task that represents the future of a `block_on`. It is not counted as a live
+    /// task.
     pub(crate) fn spawn_root(
         &self,
         future: impl Future<Output = ()> + 'static,
@@ -176,7 +183,7 @@ impl Scheduler {
         JoinHandle::new(task)
     }
 
-    /// Ends such a task at once. If it is queued, it leaves the list when it is popped.
+    /// Ends a root task at once. If it is queued, it stays in the task list until it is popped.
     pub(crate) fn end_root(&self, handle: &JoinHandle<()>) {
         let task = handle.task();
         if task.is_done() {
@@ -195,7 +202,8 @@ impl Scheduler {
         }
     }
 
-    /// Describes every unfinished task; `since` returns the time that has passed since an origin's.
+    /// Describes every unfinished task. `since` returns how much time has passed since the time of
+    /// an origin.
     pub(crate) fn dump(&self, since: impl Fn(u64) -> Duration) -> Vec<DumpedTask> {
         let (tasks, names) = (self.tasks.borrow(), self.names.borrow());
         tasks
@@ -231,7 +239,7 @@ impl Scheduler {
         })
     }
 
-    /// Whether there is something to do without asking the kernel.
+    /// Whether there is work that does not depend on the kernel.
     pub(crate) fn is_ready(&self) -> bool {
         self.ready_len() > 0
             || self.inbox().has_messages()
@@ -247,7 +255,8 @@ impl Scheduler {
     #[inline]
     pub(crate) fn run_next(&self) {
         match self.owner.queue().pop() {
-            // By far the most frequent: a test, where a match of all kinds would be a jump through a table.
+            // Tasks are by far the most frequent entries. Testing for them first is one comparison;
+            // a match over all variants would be a jump through a table.
             Some(Entry::Task(task)) => {
                 add_one(&self.polls);
                 match task.run() {
@@ -277,7 +286,7 @@ impl Scheduler {
         }
     }
 
-    /// Runs the acts that wait for the end of the batch.
+    /// Runs the actions that were registered for the end of the batch.
     #[inline(always)]
     pub(crate) fn end_batch(&self) {
         if !self.batch_ends.borrow().is_empty() {
@@ -286,18 +295,19 @@ impl Scheduler {
     }
 
     fn run_batch_ends(&self) {
-        let mut acts = self.batch_ends.take();
-        for act in acts.drain(..) {
-            shield("a stream's flush", || act.batch_ended());
+        let mut actions = self.batch_ends.take();
+        for action in actions.drain(..) {
+            shield("a stream's flush", || action.batch_ended());
         }
-        // The vector is kept for the next batch, unless the acts above have begun a new one.
+        // Keep the vector's memory for the next batch, unless the actions above have registered new
+        // ones.
         let mut ends = self.batch_ends.borrow_mut();
         if ends.is_empty() {
-            *ends = acts;
+            *ends = actions;
         }
     }
 
-    /// Queues what other threads sent, at most `limit` messages.
+    /// Queues the work that other threads sent, at most `limit` messages, and returns how many.
     pub(crate) fn collect_messages(&self, limit: usize) -> usize {
         let inbox = self.inbox();
         if !inbox.has_messages() {
@@ -320,7 +330,8 @@ impl Scheduler {
         task.unlist();
     }
 
-    /// Takes a task off the list that was finished before; only such a one can be a root's.
+    /// Removes a task from the list that had finished before it was popped. Only such a task can be
+    /// a root task.
     #[cold]
     fn unlist_stale(&self, task: TaskPtr) {
         if task.is_root() {
@@ -329,11 +340,12 @@ impl Scheduler {
         self.unlist(task);
     }
 
-    /// Drops every entry and every task, each once, on this thread. What their destructors queue or spawn is dropped too.
+    /// Drops every entry and every task, each once, on this thread. Entries and tasks that their
+    /// destructors queue or spawn are dropped too.
     pub(crate) fn close_tasks(&self) {
         self.closed.set(true);
-        for act in self.batch_ends.take() {
-            shield("the destructor of a stream", || act.loop_ended());
+        for action in self.batch_ends.take() {
+            shield("the destructor of a stream", || action.loop_ended());
         }
         for waker in self.next_turn.take() {
             shield("a waker", || waker.wake());
@@ -346,8 +358,9 @@ impl Scheduler {
                     other => shield("the destructor of a callback", || drop(other)),
                 }
             }
-            // No task is queued now, so the one that is taken off the list leaves no entry behind. A closed loop lists no
-            // new ones: one walk over the keys meets them all.
+            // No task is queued now, so a task that is removed from the list leaves no entry
+            // behind. A closed loop lists no new tasks, so one pass over the keys finds all of
+            // them.
             let task = {
                 let tasks = self.tasks.borrow();
                 while key < tasks.capacity() && !tasks.contains(key) {

@@ -1,12 +1,14 @@
 //! The part of a loop that its wakers can reach: the ready queue, and the inbox for other threads.
 //!
-//! A `Waker` may be used on any thread and may outlive its loop, so the shared state lives in an `Arc`. Only the loop's thread
-//! touches the ready queue, without a lock. [`LocalQueue`] is the proof that the caller is on that thread while the loop is
-//! entered; a [`SharedOwner`], which never leaves the thread, gives out the same proof at any time.
+//! A `Waker` may be used on any thread and may outlive its loop, so the shared state lives in an
+//! `Arc`. Only the loop's thread touches the ready queue, so the queue needs no lock. A
+//! [`LocalQueue`] proves that its holder is on that thread while the loop is entered. A
+//! [`SharedOwner`], which never leaves the thread, gives out the same proof at any time.
 //!
-//! Every task refers to the shared state. Counting each of them in the `Arc` would cost two atomic read-modify-writes a task, so all
-//! tasks together hold one count of the `Arc`. A [`SharedRef`] is counted in a plain number on the loop's thread, and in an atomic
-//! only when another thread drops it.
+//! Every task refers to the shared state. If each task held a count of the `Arc`, it would cost two
+//! atomic read-modify-writes. So all tasks together hold one count of the `Arc`, and each has a
+//! [`SharedRef`]. These references are counted in a plain number on the loop's thread, and in an
+//! atomic only when another thread drops one.
 
 #![allow(unsafe_code, reason = "the ready queue lives in an Arc but belongs to one thread")]
 
@@ -22,29 +24,34 @@ use crate::task::ready_queue::ReadyQueue;
 pub(crate) struct SharedState {
     /// Touched only through a [`LocalQueue`].
     ready: UnsafeCell<ReadyQueue<Entry>>,
-    /// `SharedRef`s that were made and not dropped on the loop's thread. Touched only there.
+    /// The number of `SharedRef`s that were made, minus those that were dropped on the loop's
+    /// thread. Touched only there.
     local_refs: Cell<usize>,
-    /// While the owner lives: [`BIAS`] minus the `SharedRef`s that other threads dropped. Afterwards: the `SharedRef`s that are left.
-    /// The thread that brings it to zero drops the tasks' count of the `Arc`.
+    /// While the owner lives: [`BIAS`] minus the number of `SharedRef`s that other threads dropped.
+    /// Afterwards: the number of `SharedRef`s that are left. The thread that decrements it to zero
+    /// drops the tasks' count of the `Arc`.
     remaining_refs: AtomicUsize,
     pub(crate) inbox: Inbox<Message>,
 }
 
-/// More `SharedRef`s than can exist.
+/// A number larger than the number of `SharedRef`s that can exist.
 const BIAS: usize = usize::MAX / 2;
 
-// SAFETY: `inbox` and `remaining_refs` are Sync by themselves. `ready`, which holds what must not leave the loop's thread, and
-// `local_refs` are reached only through a `LocalQueue` or the owner, which exist only on that thread. When another thread drops the
-// last Arc, the queue is empty: the owner empties it before it gives up its Arc, and nothing is queued once the loop is closed.
+// SAFETY: the types of `inbox` and `remaining_refs` are Sync. `ready`, whose entries must not leave
+// the loop's thread, and `local_refs` are reached only through a `LocalQueue` or the owner, or
+// after `local_queue` has returned one. All of these exist only on that thread. When another thread
+// drops the last Arc, the queue is empty: the owner empties it before it gives up its Arc, and
+// nothing is queued once the loop is closed.
 unsafe impl Send for SharedState {}
 // SAFETY: as above.
 unsafe impl Sync for SharedState {}
 
 #[cfg(not(loom))]
 thread_local! {
-    /// The address of the loop that is entered on this thread. It cannot be mistaken for an earlier loop's: the caller that compares
-    /// holds an Arc of its own state, and the entered loop holds one too. It has no destructor, so that a wake from the destructor of
-    /// another thread-local finds it.
+    /// The address of the shared state of the loop that is entered on this thread. It cannot be
+    /// mistaken for that of an earlier loop: the code that compares it holds an Arc of its own
+    /// state, and the entered loop holds one too. This thread-local has no destructor, so that a
+    /// wake from the destructor of another thread-local can read it.
     static ENTERED: Cell<*const SharedState> = const { Cell::new(ptr::null()) };
 }
 #[cfg(loom)]
@@ -53,7 +60,8 @@ loom::thread_local! {
 }
 
 impl SharedState {
-    /// The ready queue, if the caller is on the loop's thread and the loop is entered.
+    /// The ready queue, if the caller is on the loop's thread and the loop is entered; otherwise
+    /// `None`.
     #[inline]
     pub(crate) fn local_queue(&self) -> Option<LocalQueue<'_>> {
         let entered = ENTERED.with(Cell::get);
@@ -79,7 +87,7 @@ impl LocalQueue<'_> {
         self.with_ready(ReadyQueue::pop)
     }
 
-    /// Shows the entry at the head of the queue to `f`, which must not use the queue.
+    /// Calls `f` with the entry at the head of the queue. `f` must not use the queue.
     pub(crate) fn peek<R>(self, f: impl FnOnce(&Entry) -> R) -> Option<R> {
         self.with_ready(|ready| ready.front().map(f))
     }
@@ -91,14 +99,16 @@ impl LocalQueue<'_> {
     #[inline]
     fn with_ready<R>(self, f: impl FnOnce(&mut ReadyQueue<Entry>) -> R) -> R {
         self.shared.ready.with_mut(|ready| {
-            // SAFETY: a `LocalQueue` exists on one thread only, and the closures above, `describe_next`'s included, do not use the
-            // queue again. So this is the only reference.
+            // SAFETY: a `LocalQueue` exists on one thread only. The closures above, and the one
+            // that `describe_next` passes to `peek`, do not use the queue again. So this is the
+            // only reference.
             f(unsafe { &mut *ready })
         })
     }
 }
 
-/// The loop's own hold on its [`SharedState`]. Each loop has one, and it stays on the loop's thread.
+/// The loop's own reference to its [`SharedState`]. Each loop has one, and it stays on the loop's
+/// thread.
 pub(crate) struct SharedOwner {
     shared: Arc<SharedState>,
     /// The one count of the Arc for all `SharedRef`s, from `Arc::into_raw`.
@@ -123,13 +133,13 @@ impl SharedOwner {
         &self.shared
     }
 
-    /// A reference for a task, made without an atomic read-modify-write.
+    /// Makes a reference for a task, without an atomic read-modify-write.
     pub(crate) fn new_ref(&self) -> SharedRef {
         self.shared.local_refs.set(self.shared.local_refs.get() + 1);
         SharedRef(self.tasks_count)
     }
 
-    /// The ready queue, whether or not the loop is entered.
+    /// The ready queue, whether the loop is entered or not.
     #[inline]
     pub(crate) fn queue(&self) -> LocalQueue<'_> {
         LocalQueue { shared: &self.shared, not_send: PhantomData }
@@ -146,15 +156,16 @@ impl SharedOwner {
         self.shared.local_queue().is_some()
     }
 
-    /// Leaves this thread without an entered loop.
+    /// Clears `ENTERED`: this thread then has no entered loop.
     pub(crate) fn leave() {
         ENTERED.with(|entered| entered.set(ptr::null()));
     }
 }
 
 impl Drop for SharedOwner {
-    /// Empties the queue before the Arc is given up, and takes the loop's address out of `ENTERED`. Then hands the count of the
-    /// remaining `SharedRef`s over to the threads that will drop them.
+    /// Empties the queue before it gives up the Arc, and clears `ENTERED` if it holds this loop's
+    /// address. Then publishes the number of the remaining `SharedRef`s to the threads that will
+    /// drop them.
     fn drop(&mut self) {
         while let Some(entry) = self.queue().pop() {
             drop(entry);
@@ -164,10 +175,11 @@ impl Drop for SharedOwner {
                 entered.set(ptr::null());
             }
         });
-        // From here on no drop is local, so `local_refs` has its last value.
+        // From here on no `SharedRef` is dropped locally, so `local_refs` has its final value.
         let surplus = BIAS - self.shared.local_refs.get();
         if self.shared.remaining_refs.fetch_sub(surplus, Ordering::AcqRel) == surplus {
-            // SAFETY: `tasks_count` is from `into_raw`, no `SharedRef` is left, and none can be made any more.
+            // SAFETY: `tasks_count` is from `into_raw`. No `SharedRef` is left, and without the
+            // owner none can be made.
             drop(unsafe { Arc::from_raw(self.tasks_count.as_ptr().cast_const()) });
         }
     }
@@ -176,7 +188,8 @@ impl Drop for SharedOwner {
 /// A task's reference to the [`SharedState`] of its loop.
 pub(crate) struct SharedRef(NonNull<SharedState>);
 
-// SAFETY: it gives shared access to what is Sync, and may be dropped on any thread.
+// SAFETY: it gives only shared access to a `SharedState`, which is Sync, and its drop is correct on
+// any thread.
 unsafe impl Send for SharedRef {}
 // SAFETY: as above.
 unsafe impl Sync for SharedRef {}
@@ -186,8 +199,9 @@ impl Deref for SharedRef {
 
     #[inline]
     fn deref(&self) -> &SharedState {
-        // SAFETY: the tasks' count of the Arc is dropped when `remaining_refs` reaches zero. That does not happen while this
-        // reference exists: it is counted in `local_refs` while the owner lives, and in `remaining_refs` afterwards.
+        // SAFETY: the tasks' count of the Arc is dropped when `remaining_refs` reaches zero. This
+        // does not happen while this reference exists, because it is counted: in `local_refs` while
+        // the owner lives, and in `remaining_refs` afterwards.
         unsafe { self.0.as_ref() }
     }
 }
@@ -197,9 +211,11 @@ impl Drop for SharedRef {
         if self.local_queue().is_some() {
             self.local_refs.set(self.local_refs.get() - 1);
         } else if self.remaining_refs.fetch_sub(1, Ordering::Release) == 1 {
-            // Pairs with the decrements of the other threads: their uses of the state happened before it is freed.
+            // Pairs with the decrements of the other threads, so that their uses of the state
+            // happen before it is freed.
             fence(Ordering::Acquire);
-            // SAFETY: this was the last reference, and the owner is gone, or the BIAS would still be in the count.
+            // SAFETY: this was the last reference. The owner is gone too, because otherwise the
+            // BIAS would still be in the count.
             drop(unsafe { Arc::from_raw(self.0.as_ptr().cast_const()) });
         }
     }

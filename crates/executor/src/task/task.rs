@@ -1,4 +1,7 @@
-//! A task: one allocation that holds a future, then its output, and the rules for which thread may touch what.
+//! A task: one allocation that holds a future and then its output.
+//!
+//! This is one file because the safety arguments of the task's functions all rest on the rules
+//! below and on fields that no other file can reach.
 //!
 //! ```text
 //!            spawn                    poll: Ready, panic
@@ -7,21 +10,25 @@
 //!              └──── wake ────┘             end of the loop ─┘
 //! ```
 //!
-//! # Who may touch what
-//! *Local* means: on the loop's thread.
+//! # Which thread may touch what
+//! *Local* means on the loop's thread.
 //! 1. The *stage* (future or output), the flags, the key and the joiner are local.
 //! 2. Other threads hold wakers. They touch `refs`, `notified` and `shared`, and nothing else.
-//! 3. `refs` counts wakers, plus *one* for everything local together: that one is held while the task is LISTED or
-//!    has a HANDLE. An entry of the ready queue is not counted, because a task stays listed until it is finished *and*
-//!    not queued. So a local wake does no atomic read-modify-write at all.
-//! 4. A foreign wake, one on another thread, is a swap on `notified`, also when the flag is set already: the swap publishes what the
-//!    waking thread wrote before. The wake that finds the flag clear sends the task to the inbox. The loop clears it, with a swap again,
-//!    only just before it polls a task that came through the inbox. So a poll sees every write of the wakes that it answers, and one
-//!    burst of wakes costs at most two polls.
-//! 5. The local reference ends when the stage is empty. The thread that drops the last reference frees memory in which
-//!    nothing of the user is left: futures and outputs are dropped on the loop's thread only.
+//! 3. `refs` counts wakers, plus *one* for all local references together. That one is held while
+//!    the task is LISTED or has a HANDLE. An entry of the ready queue is not counted, because a
+//!    task stays listed until it is finished *and* not queued. So a local wake does no atomic
+//!    read-modify-write.
+//! 4. A foreign wake is a wake on another thread. It swaps `notified`, even if the flag is set
+//!    already: the swap publishes what the waking thread wrote before. A wake that finds the flag
+//!    clear sends the task to the inbox. The loop clears the flag, also with a swap, only just
+//!    before it polls a task that came through the inbox. So a poll sees all writes that precede
+//!    the wakes that it handles, and a burst of wakes costs at most two polls.
+//! 5. The local reference is dropped only after the stage is empty. The thread that drops the last
+//!    reference frees memory that holds no user value: futures and outputs are dropped on the
+//!    loop's thread only.
 //!
-//! The wakers are in [`waker`](super::waker). Under `--cfg loom` the flags are loom cells, and `models.rs` checks these rules.
+//! The wakers are in [`waker`](super::waker). Under `--cfg loom` the flags are loom cells, and
+//! `models.rs` checks these rules.
 
 #![allow(unsafe_code, reason = "a task is shared with wakers through raw pointers")]
 
@@ -41,41 +48,41 @@ use crate::task::entry::Entry;
 use crate::task::shared_state::{LocalQueue, SharedRef};
 use crate::task::waker;
 
-/// In the ready queue.
+/// The task is in the ready queue.
 const QUEUED: u8 = 1;
-/// Came through the inbox: clear `notified` before the next poll.
+/// The task came through the inbox: the loop clears `notified` before the next poll.
 const FOREIGN: u8 = 2;
-/// Will not be polled again; wakes do nothing.
+/// The task is not polled again and ignores wakes.
 const CLOSED: u8 = 4;
-/// The stage holds the outcome, or is empty because no handle can ask for it.
+/// The stage holds the outcome, or is empty: the handle took the outcome, or there is no handle.
 const DONE: u8 = 8;
-/// To be cancelled instead of polled when it is popped.
+/// The loop cancels the task, instead of polling it, when it pops the task.
 const ABORTED: u8 = 16;
 /// A `JoinHandle` exists.
 const HANDLE: u8 = 32;
-/// In the task list of its loop.
+/// The task is in the task list of its loop.
 const LISTED: u8 = 64;
-/// Stands for the future of a `block_on`; see [`root_future`](super::root_future).
+/// The task represents the future of a `block_on`; see [`root_future`](super::root_future).
 const ROOT: u8 = 128;
 
-/// Fields are touched by this file and by [`waker`], under the rules above.
+/// Only this file and [`waker`] touch the fields, under the rules above.
 pub(super) struct Header {
     vtable: &'static TaskVTable,
     pub(super) shared: SharedRef,
-    /// Wakers, plus one for everything local (rule 3).
+    /// The number of wakers, plus one for all local references (rule 3).
     pub(super) refs: AtomicUsize,
-    /// Set by foreign wakes, cleared by the loop (rule 4).
+    /// Foreign wakes set it, and the loop clears it (rule 4).
     pub(super) notified: AtomicBool,
     flags: Cell<u8>,
-    /// The place in the task list while LISTED. A list of 2³² tasks would need more memory than there is.
+    /// The index in the task list while LISTED. A list of 2³² tasks would not fit into memory.
     key: Cell<u32>,
-    /// The waker of the task that awaits the outcome. Empty once DONE.
+    /// The waker of the task that awaits the outcome. The loop takes it when the task is DONE.
     joiner: UnsafeCell<Option<Waker>>,
-    /// For the models.
+    /// The loom models use it to find a use after the task is freed.
     life: Life,
 }
 
-/// `repr(C)`: a pointer to a task is a pointer to its header.
+/// The `repr(C)` makes a pointer to a task a valid pointer to its header.
 #[repr(C)]
 struct Task<F: Future> {
     header: Header,
@@ -88,7 +95,8 @@ enum Stage<F: Future> {
     Empty,
 }
 
-/// The functions that depend on the future's type. Each needs a live task; all but `free` must run on the loop's thread.
+/// The functions that depend on the future's type. Each needs a live task. All but `free` must run
+/// on the loop's thread.
 struct TaskVTable {
     poll: unsafe fn(TaskPtr, &mut Context<'_>) -> Poll<()>,
     cancel: unsafe fn(TaskPtr),
@@ -97,17 +105,17 @@ struct TaskVTable {
     free: unsafe fn(TaskPtr),
 }
 
-/// A pointer to a task. Each place that stores one says why the task outlives it.
+/// A pointer to a task. The code that stores one explains why the task outlives the pointer.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TaskPtr(pub(super) NonNull<Header>);
 
-/// What became of a task that was popped from the ready queue.
+/// The state of a task after [`TaskPtr::run`].
 pub(crate) enum Ran {
-    /// It will be polled again, or is queued once more: it stays in the task list.
+    /// The task will be polled again, or is queued again. It stays in the task list.
     Unfinished,
-    /// It is finished and not queued: the caller must [`unlist`](TaskPtr::unlist) it.
+    /// The task is finished and not queued. The caller must [`unlist`](TaskPtr::unlist) it.
     Finished,
-    /// It was finished before: the pop answered a wake that came too late. The caller must unlist it.
+    /// The task had finished before it was popped. The caller must unlist it.
     Stale,
 }
 
@@ -136,14 +144,15 @@ impl TaskPtr {
             },
             stage: UnsafeCell::new(Stage::Running(future)),
         };
-        // SAFETY: the place was just allocated for it.
+        // SAFETY: `place` was just allocated for a value of this type.
         unsafe { place.write(task) };
         TaskPtr(place.cast())
     }
 
     pub(super) fn header(&self) -> &Header {
-        // SAFETY: the task is alive: a `TaskPtr` is held by the list, by a handle, by a queue entry (covered by the
-        // list, rule 3) or by a counted waker. The header is only ever shared; what changes in it are cells.
+        // SAFETY: the task is alive, because only the list, a handle, a queue entry (covered by the
+        // list, rule 3) and a counted waker hold a `TaskPtr`. The header is only borrowed as
+        // shared; the fields that change are cells or atomics.
         let header = unsafe { self.0.as_ref() };
         header.life.used();
         header
@@ -179,7 +188,7 @@ impl TaskPtr {
         self.has(DONE)
     }
 
-    /// Whether it stands for the future of a `block_on`.
+    /// Whether the task represents the future of a `block_on`.
     pub(crate) fn is_root(self) -> bool {
         self.has(ROOT)
     }
@@ -188,12 +197,12 @@ impl TaskPtr {
         self.set(ROOT);
     }
 
-    /// Whether the task belongs to another process, of which this one is a fork. Here it never runs.
+    /// Whether this process is a fork of the one that made the task. The task never runs here.
     pub(crate) fn is_forked(self) -> bool {
         self.header().shared.inbox.is_forked()
     }
 
-    /// Queues the task unless it is queued or closed: the whole cost of a local wake.
+    /// Queues the task unless it is QUEUED or CLOSED. A local wake does nothing else.
     #[inline]
     pub(crate) fn enqueue(self, queue: LocalQueue<'_>) {
         let cell = &self.header().flags;
@@ -204,7 +213,8 @@ impl TaskPtr {
         }
     }
 
-    /// Queues a task that came through the inbox, or marks the queued one, so that `notified` is cleared before its poll.
+    /// Queues a task that came through the inbox, and marks it FOREIGN even if it is queued
+    /// already.
     pub(super) fn enqueue_foreign(self, queue: LocalQueue<'_>) {
         if !self.has(CLOSED) {
             self.set(FOREIGN);
@@ -212,14 +222,15 @@ impl TaskPtr {
         }
     }
 
-    /// Answers one pop from the ready queue: polls the task, or cancels it if it was aborted.
+    /// Runs a task that was popped from the ready queue: polls it, or cancels it if it was aborted.
     #[inline]
     pub(crate) fn run(self) -> Ran {
         let header = self.header();
         let flags = header.flags.get();
         header.flags.set(flags & !(QUEUED | FOREIGN));
         if flags & FOREIGN != 0 {
-            // Acquires what the waking threads wrote before their swaps; a wake from here on sends the task again.
+            // Acquires what the waking threads wrote before their swaps. A later wake sends the
+            // task again.
             header.notified.swap(false, Ordering::AcqRel);
         }
         if flags & CLOSED != 0 {
@@ -228,10 +239,11 @@ impl TaskPtr {
         if flags & ABORTED != 0 {
             self.cancel();
         } else {
-            // SAFETY: the waker borrows the task for the length of this call and is not dropped, so it needs no
-            // reference of its own; the list keeps the task alive meanwhile.
+            // SAFETY: the waker lives only during this call and is not dropped, so it needs no
+            // counted reference. The list keeps the task alive meanwhile.
             let waker = ManuallyDrop::new(unsafe { Waker::from_raw(waker::raw(self)) });
-            // SAFETY: alive by the list, on the loop's thread, and not closed: the stage is still running.
+            // SAFETY: the list keeps the task alive, this is the loop's thread, and the task is not
+            // CLOSED, so the stage still holds the future.
             let polled = unsafe { (header.vtable.poll)(self, &mut Context::from_waker(&waker)) };
             if polled.is_pending() {
                 return Ran::Unfinished;
@@ -243,44 +255,46 @@ impl TaskPtr {
 
     /// Drops the future now, on the loop's thread, and completes the task as cancelled.
     pub(crate) fn cancel(self) {
-        // SAFETY: called on the loop's thread for a listed task that is not closed.
+        // SAFETY: the callers are on the loop's thread, and pass a listed task that is not CLOSED.
         unsafe { (self.header().vtable.cancel)(self) }
     }
 
     /// Wakes the task that awaits the outcome.
     pub(crate) fn wake_joiner(self) {
-        if let Some(joiner) = self.joiner(Option::take) {
+        if let Some(joiner) = self.with_joiner(Option::take) {
             shield("a waker", || joiner.wake());
         }
     }
 
-    /// Runs `f` on the joiner's slot; `f` must not call foreign code.
-    fn joiner<R>(self, f: impl FnOnce(&mut Option<Waker>) -> R) -> R {
+    /// Calls `f` with the joiner's slot. `f` must not call foreign code.
+    fn with_joiner<R>(self, f: impl FnOnce(&mut Option<Waker>) -> R) -> R {
         self.header().joiner.with_mut(|joiner| {
-            // SAFETY: on the loop's thread, and `f` comes from this file and cannot come back here.
+            // SAFETY: this is the loop's thread, and every `f` is in this file and does not call
+            // this function again. So this is the only reference.
             f(unsafe { &mut *joiner })
         })
     }
 
-    /// Gives up the list's reference.
+    /// Clears LISTED, and drops the local reference unless a handle still holds it.
     pub(crate) fn unlist(self) {
         self.clear(LISTED);
         self.release_local();
     }
 
-    /// Notes that the queue entry of this task will never be popped.
+    /// Clears QUEUED, for a task whose queue entry was discarded.
     pub(crate) fn unqueue(self) {
         self.clear(QUEUED);
     }
 
-    /// Frees the task if it is neither listed nor has a handle, and no waker is left.
+    /// Drops the local reference if the task is neither LISTED nor has a HANDLE.
     fn release_local(self) {
         if self.has(LISTED | HANDLE) {
             return;
         }
         let refs = &self.header().refs;
-        // One means that no waker exists, and none can appear: only a waker or a poll makes one. The load pairs with
-        // the decrement in `drop_reference` and spares a read-modify-write.
+        // A count of one means that no waker exists, and none can appear, because only a waker or a
+        // poll makes one. The load pairs with the decrement in `drop_reference` and saves a
+        // read-modify-write.
         if refs.load(Ordering::Acquire) == 1 {
             // SAFETY: this is the only reference.
             unsafe { self.free() }
@@ -289,25 +303,28 @@ impl TaskPtr {
         }
     }
 
+    /// Frees the task.
+    ///
     /// # Safety
     /// The caller had the last reference.
     pub(super) unsafe fn free(self) {
-        // SAFETY: passed on to the caller.
+        // SAFETY: the caller guarantees that the reference was the last one.
         unsafe { (self.header().vtable.free)(self) }
     }
 }
 
-/// The handle's half, all of it on the loop's thread.
+/// The functions that a `JoinHandle` calls, all on the loop's thread.
 impl TaskPtr {
-    /// Gives up the handle's reference, and drops an outcome that was not taken.
+    /// Drops the waker and an outcome that was not taken. Clears HANDLE, and drops the local
+    /// reference unless the list still holds it.
     pub(crate) fn drop_handle(self) {
-        let joiner = self.joiner(Option::take);
-        // SAFETY: the handle keeps the task alive until here, on the loop's thread.
+        let joiner = self.with_joiner(Option::take);
+        // SAFETY: the handle has kept the task alive until now, and this is the loop's thread.
         unsafe { (self.header().vtable.drop_handle)(self) }
         shield("the destructor of a waker", || drop(joiner));
     }
 
-    /// Asks the loop to drop the future; the loop does so when it pops the task.
+    /// Asks the loop to drop the future. The loop does so when it pops the task.
     pub(crate) fn abort(self) {
         if !self.has(CLOSED) {
             self.set(ABORTED);
@@ -320,41 +337,44 @@ impl TaskPtr {
         waker::wake_by_ref(self);
     }
 
-    /// Takes the outcome of a DONE task.
+    /// Takes the outcome of a DONE task; otherwise stores the waker.
     ///
     /// # Safety
-    /// `T` is the output of the task's future. Called through the task's only handle.
+    /// `T` is the output type of the task's future. The caller is the task's only handle.
     pub(crate) unsafe fn poll_outcome<T>(self, cx: &mut Context<'_>) -> Poll<Result<T, JoinError>> {
         if self.is_done() {
             let mut outcome = MaybeUninit::<Poll<Result<T, JoinError>>>::uninit();
-            // SAFETY: alive by the handle, on the loop's thread; `outcome` is of the type that `take_outcome` writes.
+            // SAFETY: the handle keeps the task alive, and this is the loop's thread.
+            // `take_outcome` writes a value of `outcome`'s type.
             unsafe { (self.header().vtable.take_outcome)(self, outcome.as_mut_ptr().cast()) };
-            // SAFETY: `take_outcome` has written it, or panicked.
+            // SAFETY: `take_outcome` has initialised `outcome`, since it did not panic.
             return unsafe { outcome.assume_init() };
         }
         if self.is_forked() {
             return Poll::Ready(Err(JoinError::cancelled()));
         }
-        let is_known = self.joiner(|joiner| match joiner {
+        let is_stored = self.with_joiner(|joiner| match joiner {
             Some(joiner) => joiner.will_wake(cx.waker()),
             None => false,
         });
-        if !is_known {
-            // Cloned and dropped outside of the slot's borrow: a foreign waker's code runs there.
+        if !is_stored {
+            // Clone and drop run a foreign waker's code, so they happen while the slot is not
+            // borrowed.
             let waker = cx.waker().clone();
             if self.is_done() {
-                // SAFETY: as for this call. The clone itself has ended the task.
+                // The clone ran code that ended the task.
+                // SAFETY: the caller of this function guarantees the same.
                 return unsafe { self.poll_outcome(cx) };
             }
-            drop(self.joiner(|joiner| joiner.replace(waker)));
+            drop(self.with_joiner(|joiner| joiner.replace(waker)));
         }
         Poll::Pending
     }
 }
 
 fn stage_of<F: Future, R>(task: TaskPtr, f: impl FnOnce(*mut Stage<F>) -> R) -> R {
-    // SAFETY: the task was allocated as a `Task<F>`: this function is instantiated only by the vtable that
-    // `allocate::<F>` stored.
+    // SAFETY: the task was allocated as a `Task<F>`, because only the functions in the vtable that
+    // `allocate::<F>` stored call this one.
     let task = unsafe { task.0.cast::<Task<F>>().as_ref() };
     task.stage.with_mut(f)
 }
@@ -362,12 +382,13 @@ fn stage_of<F: Future, R>(task: TaskPtr, f: impl FnOnce(*mut Stage<F>) -> R) -> 
 unsafe fn poll<F: Future>(task: TaskPtr, cx: &mut Context<'_>) -> Poll<()> {
     let polled = catch_unwind(AssertUnwindSafe(|| {
         stage_of::<F, _>(task, |stage| {
-            // SAFETY: on the loop's thread, and only this function reaches the stage of a running task: the handle touches
-            // it only when the task is DONE.
+            // SAFETY: this is the loop's thread, and only this function reaches the stage of a
+            // running task: the handle touches it only when the task is DONE.
             let Stage::Running(future) = (unsafe { &mut *stage }) else {
                 unreachable!("a finished task was polled")
             };
-            // SAFETY: the future stays in this allocation until it is dropped in place.
+            // SAFETY: the future is not moved: it stays in this allocation until it is dropped in
+            // place.
             unsafe { Pin::new_unchecked(future) }.poll(cx)
         })
     }));
@@ -388,18 +409,20 @@ fn complete_panicked<F: Future>(task: TaskPtr, payload: Box<dyn Any + Send>) {
     complete::<F>(task, Err(JoinError::panicked(payload)));
 }
 
-/// Drops the future, then keeps the outcome for the handle, or drops it if there is none.
+/// Drops the future, then stores the outcome for the handle, or drops it if there is no handle.
 ///
-/// Inlined, so that the outcome is made where it stays.
+/// Inlined, so that the outcome is built in place.
 #[inline]
 fn complete<F: Future>(task: TaskPtr, outcome: Result<F::Output, JoinError>) {
-    // Closed first: what the future's destructor wakes must not queue this task again.
+    // CLOSED is set first, so that a wake in the future's destructor does not queue this task
+    // again.
     task.set(CLOSED);
-    // The future goes before the look for a handle, because it may own the handle.
-    empty::<F>(task, "the destructor of a task");
+    // The future is dropped before the check for a handle, because it may own the handle.
+    empty_stage::<F>(task, "the destructor of a task");
     if task.has(HANDLE) {
         stage_of::<F, _>(task, |stage| {
-            // SAFETY: on the loop's thread; the stage is empty, so nothing is overwritten, and it is not read before DONE.
+            // SAFETY: this is the loop's thread. The stage is empty, so no value is lost, and
+            // nothing reads it before DONE.
             unsafe { stage.write(Stage::Finished(outcome)) }
         });
     } else {
@@ -408,33 +431,35 @@ fn complete<F: Future>(task: TaskPtr, outcome: Result<F::Output, JoinError>) {
     task.set(DONE);
 }
 
-/// Drops in place what the stage holds; a panic of its destructor is reported.
-fn empty<F: Future>(task: TaskPtr, what: &str) {
+/// Drops the value of the stage in place. Reports a panic of its destructor.
+fn empty_stage<F: Future>(task: TaskPtr, what: &str) {
     stage_of::<F, _>(task, |stage| {
-        // `shield` never unwinds, so the stage does not keep a value that was dropped.
+        // `shield` never unwinds, so a dropped value never stays in the stage.
         shield(what, || {
-            // SAFETY: on the loop's thread, and whatever the destructor calls finds the task closed and not DONE, or
-            // without a handle: it does not come back to the stage.
+            // SAFETY: this is the loop's thread. Code that the destructor calls finds the task
+            // CLOSED and not DONE, or without a handle, so it does not touch the stage.
             unsafe { ptr::drop_in_place(stage) }
         });
-        // SAFETY: the old value is dropped, whether or not its destructor panicked, so it is overwritten, not dropped.
+        // SAFETY: the old value is dropped already, even if its destructor panicked, so it is only
+        // overwritten.
         unsafe { stage.write(Stage::Empty) };
     });
 }
 
-/// Writes a `Poll<Result<F::Output, JoinError>>`.
+/// Moves the outcome to `into`, which points to a `Poll<Result<F::Output, JoinError>>`.
 ///
 /// # Panics
-/// If the outcome was taken before.
+/// If the outcome was already taken.
 unsafe fn take_outcome<F: Future>(task: TaskPtr, into: *mut ()) {
     stage_of::<F, _>(task, |stage| {
-        // SAFETY: on the loop's thread; the task is DONE, so only its handle, the caller, touches the stage.
+        // SAFETY: this is the loop's thread. The task is DONE, so only its handle, the caller,
+        // touches the stage.
         let stage = unsafe { &mut *stage };
         let Stage::Finished(outcome) = std::mem::replace(stage, Stage::Empty) else {
             panic!("a JoinHandle was polled after it had completed")
         };
         let into = into.cast::<Poll<Result<F::Output, JoinError>>>();
-        // SAFETY: `poll_outcome` passes a slot of this type.
+        // SAFETY: `poll_outcome` passes a pointer to a slot of this type.
         unsafe { into.write(Poll::Ready(outcome)) };
     });
 }
@@ -444,19 +469,21 @@ unsafe fn drop_handle<F: Future>(task: TaskPtr) {
         if !task.is_done() {
             return None;
         }
-        // SAFETY: on the loop's thread; the task is DONE, so only its handle, the caller, touches the stage.
+        // SAFETY: this is the loop's thread. The task is DONE, so only its handle, the caller,
+        // touches the stage.
         let stage = unsafe { &mut *stage };
         matches!(stage, Stage::Finished(_)).then(|| std::mem::replace(stage, Stage::Empty))
     });
     task.clear(HANDLE);
     task.release_local();
-    // The task may be gone, and is not touched any more: what runs now may even end the loop.
+    // The task may be freed, and is not touched any more. The outcome's destructor may even end the
+    // loop.
     if let Some(Stage::Finished(outcome)) = untaken {
         discard::<F>(outcome);
     }
 }
 
-/// Drops an outcome that no handle will take; a panic in it is reported.
+/// Drops an outcome that no handle will take. If the task panicked, reports that panic.
 fn discard<F: Future>(outcome: Result<F::Output, JoinError>) {
     match outcome {
         Ok(output) => shield("the destructor of a task's output", || drop(output)),
@@ -471,9 +498,9 @@ fn discard<F: Future>(outcome: Result<F::Output, JoinError>) {
 unsafe fn free<F: Future>(task: TaskPtr) {
     task.header().life.ends();
     let task = task.0.cast::<Task<F>>();
-    // SAFETY: written as a `Task<F>` by `TaskPtr::allocate::<F>`, and this was the last reference. The stage is empty by rule 5, so
-    // nothing of the user is dropped here.
+    // SAFETY: `TaskPtr::allocate::<F>` wrote a `Task<F>`, and this was the last reference. The
+    // stage is empty by rule 5, so no user value is dropped here.
     unsafe { task.drop_in_place() };
-    // SAFETY: as above, and the value was just dropped.
+    // SAFETY: the memory is from `block_pool::allocate`, and its value was just dropped.
     unsafe { block_pool::release(task) };
 }

@@ -1,7 +1,7 @@
-//! The wakers of tasks: a counted reference to a task, from any thread.
+//! The wakers of tasks. A waker is a counted reference to a task and may be used on any thread.
 //!
-//! A waker on the loop's thread queues its task. On any other thread it sends the task through the inbox, at most once until the loop
-//! has taken it. The rules are those of [`task`](super::task).
+//! On the loop's thread, a waker queues its task. On any other thread, it sends the task through
+//! the inbox, at most once until the loop takes the task. The rules stand in [`task`](super::task).
 
 #![allow(unsafe_code, reason = "a waker is a raw pointer with a table of functions")]
 
@@ -14,16 +14,18 @@ use crate::task::entry::Message;
 use crate::task::shared_state::LocalQueue;
 use crate::task::task::TaskPtr;
 
-/// A static and not a constant: its address tells squall's wakers from others.
+/// A static and not a constant, because its address identifies squall's wakers.
 static VTABLE: RawWakerVTable =
     RawWakerVTable::new(waker_clone, waker_wake, waker_wake_by_ref, waker_drop);
 
-/// Whether it is the waker of a task of squall's. Waking that only queues the task, and runs no foreign code.
+/// Whether this is the waker of a squall task. Waking such a waker only queues the task and runs no
+/// foreign code.
 pub(crate) fn is_task_waker(waker: &Waker) -> bool {
     ptr::eq(waker.vtable(), &raw const VTABLE)
 }
 
-/// A waker of a task, whose reference the caller has counted, or borrows.
+/// Makes a waker for a task. The caller has counted a reference for the waker, or keeps the task
+/// alive meanwhile and never drops the waker.
 pub(super) fn raw(task: TaskPtr) -> RawWaker {
     RawWaker::new(task.0.as_ptr().cast_const().cast(), &VTABLE)
 }
@@ -59,7 +61,7 @@ pub(super) fn wake_by_ref(task: TaskPtr) {
         None if task.header().notified.swap(true, Ordering::AcqRel) => {}
         None => {
             add_reference(task);
-            // A closed loop refuses the message, and the reference is dropped with it.
+            // A closed loop refuses the message and drops it, and with it the reference.
             let _ = task.header().shared.inbox.send(Message::Wake(ForeignWake(task)));
         }
     }
@@ -68,24 +70,26 @@ pub(super) fn wake_by_ref(task: TaskPtr) {
 fn add_reference(task: TaskPtr) {
     let before = task.header().refs.fetch_add(1, Ordering::Relaxed);
     if before > isize::MAX.cast_unsigned() {
-        abort(); // a count that wraps would free a live task; a panic could be caught
+        abort(); // a count that wraps would free a live task, and a panic could be caught
     }
 }
 
 pub(super) fn drop_reference(task: TaskPtr) {
     if task.header().refs.fetch_sub(1, Ordering::Release) == 1 {
-        // Pairs with the decrements of the other threads: what they did with the task happened before it is freed.
+        // Pairs with the decrements of the other threads, so that their uses of the task happen
+        // before it is freed.
         fence(Ordering::Acquire);
         // SAFETY: this was the last reference.
         unsafe { task.free() }
     }
 }
 
-/// A counted reference to a woken task, on its way to the loop.
+/// A counted reference to a woken task, sent to the loop as a message.
 pub(crate) struct ForeignWake(TaskPtr);
 
-// SAFETY: it is a waker's reference (rule 2): dropping it touches only `refs`, or frees a task in which nothing of the
-// user is left (rule 5). `deliver` needs the proof of being on the loop's thread.
+// SAFETY: it is a waker's reference (rule 2). Dropping it touches only `refs`, or frees a task that
+// holds no user value any more (rule 5). `deliver` takes a `LocalQueue`, the proof that the caller
+// is on the loop's thread.
 unsafe impl Send for ForeignWake {}
 
 impl ForeignWake {
@@ -118,7 +122,7 @@ mod tests {
             let owner = SharedOwner::new(Inbox::new(reactor.notifier()));
             let task = TaskPtr::allocate(std::future::pending::<()>(), owner.new_ref());
             task.header().refs.store(isize::MAX.cast_unsigned() + 1, Ordering::Relaxed);
-            // SAFETY: the task is alive, and the waker, which has no count, is never dropped.
+            // SAFETY: the task is alive. The waker has no counted reference, and is never dropped.
             let waker = ManuallyDrop::new(unsafe { Waker::from_raw(raw(task)) });
             let _ = std::panic::catch_unwind(|| waker.clone());
             std::process::exit(0);

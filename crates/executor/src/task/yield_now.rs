@@ -1,10 +1,11 @@
-//! Letting the others go first.
+//! Yielding to everything else that is ready.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// Lets everything run that is queued now, and the kernel be asked when its turn has come. Tornado: `gen.moment`.
+/// Lets everything that is queued now run first. The loop asks the kernel for events in between
+/// when that is due. Tornado: `gen.moment`.
 ///
 /// # Cost
 /// No system call and no clock read; in a task, no atomic read-modify-write either.

@@ -1,7 +1,8 @@
-//! Threads for work that blocks.
+//! A loop's threads for work that blocks. `spawn_blocking` submits the jobs.
 //!
-//! A thread is started when a job finds nobody idle, up to a limit, and leaves when it was idle for a while. Nobody ever waits for
-//! a thread's end: a loop that closes drops the jobs that have not begun, and lets the others run out by themselves.
+//! If a job finds no idle thread, the pool starts one, up to a limit. A thread ends after it was
+//! idle for a while. The pool never waits for a thread's end: a loop that closes drops the jobs
+//! that have not begun, and lets the running ones finish on their threads.
 
 use std::collections::VecDeque;
 use std::io;
@@ -15,31 +16,34 @@ use squall_reactor::fault::{self, Call};
 
 use crate::insight::panics::shield;
 
-/// Work for a thread.
+/// A piece of work for a thread of the pool.
 pub(crate) type Job = Box<dyn FnOnce() + Send>;
 
-/// How many threads a pool has at most, unless the builder says otherwise. They are for waiting, not for computing.
+/// The default limit for the number of threads. They are meant for waiting, not for computing.
 pub(crate) const DEFAULT_THREADS: usize = 128;
-/// How long a thread stays idle before it leaves.
+/// How long a thread stays idle before it ends.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 pub(crate) struct Pool {
     shared: Arc<Shared>,
-    most_threads: usize,
+    max_threads: usize,
     keep_alive: Duration,
 }
 
 struct Shared {
     state: Mutex<State>,
-    /// Tells idle threads of a job, and of the end.
-    news: Condvar,
+    /// Wakes idle threads when a job is queued or the pool is closed.
+    wakeup: Condvar,
 }
 
 #[derive(Default)]
 struct State {
+    /// The jobs that no thread has taken yet.
     jobs: VecDeque<Job>,
+    /// The number of threads that have not left the pool.
     threads: usize,
-    /// Threads that wait for news. Those that were told of a job but did not take it yet are among them.
+    /// The number of threads that wait for `wakeup`, including those that were woken but have not
+    /// taken a job yet.
     idle: usize,
     closed: bool,
 }
@@ -49,20 +53,22 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A thread's life: jobs, until there are none for a while.
-    fn work(&self, keep_alive: Duration) {
+    /// Runs jobs until the thread was idle for `keep_alive` or the pool is closed. The main
+    /// function of each thread.
+    fn run_jobs(&self, keep_alive: Duration) {
         while let Some(job) = self.next_job(keep_alive) {
             shield("a blocking job", job);
         }
     }
 
-    /// Waits for a job; `None`: the thread has left the pool.
+    /// Waits for a job. Returns `None` if the calling thread must end; it is then no longer counted
+    /// in `threads`.
     fn next_job(&self, keep_alive: Duration) -> Option<Job> {
         let mut state = self.lock();
         if state.jobs.is_empty() && !state.closed {
             state.idle += 1;
-            let nothing = |state: &mut State| state.jobs.is_empty() && !state.closed;
-            let waited = self.news.wait_timeout_while(state, keep_alive, nothing);
+            let must_wait = |state: &mut State| state.jobs.is_empty() && !state.closed;
+            let waited = self.wakeup.wait_timeout_while(state, keep_alive, must_wait);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
             state.idle -= 1;
         }
@@ -75,20 +81,22 @@ impl Shared {
 }
 
 impl Pool {
-    /// A pool without a thread.
-    pub(crate) fn new(most_threads: usize) -> Pool {
-        Pool::with_keep_alive(most_threads, KEEP_ALIVE)
+    /// Makes a pool that has no threads yet.
+    pub(crate) fn new(max_threads: usize) -> Pool {
+        Pool::with_keep_alive(max_threads, KEEP_ALIVE)
     }
 
-    fn with_keep_alive(most_threads: usize, keep_alive: Duration) -> Pool {
-        let shared = Shared { state: Mutex::new(State::default()), news: Condvar::new() };
-        Pool { shared: Arc::new(shared), most_threads, keep_alive }
+    fn with_keep_alive(max_threads: usize, keep_alive: Duration) -> Pool {
+        let shared = Shared { state: Mutex::new(State::default()), wakeup: Condvar::new() };
+        Pool { shared: Arc::new(shared), max_threads, keep_alive }
     }
 
-    /// Queues a job, and starts a thread for it if nobody idle is left for it.
+    /// Queues a job. Starts a thread for it if no idle thread is left and the limit is not reached.
+    /// A closed pool drops the job.
     ///
     /// # Errors
-    /// That of starting a thread, if there is none at all that could run the job: it is dropped.
+    /// The error of starting a thread, if the pool has no other thread that could run the job. The
+    /// job is dropped.
     pub(crate) fn submit(&self, job: Job) -> io::Result<()> {
         let mut state = self.shared.lock();
         if state.closed {
@@ -97,8 +105,8 @@ impl Pool {
             return Ok(());
         }
         state.jobs.push_back(job);
-        if state.jobs.len() <= state.idle || state.threads >= self.most_threads {
-            self.shared.news.notify_one();
+        if state.jobs.len() <= state.idle || state.threads >= self.max_threads {
+            self.shared.wakeup.notify_one();
             return Ok(());
         }
         state.threads += 1;
@@ -107,7 +115,7 @@ impl Pool {
         let mut state = self.shared.lock();
         state.threads -= 1;
         if state.threads > 0 {
-            return Ok(()); // one of them will come to it
+            return Ok(()); // another thread will take the job
         }
         let job = state.jobs.pop_back();
         drop(state);
@@ -119,18 +127,19 @@ impl Pool {
         fault::check(Call::Thread)?;
         let shared = Arc::clone(&self.shared);
         let keep_alive = self.keep_alive;
-        let work = move || shared.work(keep_alive);
-        thread::Builder::new().name("squall-blocking".to_owned()).spawn(work)?;
+        let main = move || shared.run_jobs(keep_alive);
+        thread::Builder::new().name("squall-blocking".to_owned()).spawn(main)?;
         Ok(())
     }
 
-    /// Drops the jobs that have not begun, and lets idle threads leave. Later jobs are dropped.
+    /// Drops the jobs that have not begun, and makes idle threads end. Jobs that are submitted
+    /// later are dropped.
     pub(crate) fn close(&self) {
         let mut state = self.shared.lock();
         state.closed = true;
         let jobs = mem::take(&mut state.jobs);
         drop(state);
-        self.shared.news.notify_all();
+        self.shared.wakeup.notify_all();
         for job in jobs {
             shield("the destructor of a blocking job", || drop(job));
         }
@@ -143,29 +152,30 @@ impl Drop for Pool {
     }
 }
 
-/// Where a loop's blocking work goes.
+/// Runs a loop's blocking jobs.
 pub(crate) enum Blocking {
-    Own(Pool),
-    /// The user's; see [`Builder::blocking_executor`](crate::Builder::blocking_executor).
-    Given(Rc<dyn Fn(Job)>),
+    /// The loop's own pool.
+    Pool(Pool),
+    /// The user's executor; see [`Builder::blocking_executor`](crate::Builder::blocking_executor).
+    Custom(Rc<dyn Fn(Job)>),
 }
 
 impl Blocking {
-    pub(crate) fn new(most_threads: usize, given: Option<Rc<dyn Fn(Job)>>) -> Blocking {
-        given.map_or_else(|| Blocking::Own(Pool::new(most_threads)), Blocking::Given)
+    pub(crate) fn new(max_threads: usize, custom: Option<Rc<dyn Fn(Job)>>) -> Blocking {
+        custom.map_or_else(|| Blocking::Pool(Pool::new(max_threads)), Blocking::Custom)
     }
 
-    /// The loop ends.
+    /// Closes the pool, when the loop ends. Does nothing for the user's executor.
     pub(crate) fn close(&self) {
-        if let Blocking::Own(pool) = self {
+        if let Blocking::Pool(pool) = self {
             pool.close();
         }
     }
 
     pub(crate) fn submit(&self, job: Job) -> io::Result<()> {
         match self {
-            Blocking::Own(pool) => pool.submit(job),
-            Blocking::Given(executor) => {
+            Blocking::Pool(pool) => pool.submit(job),
+            Blocking::Custom(executor) => {
                 executor(job);
                 Ok(())
             }
@@ -178,30 +188,31 @@ mod tests {
     use super::*;
     use std::sync::mpsc::{Receiver, channel};
 
-    const PATIENCE: Duration = Duration::from_secs(10);
+    const TEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-    fn job(pool: &Pool, f: impl FnOnce() + Send + 'static) {
+    fn submit(pool: &Pool, f: impl FnOnce() + Send + 'static) {
         pool.submit(Box::new(f)).unwrap();
     }
 
-    /// Submits a job that tells that it runs and then waits for the sender's end.
-    fn held_job(pool: &Pool, gate: Receiver<()>) -> Receiver<()> {
-        let (begun, has_begun) = channel();
-        job(pool, move || {
+    /// Submits a job that sends a message when it runs, and then waits until the sender of `gate`
+    /// is dropped.
+    fn submit_held_job(pool: &Pool, gate: Receiver<()>) -> Receiver<()> {
+        let (begun, begun_receiver) = channel();
+        submit(pool, move || {
             begun.send(()).unwrap();
             let _ = gate.recv();
         });
-        has_begun
+        begun_receiver
     }
 
-    fn threads(pool: &Pool) -> usize {
+    fn thread_count(pool: &Pool) -> usize {
         pool.shared.lock().threads
     }
 
     fn eventually(what: &str, holds: impl Fn() -> bool) {
         let begin = std::time::Instant::now();
         while !holds() {
-            assert!(begin.elapsed() < PATIENCE, "{what}");
+            assert!(begin.elapsed() < TEST_TIMEOUT, "{what}");
             thread::yield_now();
         }
     }
@@ -210,20 +221,20 @@ mod tests {
     fn the_pool_grows_on_demand_to_its_limit_and_an_idle_thread_is_used_again() {
         let pool = Pool::new(2);
         let (first_gate, gate) = channel();
-        held_job(&pool, gate).recv_timeout(PATIENCE).unwrap();
+        submit_held_job(&pool, gate).recv_timeout(TEST_TIMEOUT).unwrap();
         let (second_gate, gate) = channel();
-        held_job(&pool, gate).recv_timeout(PATIENCE).unwrap();
+        submit_held_job(&pool, gate).recv_timeout(TEST_TIMEOUT).unwrap();
         let (third_gate, gate) = channel();
-        let third = held_job(&pool, gate);
-        assert_eq!(threads(&pool), 2);
+        let third = submit_held_job(&pool, gate);
+        assert_eq!(thread_count(&pool), 2);
         assert!(third.try_recv().is_err(), "both threads are held");
         drop(first_gate);
-        third.recv_timeout(PATIENCE).unwrap();
+        third.recv_timeout(TEST_TIMEOUT).unwrap();
         drop((second_gate, third_gate));
         eventually("both are idle", || pool.shared.lock().idle == 2);
         let (_gate, gate) = channel();
-        held_job(&pool, gate).recv_timeout(PATIENCE).unwrap();
-        assert_eq!(threads(&pool), 2);
+        submit_held_job(&pool, gate).recv_timeout(TEST_TIMEOUT).unwrap();
+        assert_eq!(thread_count(&pool), 2);
     }
 
     #[test]
@@ -231,32 +242,32 @@ mod tests {
         let pool = Pool::with_keep_alive(4, Duration::from_millis(1));
         let (_gate, gate) = channel();
         let (done, end) = channel();
-        held_job(&pool, gate).recv_timeout(PATIENCE).unwrap();
-        job(&pool, move || done.send(()).unwrap());
-        end.recv_timeout(PATIENCE).unwrap();
-        eventually("only the one that is held is left", || threads(&pool) == 1);
+        submit_held_job(&pool, gate).recv_timeout(TEST_TIMEOUT).unwrap();
+        submit(&pool, move || done.send(()).unwrap());
+        end.recv_timeout(TEST_TIMEOUT).unwrap();
+        eventually("only the one that is held is left", || thread_count(&pool) == 1);
     }
 
     #[test]
     fn a_panic_does_not_end_its_thread() {
         let pool = Pool::new(1);
-        job(&pool, || panic!("on purpose"));
+        submit(&pool, || panic!("on purpose"));
         let (done, end) = channel();
-        job(&pool, move || done.send(thread::current().name().map(str::to_owned)).unwrap());
-        assert_eq!(end.recv_timeout(PATIENCE).unwrap().as_deref(), Some("squall-blocking"));
-        assert_eq!(threads(&pool), 1);
+        submit(&pool, move || done.send(thread::current().name().map(str::to_owned)).unwrap());
+        assert_eq!(end.recv_timeout(TEST_TIMEOUT).unwrap().as_deref(), Some("squall-blocking"));
+        assert_eq!(thread_count(&pool), 1);
     }
 
     #[test]
     fn a_pool_that_ends_drops_what_has_not_begun_and_waits_for_nobody() {
         let pool = Pool::new(1);
         let (_gate, gate) = channel();
-        held_job(&pool, gate).recv_timeout(PATIENCE).unwrap();
+        submit_held_job(&pool, gate).recv_timeout(TEST_TIMEOUT).unwrap();
         let (waiting, dropped) = channel::<()>();
-        job(&pool, move || drop(waiting));
+        submit(&pool, move || drop(waiting));
         let shared = Arc::clone(&pool.shared);
         drop(pool);
-        assert!(dropped.recv_timeout(PATIENCE).is_err());
+        assert!(dropped.recv_timeout(TEST_TIMEOUT).is_err());
         assert_eq!(shared.lock().threads, 1, "the one whose job runs");
     }
 
@@ -270,13 +281,13 @@ mod tests {
         fault::inject(Call::Thread, 0, 1, 11 /* EAGAIN */);
         let error = pool.submit(Box::new(|| unreachable!())).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
-        assert_eq!((threads(&pool), pool.shared.lock().jobs.len()), (0, 0));
+        assert_eq!((thread_count(&pool), pool.shared.lock().jobs.len()), (0, 0));
         let (gate_end, gate) = channel();
-        held_job(&pool, gate).recv_timeout(PATIENCE).unwrap();
+        submit_held_job(&pool, gate).recv_timeout(TEST_TIMEOUT).unwrap();
         fault::inject(Call::Thread, 0, 1, 11);
         let (done, end) = channel();
-        job(&pool, move || done.send(()).unwrap());
+        submit(&pool, move || done.send(()).unwrap());
         drop(gate_end);
-        end.recv_timeout(PATIENCE).unwrap();
+        end.recv_timeout(TEST_TIMEOUT).unwrap();
     }
 }

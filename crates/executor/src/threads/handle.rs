@@ -1,4 +1,5 @@
-//! The one thread-safe door of a loop.
+//! [`Handle`]: the only way to reach a loop from another thread. It sends messages to the loop's
+//! inbox.
 
 use std::fmt;
 use std::panic::Location;
@@ -15,8 +16,9 @@ use crate::threads::output_channel::{self, RemoteJoinHandle};
 
 /// Reaches a loop from any thread.
 ///
-/// What one thread sends keeps its order. A running loop is told without a system call; one that sleeps is woken by one
-/// write, however many messages follow. A handle does not keep its loop alive.
+/// Messages from one thread arrive in the order in which they were sent. Sending to a running loop
+/// needs no system call. A sleeping loop is woken by one `write`, however many messages follow. A
+/// handle does not keep its loop alive.
 ///
 /// ```
 /// use squall_executor::{EventLoop, stop};
@@ -43,10 +45,10 @@ impl Handle {
         Handle { shared: sync::Arc::clone(shared) }
     }
 
-    /// The handle of this thread's loop.
+    /// Returns a handle to this thread's loop.
     ///
     /// # Panics
-    /// If there is none.
+    /// If there is no loop on this thread.
     #[track_caller]
     pub fn current() -> Handle {
         Handle::new(current::get().scheduler.shared())
@@ -55,7 +57,8 @@ impl Handle {
     /// Calls `f` on the loop's thread.
     ///
     /// # Errors
-    /// [`LoopClosed`]: `f` is dropped, here.
+    /// [`LoopClosed`] if the loop is closed. `f` is dropped: on this thread, unless the loop closes
+    /// at the same moment.
     ///
     /// # Cost
     /// One allocation; one `write` if the loop sleeps.
@@ -65,10 +68,12 @@ impl Handle {
         self.shared.inbox.send(Message::Callback(callback))
     }
 
-    /// Makes a future on the loop's thread, where it may be `!Send`, and runs it there as a task.
+    /// Calls `make` on the loop's thread and runs the future that it returns there as a task. The
+    /// future need not be `Send`.
     ///
     /// # Errors
-    /// [`LoopClosed`]: `make` is dropped, here.
+    /// [`LoopClosed`] if the loop is closed. `make` is dropped, as in
+    /// [`add_callback`](Self::add_callback).
     #[track_caller]
     pub fn spawn<M, T>(&self, make: M) -> Result<RemoteJoinHandle<T>, LoopClosed>
     where
@@ -85,22 +90,24 @@ impl Handle {
         Ok(receiver)
     }
 
-    /// Stops the loop, after what this thread has sent before. Tornado: `add_callback(loop.stop)`.
+    /// Stops the loop after it has received what this thread sent before. Tornado:
+    /// `add_callback(loop.stop)`.
     ///
-    /// A loop that is closed has stopped.
+    /// Does nothing if the loop is closed.
     #[track_caller]
     pub fn stop(&self) {
         let _ = self.add_callback(functions::stop);
     }
 
-    /// Tells whether the loop is gone, or this process is a fork of the one that it runs in.
+    /// Whether the loop is closed, or this process is a fork of the process that the loop belongs
+    /// to.
     pub fn is_closed(&self) -> bool {
         self.shared.inbox.is_closed()
     }
 }
 
 impl EventLoop {
-    /// The door for other threads.
+    /// Returns a handle with which other threads reach this loop.
     pub fn handle(&self) -> Handle {
         Handle::new(self.core.scheduler.shared())
     }

@@ -1,7 +1,8 @@
-//! The way of an output from one thread to another.
+//! Sends one output from one thread to another.
 //!
-//! Carries what [`Handle::spawn`](crate::Handle::spawn) started on the loop to whoever waits elsewhere, and what
-//! [`spawn_blocking`](crate::spawn_blocking) did elsewhere to the loop.
+//! [`Handle::spawn`](crate::Handle::spawn) uses it to send the output of a task from the loop to a
+//! waiting task on any thread. [`spawn_blocking`](crate::spawn_blocking) uses it to send the output
+//! of a job from a thread of the pool to the loop.
 
 use std::fmt;
 use std::future::Future;
@@ -12,7 +13,7 @@ use std::task::{Context, Poll, Waker};
 use crate::error::JoinError;
 use crate::insight::panics::report;
 
-/// The two ends.
+/// Makes a channel for one output.
 pub(crate) fn channel<T>() -> (Sender<T>, RemoteJoinHandle<T>) {
     let state = SlotState { outcome: None, is_finished: false, waiter: None };
     let slot = Arc::new(Slot { state: Mutex::new(state) });
@@ -24,7 +25,8 @@ const _: () = {
     is_send_and_sync::<RemoteJoinHandle<()>>();
 };
 
-/// Waits, on any thread and any executor, for the output of a task that [`Handle::spawn`](crate::Handle::spawn) started.
+/// Waits for the output of a task that [`Handle::spawn`](crate::Handle::spawn) started. It may be
+/// awaited on any thread and any executor.
 ///
 /// Dropping it detaches the task.
 #[must_use = "futures do nothing unless awaited; drop it to detach the task"]
@@ -37,13 +39,16 @@ struct Slot<T> {
 }
 
 struct SlotState<T> {
+    /// The output or error. `None` before it is sent and after it is taken.
     outcome: Option<Result<T, JoinError>>,
+    /// Whether the outcome was sent.
     is_finished: bool,
+    /// The waker of the task that awaits the outcome.
     waiter: Option<Waker>,
 }
 
 impl<T> Drop for Slot<T> {
-    /// Reports a panic that nobody has asked for.
+    /// Reports a panic that the receiver has not taken.
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         if let Some(Err(error)) = state.outcome.take()
@@ -66,7 +71,7 @@ impl<T> Future for RemoteJoinHandle<T> {
     /// # Panics
     /// If polled after it has completed.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let waker = cx.waker().clone(); // before the lock: it may run foreign code
+        let waker = cx.waker().clone(); // before the lock, because it may run foreign code
         let mut state = self.slot.lock();
         match state.outcome.take() {
             Some(outcome) => Poll::Ready(outcome),
@@ -90,11 +95,11 @@ impl<T> fmt::Debug for RemoteJoinHandle<T> {
     }
 }
 
-/// The working end: whatever happens to it, the waiter hears of it.
+/// The sending half. Dropping it without an outcome sends a cancellation error to the receiver.
 pub(crate) struct Sender<T>(Arc<Slot<T>>);
 
 impl<T> Sender<T> {
-    /// Tells whether somebody still waits.
+    /// Whether the receiver still exists.
     pub(crate) fn is_wanted(&self) -> bool {
         Arc::strong_count(&self.0) > 1
     }
@@ -103,7 +108,7 @@ impl<T> Sender<T> {
         self.finish(outcome);
     }
 
-    /// Keeps the first outcome and wakes the waiter.
+    /// Stores the outcome and wakes the waiting task. Only the first call has an effect.
     fn finish(&self, outcome: Result<T, JoinError>) {
         let mut state = self.0.lock();
         if state.is_finished {

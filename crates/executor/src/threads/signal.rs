@@ -1,14 +1,15 @@
 //! Signals as streams.
 //!
 //! ```text
-//!   the handler, on any thread          the loop                         a stream
-//!   pending |= 1 << (signal - 1)  ──▶   at its next ask of the kernel: ──▶ pending &= !bit
-//!   ring the inbox                      wakes those with something         gives the signal out
-//!                                       pending
+//!   the handler, on any thread          the loop                      a stream
+//!   pending |= 1 << (signal - 1)  ──▶   when it asks the kernel:  ──▶ pending &= !bit
+//!   notify the inbox                    wake the tasks of streams     return the signal
+//!                                       with a pending signal
 //! ```
 //!
-//! The handler does two atomic operations and, if the loop sleeps, one `write`: no lock, no allocation, and `errno` is kept by
-//! signal-hook-registry, which installs it and chains to whatever handler was there before.
+//! The handler does two atomic operations and, if the loop sleeps, one `write`. It takes no lock
+//! and allocates nothing. signal-hook-registry installs the handler, preserves `errno`, and chains
+//! to the handler that was installed before.
 
 #![allow(unsafe_code, reason = "what a signal handler may do is a promise that no type makes")]
 
@@ -37,9 +38,10 @@ pub use libc::{
     SIGTTOU, SIGURG, SIGUSR1, SIGUSR2, SIGWINCH,
 };
 
-/// Waits for the next `SIGINT`, which Ctrl-C sends, counted from the first poll.
+/// Waits for the next `SIGINT` after the first poll. Ctrl-C sends this signal.
 ///
-/// While nobody waits, Ctrl-C ends the process as ever, so a second one helps if the shutdown that the first began hangs.
+/// While no task waits for it, Ctrl-C ends the process as usual. So if the shutdown after the first
+/// Ctrl-C hangs, a second Ctrl-C ends the process.
 ///
 /// ```no_run
 /// use squall_executor::{block_on, signal};
@@ -52,7 +54,7 @@ pub use libc::{
 /// ```
 ///
 /// # Errors
-/// As [`Signals::new`]; [`LoopClosed`] if the loop ends first.
+/// Those of [`Signals::new`], and [`LoopClosed`] if the loop ends before the signal.
 ///
 /// # Panics
 /// If there is no loop on this thread.
@@ -61,15 +63,19 @@ pub async fn ctrl_c() -> io::Result<()> {
     signal.map(drop).ok_or(LoopClosed.into())
 }
 
-/// A stream of the signals that the process gets. Tornado: `add_callback_from_signal`.
+/// A stream of the signals that the process receives. Tornado: `add_callback_from_signal`.
 ///
-/// As long as a stream of a signal lives, on whatever loop, its default action is off; with the last one's end it is back in
-/// force: squall's handler stays, and lets the kernel act whenever no stream listens. That looks at squall's streams only: who listens
-/// to the same signal by other means should keep a stream of it. A signal that had another action before keeps that, ignored
-/// ones too, except that programs which are started from here do not inherit the ignoring.
+/// While any stream of a signal exists, on any loop, the default action of that signal is off. When
+/// the last stream is dropped, the default action applies again: squall's handler stays installed,
+/// and lets the kernel act while no stream exists. Only squall's streams count. A program that also
+/// handles the signal by other means should keep a stream of it.
 ///
-/// Every stream gets every signal. Signals of one kind that come faster than they are taken are one, as with the kernel
-/// itself. A forked child has none of its parent's streams: there they end at once.
+/// A signal that had another action before keeps that action. An ignored signal stays ignored, but
+/// programs that this process starts do not inherit that.
+///
+/// Every stream of a signal receives it. Signals of one kind that arrive faster than the stream
+/// returns them are merged into one, as in the kernel. In a forked child, the streams of the parent
+/// end at once.
 ///
 /// ```
 /// use squall_executor::{block_on, signal::{SIGHUP, SIGTERM, Signals}};
@@ -87,7 +93,7 @@ pub async fn ctrl_c() -> io::Result<()> {
 /// ```
 ///
 /// # Cancel safety
-/// Cancel safe: a signal that was not given out stays.
+/// Cancel safe: a signal that was not returned stays pending.
 pub struct Signals {
     listener: Rc<SignalListener>,
     core: Weak<Core>,
@@ -96,11 +102,13 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Listens to these signals, from now on and on this thread's loop.
+    /// Starts to listen to these signals, on this thread's loop.
     ///
     /// # Errors
-    /// - `InvalidInput`: a number that is no signal, or one of `SIGKILL`, `SIGSTOP`, `SIGSEGV`, `SIGILL` and `SIGFPE`.
-    /// - in a forked child on its parent's loop; those of `sigaction(2)`.
+    /// - `InvalidInput` if a number is not a signal, or is one of `SIGKILL`, `SIGSTOP`, `SIGSEGV`,
+    ///   `SIGILL` and `SIGFPE`.
+    /// - An error if this is a forked child and the loop is its parent's.
+    /// - The errors of `sigaction(2)`.
     ///
     /// # Panics
     /// If there is no loop on this thread.
@@ -114,7 +122,8 @@ impl Signals {
         let mut stream =
             Signals { listener, core: Rc::downgrade(&core), process, actions: Vec::new() };
         for signal in signals {
-            stream.add(signal)?; // on an error the drop takes back what was done
+            // On an error, the drop of the stream removes the signals that were added before.
+            stream.add(signal)?;
         }
         core.signal_listeners.borrow_mut().push(Rc::clone(&stream.listener));
         Ok(stream)
@@ -127,8 +136,8 @@ impl Signals {
         }
         DEFAULTS.install(signal)?;
         let pending = self.listener.pending();
-        // SAFETY: the action may be run by a signal handler: it does two atomic operations and at most writes an eventfd. It
-        // is dropped by `unregister`, outside of handlers.
+        // SAFETY: the action is safe in a signal handler: it does two atomic operations and at most
+        // one write to an eventfd. `unregister` drops it, outside of handlers.
         let action =
             unsafe { signal_hook_registry::register(signal, move || pending.add(signal)) }?;
         self.actions.push((signal, action));
@@ -136,14 +145,14 @@ impl Signals {
         Ok(())
     }
 
-    /// Waits for a signal; `None`: the loop of this stream is gone.
+    /// Waits for a signal. Returns `None` if the loop of this stream is closed.
     pub async fn next(&mut self) -> Option<c_int> {
         poll_fn(|cx| self.poll_signal(cx)).await
     }
 
     fn poll_signal(&self, cx: &mut Context<'_>) -> Poll<Option<c_int>> {
         if !self.process.is_current() {
-            return Poll::Ready(None); // what is pending is the parent's
+            return Poll::Ready(None); // the pending signals are the parent's
         }
         if let Some(signal) = self.listener.take_signal() {
             return Poll::Ready(Some(signal));
@@ -152,7 +161,8 @@ impl Signals {
             return Poll::Ready(None);
         }
         self.listener.set_waker(cx.waker());
-        // What came since the first look has rung the loop, but the listener may have had no waker then.
+        // A signal since the first check has notified the loop, but the listener may have had no
+        // waker then. So check again.
         self.listener.take_signal().map_or(Poll::Pending, |signal| Poll::Ready(Some(signal)))
     }
 }
@@ -160,7 +170,7 @@ impl Signals {
 impl Stream for Signals {
     type Item = c_int;
 
-    /// Ends with the loop.
+    /// Returns the next signal. The stream ends when the loop is closed.
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<c_int>> {
         self.poll_signal(cx)
     }
@@ -168,7 +178,8 @@ impl Stream for Signals {
 
 impl Drop for Signals {
     fn drop(&mut self) {
-        // In a forked child the bell rings for nobody, and the registry may have been copied in the middle of something.
+        // A forked child unregisters nothing. There the actions notify no loop, and the fork may
+        // have copied the registry in the middle of a change.
         if self.process.is_current() {
             for (signal, action) in self.actions.drain(..) {
                 DEFAULTS.leave(signal, self.process);
@@ -189,10 +200,11 @@ impl fmt::Debug for Signals {
     }
 }
 
-/// Puts the default action of a signal in force whenever nobody listens to it.
+/// Applies the default action of a signal while no stream listens to it.
 ///
-/// A handler, once installed, stays: signal-hook-registry does not take it back, since others may have chained theirs to it. So each
-/// signal's handler gets one more action, which looks whether there are listeners and lets the kernel act if not.
+/// A handler, once installed, stays: signal-hook-registry does not remove it, because other
+/// handlers may be chained to it. So each signal's handler gets one more action, which checks
+/// whether streams listen, and lets the kernel act if not.
 static DEFAULTS: Defaults = Defaults {
     installed: Mutex::new([false; 65]),
     listeners: [const { AtomicU64::new(0) }; 65],
@@ -200,49 +212,58 @@ static DEFAULTS: Defaults = Defaults {
 };
 
 struct Defaults {
+    /// Whether the action of each signal is registered.
     installed: Mutex<[bool; 65]>,
-    /// How many streams listen to a signal, and above bit 32 in which process: a forked child has none of its parent's.
+    /// For each signal, the number of streams that listen to it, in the low 32 bits. The high 32
+    /// bits identify the process to which the number applies, so that a forked child does not count
+    /// its parent's streams.
     listeners: [AtomicU64; 65],
-    /// Whether the default action is what our handler has replaced, and not somebody's own.
+    /// For each signal, whether squall's handler has replaced the default action, and not a handler
+    /// of other code.
     replaced: [AtomicBool; 65],
 }
 
 impl Defaults {
+    /// Registers the action for a signal, the first time that a stream listens to it.
     fn install(&'static self, signal: c_int) -> io::Result<()> {
         let mut installed = self.installed.lock().unwrap_or_else(PoisonError::into_inner);
         if !installed[index(signal)] {
             let is_default = sys::has_default_action(signal)?;
             self.replaced[index(signal)].store(is_default, Ordering::Relaxed);
-            // SAFETY: the action may be run by a signal handler: it reads atomics, and `act_by_default` is made for one.
+            // SAFETY: the action is safe in a signal handler: it reads atomics, and calls
+            // `act_by_default`, which is made for handlers.
             unsafe { signal_hook_registry::register(signal, move || self.act(signal)) }?;
             installed[index(signal)] = true;
         }
         Ok(())
     }
 
-    /// Safe in a signal handler.
+    /// Lets the kernel act if no stream listens and the default action was replaced. Safe in a
+    /// signal handler.
     fn act(&self, signal: c_int) {
         let word = self.listeners[index(signal)].load(Ordering::Relaxed);
-        let is_heard = word & COUNT != 0 && word & !COUNT == Process::forks_now() << 32;
-        if !is_heard && self.replaced[index(signal)].load(Ordering::Relaxed) {
+        let has_listener = word & COUNT != 0 && word & !COUNT == Process::forks_now() << 32;
+        if !has_listener && self.replaced[index(signal)].load(Ordering::Relaxed) {
             sys::act_by_default(signal);
         }
     }
 
+    /// Counts one stream more.
     fn listen(&self, signal: c_int, process: Process) {
         self.change(signal, process, |count| count + 1);
     }
 
-    /// To be called in the process that listens.
+    /// Counts one stream less. The caller must be in the process that listens.
     fn leave(&self, signal: c_int, process: Process) {
         self.change(signal, process, |count| count - 1);
     }
 
+    /// Changes the number of a signal's streams. A number of another process counts as 0.
     fn change(&self, signal: c_int, process: Process, change: impl Fn(u64) -> u64) {
-        let stamp = process.forks() << 32;
+        let process_bits = process.forks() << 32;
         let changed = |word: u64| {
-            let count = if word & !COUNT == stamp { word & COUNT } else { 0 };
-            Some(stamp | change(count))
+            let count = if word & !COUNT == process_bits { word & COUNT } else { 0 };
+            Some(process_bits | change(count))
         };
         let _ = self.listeners[index(signal)].fetch_update(
             Ordering::Relaxed,
@@ -252,7 +273,7 @@ impl Defaults {
     }
 }
 
-/// The half of a `listeners` word that counts.
+/// The bits of a `listeners` word that hold the number of streams.
 const COUNT: u64 = u32::MAX as u64;
 
 fn index(signal: c_int) -> usize {

@@ -1,4 +1,4 @@
-//! What a stream of signals shares with its loop and with the signal handler.
+//! The state that a stream of signals shares with its loop and with the signal handler.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,23 +9,25 @@ use libc::c_int;
 use crate::sync;
 use crate::task::shared_state::SharedState;
 
-/// Shared by a stream of signals and its loop, on the loop's thread.
+/// The state that a stream of signals shares with its loop, on the loop's thread.
 pub(crate) struct SignalListener {
     pending: std::sync::Arc<PendingSignals>,
+    /// The waker of the task that waits for a signal.
     waker: Cell<Option<Waker>>,
 }
 
-/// Shared with the signal handler, which may run on any thread.
+/// The signals that have arrived. Shared with the signal handler, which may run on any thread.
 pub(crate) struct PendingSignals {
-    /// Signal `n` is bit `n - 1`.
+    /// The pending signals. Signal `n` is bit `n - 1`.
     bits: AtomicU64,
     shared: sync::Arc<SharedState>,
 }
 
 impl PendingSignals {
-    /// Notes a signal and makes the loop look for it. Safe in a signal handler.
+    /// Records a signal and makes the loop check for it. Safe in a signal handler.
     pub(crate) fn add(&self, signal: c_int) {
-        // Before the notice, whose read-modify-write releases it to the loop that collects.
+        // The bit is set before `notify`, whose read-modify-write releases it to the loop that
+        // collects.
         self.bits.fetch_or(bit(signal), Ordering::Release);
         self.shared.inbox.notify();
     }
@@ -45,7 +47,7 @@ impl SignalListener {
         std::sync::Arc::clone(&self.pending)
     }
 
-    /// The waker of the waiting task, if a signal is pending.
+    /// Takes the waker of the waiting task if a signal is pending.
     pub(crate) fn take_waker_if_pending(&self) -> Option<Waker> {
         let is_pending = self.pending.bits.load(Ordering::Acquire) != 0;
         is_pending.then(|| self.waker.take()).flatten()

@@ -1,4 +1,5 @@
-//! Work that blocks, awaited on the loop.
+//! `spawn_blocking`: runs work that blocks on another thread, and a task that awaits its output on
+//! the loop.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
@@ -10,12 +11,15 @@ use crate::loop_core::Core;
 use crate::task::join_handle::JoinHandle;
 use crate::threads::output_channel::{self, RemoteJoinHandle};
 
-/// Runs `f`, which may block, on a thread of its own kind and returns a handle of its output. Tornado: `run_in_executor`.
+/// Runs `f`, which may block, on a thread for blocking work and returns a handle to its output.
+/// Tornado: `run_in_executor`.
 ///
-/// The threads belong to the loop: they are started on demand, up to
-/// [`Builder::blocking_threads`](crate::Builder::blocking_threads), and leave after ten idle seconds. `f` is dropped unrun if its
-/// handle is [aborted](JoinHandle::abort), or the loop dropped, before it began; an aborted one is dropped when a thread comes to
-/// it. Once it has begun nothing can end it, and nobody waits for it: neither a loop that closes nor a process that exits.
+/// The threads belong to the loop. They are started on demand, up to
+/// [`Builder::blocking_threads`](crate::Builder::blocking_threads), and end after ten idle seconds.
+///
+/// If the handle is [aborted](JoinHandle::abort) or the loop is dropped before `f` begins, `f` is
+/// dropped without running. After an abort, it is dropped when a thread takes it. Once `f` has
+/// begun, nothing can end it. Neither a loop that closes nor a process that exits waits for it.
 ///
 /// ```
 /// use squall_executor::{block_on, spawn_blocking};
@@ -28,11 +32,11 @@ use crate::threads::output_channel::{self, RemoteJoinHandle};
 /// ```
 ///
 /// # Errors
-/// The output of the handle is a [`JoinError`]: a panic of `f` with its payload, or, as a panic too, that no thread could be
-/// started.
+/// The handle returns a [`JoinError`] if `f` panics, with the payload of that panic, or if no
+/// thread can be started. The latter is reported as a panic too.
 ///
 /// # Panics
-/// If there is no loop on this thread; with a panic of the builder's own executor.
+/// If there is no loop on this thread, or if the executor that was given to the builder panics.
 ///
 /// # Cost
 /// A task, three allocations, and one message from the thread.
@@ -62,7 +66,7 @@ impl Core {
         let (sender, receiver) = output_channel::channel();
         if self.scheduler.is_closed() {
             drop(f);
-            drop(sender); // the receiver says cancelled
+            drop(sender); // the receiver returns a cancellation error
             return self.spawn(output_of(Ok(()), receiver), caller);
         }
         let job = move || {
@@ -75,7 +79,8 @@ impl Core {
     }
 }
 
-/// The job's output; what went wrong goes on as the task's own panic, whose payload the task's handle gives out.
+/// Waits for the job's output. An error becomes the task's own panic or cancellation, which the
+/// task's handle returns.
 async fn output_of<T>(submitted: io::Result<()>, receiver: RemoteJoinHandle<T>) -> T {
     if let Err(error) = submitted {
         resume_unwind(Box::new(format!("cannot start a thread for a blocking job: {error}")));

@@ -1,7 +1,8 @@
-//! The timers of a loop and what each does when its time comes: wakes a task or calls a callback.
+//! The timers of a loop, each with its action: wake a task or call a callback.
 //!
-//! [`Timers`] keeps them in order; this file adds what the loop and its sleeps must know of the order. Used by the turn, by sleeps and
-//! by the timer functions. Foreign code, such as the clone or drop of a waker, runs while no borrow is held.
+//! [`Timers`] keeps them in order. This file also records which timers have fired. The turn, sleeps
+//! and the timer functions use it. Foreign code, such as the clone or drop of a waker, runs while
+//! no borrow is held.
 
 use std::cell::{Cell, RefCell};
 use std::task::Waker;
@@ -12,27 +13,28 @@ use crate::time::timers::{TimerId, Timers};
 
 pub(crate) struct Alarms {
     timers: RefCell<Timers<Armed>>,
-    /// A deadline and a sequence number. Every timer with at most this deadline that was armed before this number has fired, or
-    /// was removed.
+    /// A deadline and a sequence number. Every timer that has at most this deadline and a lower
+    /// sequence number has fired or was removed.
     fired: Cell<(u64, u64)>,
-    /// The deadline up to which timers were last taken to run.
+    /// The time up to which due timers were last taken.
     taken_until: Cell<u64>,
 }
 
-/// A timer's alarm, and the line that armed it.
+/// A timer's alarm, and the code that armed it.
 pub(crate) struct Armed {
     pub(crate) alarm: Alarm,
     pub(crate) origin: Origin,
 }
 
-/// What a timer does when its time comes.
+/// The action of a timer at its deadline.
 pub(crate) enum Alarm {
     Wake(Waker),
     Call(Box<dyn FnOnce()>),
 }
 
 impl Alarms {
-    /// Sequence numbers begin at `first_sequence`, which differs by so much from loop to loop that ids are not mistaken.
+    /// Sequence numbers begin at `first_sequence`. Those of two loops begin so far apart that an id
+    /// of one loop is not mistaken for an id of the other.
     pub(crate) fn new(first_sequence: u64) -> Alarms {
         Alarms {
             timers: RefCell::new(Timers::new(first_sequence)),
@@ -51,19 +53,20 @@ impl Alarms {
         self.timers.borrow_mut().insert(deadline, armed)
     }
 
-    /// Removes a timer. The caller drops the alarm when no borrow is held.
+    /// Removes a timer. The caller must drop the alarm while it holds no borrow.
     pub(crate) fn disarm(&self, timer: TimerId) -> Option<Armed> {
         self.timers.borrow_mut().remove(timer)
     }
 
-    /// Makes a timer wake `waker` instead of the former one. Returns false if it is not armed any more.
+    /// Replaces the waker of a timer by `waker`. Returns false if the timer is no longer armed.
     pub(crate) fn set_waker(&self, timer: TimerId, waker: &Waker) -> bool {
         match self.timers.borrow_mut().get_mut(timer).map(|armed| &armed.alarm) {
             None => return false,
             Some(Alarm::Wake(armed)) if armed.will_wake(waker) => return true,
             Some(_) => {}
         }
-        let waker = waker.clone(); // foreign code, like the drop of the former one: no borrow is held
+        // The clone, like the drop of the former waker, runs foreign code: no borrow is held.
+        let waker = waker.clone();
         let former = match self.timers.borrow_mut().get_mut(timer) {
             Some(armed) => std::mem::replace(&mut armed.alarm, Alarm::Wake(waker)),
             None => return false,
@@ -72,10 +75,11 @@ impl Alarms {
         true
     }
 
-    /// Moves a timer that has not fired yet, and returns its id from now on; `None` if it has fired.
+    /// Moves a timer that has not fired yet and returns its id after the move. Returns `None` if it
+    /// has fired.
     ///
-    /// A timer that is moved to a time up to which timers were already taken is armed anew, so that its place in the order is among
-    /// those that have not fired.
+    /// If timers were already taken up to the new deadline, the timer is armed anew. Its new
+    /// sequence number places it among the timers that have not fired.
     pub(crate) fn move_to(&self, timer: TimerId, deadline: u64) -> Option<TimerId> {
         let mut timers = self.timers.borrow_mut();
         if deadline > self.taken_until.get() {
@@ -85,13 +89,14 @@ impl Alarms {
         Some(timers.insert(deadline, armed))
     }
 
-    /// Whether a timer has fired, judged by its place in the order and without looking it up. False does not mean that it has not.
+    /// Whether a timer is known to have fired, from its place in the order and without looking it
+    /// up. If false, it may still have fired.
     pub(crate) fn has_fired(&self, timer: TimerId, deadline: u64) -> bool {
         let (until, before) = self.fired.get();
         timer.sequence() < before && deadline <= until
     }
 
-    /// The time of the next timer; a postponed one may make this too early, never too late.
+    /// The deadline of the next timer. A postponed timer may make this too early, never too late.
     pub(crate) fn next_deadline(&self) -> Option<u64> {
         self.timers.borrow().next_deadline()
     }
@@ -101,28 +106,30 @@ impl Alarms {
         self.timers.borrow().next_sequence()
     }
 
-    /// Takes the timers that are due at `now` and were armed before `sequence`, for [`next_due`](Self::next_due).
+    /// Takes the timers that are due at `now` and have a sequence number below `sequence`.
+    /// [`next_due`](Self::next_due) returns them.
     pub(crate) fn take_due(&self, now: u64, sequence: u64) {
         self.timers.borrow_mut().take_due(now, sequence);
         self.taken_until.set(now);
     }
 
-    /// The next taken timer that was neither removed nor moved meanwhile.
+    /// Returns the next taken timer that was neither removed nor moved meanwhile.
     pub(crate) fn next_due(&self) -> Option<Armed> {
         self.timers.borrow_mut().next_due()
     }
 
-    /// How many taken timers are left, removed ones included.
+    /// The number of taken timers that are left, removed ones included.
     pub(crate) fn due_len(&self) -> usize {
         self.timers.borrow().due_len()
     }
 
-    /// Notes that every taken timer has fired.
+    /// Records that every timer taken with [`take_due(now, sequence)`](Self::take_due) has fired.
     pub(crate) fn all_fired(&self, now: u64, sequence: u64) {
         self.fired.set((now, sequence));
     }
 
-    /// Shows every armed timer to `f`, the next one first, with its deadline.
+    /// Calls `f` with the deadline of every armed timer and the timer, the next one first. Returns
+    /// the results.
     pub(crate) fn in_order<T>(&self, mut f: impl FnMut(u64, &Armed) -> T) -> Vec<T> {
         let timers = self.timers.borrow();
         let mut timers: Vec<_> = timers.iter().collect();
@@ -130,7 +137,8 @@ impl Alarms {
         timers.into_iter().map(|((deadline, _), armed)| f(deadline, armed)).collect()
     }
 
-    /// Ends all timers: wakes the sleeping tasks, which find the loop gone, and drops the callbacks.
+    /// Removes all timers. Wakes the sleeping tasks, which find the loop closed, and drops the
+    /// callbacks.
     pub(crate) fn close(&self) {
         let alarms = self.timers.borrow_mut().drain();
         for armed in alarms {

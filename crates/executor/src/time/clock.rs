@@ -1,4 +1,4 @@
-//! Where the loop reads the time: the machine's monotonic clock, or one that a test drives.
+//! The clock that a loop reads: the system's monotonic clock, or one that a test moves.
 
 use std::cell::Cell;
 use std::fmt;
@@ -8,19 +8,20 @@ use std::time::{Duration, Instant};
 /// A source of monotonic time for a loop; see [`Builder::clock`](crate::Builder::clock).
 #[derive(Clone, Default)]
 pub struct Clock {
-    /// The time that a test has set; the machine's if there is none.
+    /// The time of a manual clock. `None` for the system's clock.
     manual: Option<Rc<Cell<Instant>>>,
 }
 
 impl Clock {
-    /// The machine's monotonic clock.
+    /// The system's monotonic clock.
     pub fn system() -> Clock {
         Clock::default()
     }
 
-    /// A clock that stands still until [`advance`](Self::advance) moves it.
+    /// Makes a clock that stands still until [`advance`](Self::advance) moves it.
     ///
-    /// A loop on such a clock never sleeps for a timer: drive it with [`EventLoop::run_once`](crate::EventLoop::run_once).
+    /// A loop with such a clock never sleeps until a timer is due: drive it with
+    /// [`EventLoop::run_once`](crate::EventLoop::run_once).
     ///
     /// ```
     /// use std::time::Duration;
@@ -38,7 +39,7 @@ impl Clock {
         Clock { manual: Some(Rc::new(Cell::new(Instant::now()))) }
     }
 
-    /// The time now.
+    /// The current time.
     pub fn now(&self) -> Instant {
         match &self.manual {
             None => Instant::now(),
@@ -46,10 +47,10 @@ impl Clock {
         }
     }
 
-    /// Moves a manual clock, and its clones, on.
+    /// Moves a manual clock and its clones forward.
     ///
     /// # Panics
-    /// If this is the machine's clock, or the time is beyond what an `Instant` holds.
+    /// If this is the system's clock, or an `Instant` cannot hold the new time.
     #[track_caller]
     pub fn advance(&self, by: Duration) {
         let time = self.manual.as_ref().expect("only a manual clock can be moved");

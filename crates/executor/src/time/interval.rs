@@ -1,4 +1,5 @@
-//! A stream of equally spaced times.
+//! [`interval`]: a stream of equally spaced times. It waits with a [`Sleep`] and needs no timer
+//! code of its own.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -12,11 +13,11 @@ use crate::time::periodic_times::PeriodicTimes;
 use crate::time::sleep::{Sleep, now};
 use crate::time::turn_clock::whole_nanos;
 
-/// Ticks every `period`, for the first time one period after this call.
+/// Ticks every `period`. The first tick is due one period after this call.
 ///
-/// The ticks stay on their grid: who comes late gets one tick at once and skips the others that he missed. Nothing runs between
-/// the calls of [`tick`](Interval::tick); for a callback that runs by itself there is
-/// [`PeriodicCallback`](crate::PeriodicCallback).
+/// The ticks stay on a fixed grid. A caller that is late gets one tick at once, and skips the
+/// others that it missed. Nothing runs between the calls of [`tick`](Interval::tick). To run a
+/// callback periodically, use [`PeriodicCallback`](crate::PeriodicCallback).
 ///
 /// ```
 /// use std::time::{Duration, Instant};
@@ -41,24 +42,25 @@ pub fn interval(period: Duration) -> Interval {
     Interval { origin, times, sleep: Sleep::until(time_at(origin, times.next())) }
 }
 
-/// Equally spaced times; made by [`interval`].
+/// A stream of equally spaced times. Returned by [`interval`].
 ///
 /// # Cancel safety
-/// Cancel safe: a tick that nobody awaited to its end is given to the next call.
+/// Cancel safe: if a call of [`tick`](Self::tick) is dropped before it returns, the next call gets
+/// that tick.
 pub struct Interval {
-    /// The times are counted from here.
+    /// The time 0 of `times`.
     origin: Instant,
     times: PeriodicTimes,
     sleep: Sleep,
 }
 
 impl Interval {
-    /// Waits for the next tick and returns the time that it was due.
+    /// Waits for the next tick and returns the time at which it was due.
     pub async fn tick(&mut self) -> Instant {
         poll_fn(|cx| self.poll_tick(cx)).await
     }
 
-    /// As [`tick`](Self::tick).
+    /// As [`tick`](Self::tick), as a poll function.
     ///
     /// # Panics
     /// If there is no loop on this thread.
@@ -71,7 +73,7 @@ impl Interval {
     }
 }
 
-/// `None`: never.
+/// Returns `None` for a time that an `Instant` cannot hold. It never comes.
 fn time_at(origin: Instant, nanos: u64) -> Option<Instant> {
     origin.checked_add(Duration::from_nanos(nanos))
 }

@@ -1,4 +1,4 @@
-//! Time: clocks, timers, and what waits for them. Open `sleep.rs` first.
+//! Time: clocks, timers, and the futures and callbacks that wait for them. Open `sleep.rs` first.
 //!
 //! ```text
 //!   above the loop:   interval ─▶ sleep ◀─ timeout     periodic_callback
@@ -7,8 +7,8 @@
 //!   below the loop:  periodic_times      alarms ─▶ timers   turn_clock ─▶ clock
 //! ```
 //!
-//! The lower row is owned by the loop and takes the time as an argument, so its tests never sleep. The upper row finds the loop of this
-//! thread through `current.rs`.
+//! The loop owns the parts in the lower row. They take the time as an argument, so their tests
+//! never sleep. The parts in the upper row find the loop of this thread through `current.rs`.
 
 pub(crate) mod alarms;
 pub(crate) mod clock;

@@ -1,4 +1,7 @@
-//! A callback that runs every so often: Tornado's PeriodicCallback.
+//! A callback that runs once every period: Tornado's `PeriodicCallback`.
+//!
+//! It arms one timer of the loop for the next call. `periodic_times.rs` computes the time of that
+//! call.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -16,13 +19,16 @@ use crate::time::periodic_times::PeriodicTimes;
 use crate::time::timers::TimerId;
 use crate::time::turn_clock::whole_nanos;
 
-/// Calls a function every `period`, from [`start`](Self::start) to [`stop`](Self::stop). Tornado: `PeriodicCallback`.
+/// Calls a function every `period`, from [`start`](Self::start) to [`stop`](Self::stop). Tornado:
+/// `PeriodicCallback`.
 ///
-/// The first call comes one period after the start. Periods are counted from start to start and stay on their grid: a call that
-/// takes longer than a period makes those that it covers be skipped. Calls never overlap, async ones neither: the next is
-/// scheduled when the last has ended. A panic is reported, and the next call comes all the same.
+/// The first call comes one period after the start. Periods are counted from the begin of one call
+/// to the begin of the next, and stay on a fixed grid. If a call takes longer than a period, the
+/// calls that are due meanwhile are skipped. Calls never overlap, not even async ones: the next
+/// call is scheduled when the last one has ended. A panic is reported, and does not prevent the
+/// next call.
 ///
-/// Clones are handles to the same callback, and dropping them all does not stop it.
+/// Clones are handles to the same callback. Dropping all of them does not stop it.
 ///
 /// ```
 /// use std::time::Duration;
@@ -49,16 +55,17 @@ pub struct PeriodicCallback {
 struct State {
     period: Duration,
     jitter: Cell<f64>,
-    /// Away while it runs.
+    /// The function. `None` while it runs.
     call: RefCell<Option<Call>>,
     running: Cell<bool>,
-    /// Where it was started.
+    /// The loop on which it was started.
     event_loop: RefCell<Weak<Core>>,
-    /// The next call, while one is scheduled.
+    /// The timer of the next call, while one is scheduled.
     timer: Cell<Option<TimerId>>,
     times: Cell<PeriodicTimes>,
-    /// The source of the jitter.
-    chance: RandomState,
+    /// The source of randomness for the jitter.
+    random_state: RandomState,
+    /// The number of random numbers that were drawn.
     draws: Cell<u64>,
     location: &'static Location<'static>,
 }
@@ -80,7 +87,7 @@ impl<F: AsyncFnMut()> AsyncCall for F {
 }
 
 impl PeriodicCallback {
-    /// A callback that does not run yet.
+    /// Makes a callback that is not started yet.
     ///
     /// # Panics
     /// If `period` is zero.
@@ -89,7 +96,8 @@ impl PeriodicCallback {
         PeriodicCallback::with_call(period, Call::Sync(Box::new(f)))
     }
 
-    /// As [`new`](Self::new), for an async function; each call is a task. [`stop`](Self::stop) lets one that is under way end.
+    /// As [`new`](Self::new), for an async function. Each call is a task. [`stop`](Self::stop) does
+    /// not interrupt a call that has begun.
     ///
     /// # Panics
     /// If `period` is zero.
@@ -110,18 +118,20 @@ impl PeriodicCallback {
                 event_loop: RefCell::new(Weak::new()),
                 timer: Cell::new(None),
                 times: Cell::new(PeriodicTimes::starting_at(0, whole_nanos(period))),
-                chance: RandomState::new(),
+                random_state: RandomState::new(),
                 draws: Cell::new(0),
                 location: Location::caller(),
             }),
         }
     }
 
-    /// Makes each period longer or shorter by chance, by at most half of this share of it: 0.1 spreads the calls of many
-    /// programs by 5 % each way, so that they do not all come at once.
+    /// Makes each period randomly longer or shorter, by at most `jitter / 2` of the period.
+    ///
+    /// With 0.1, a period varies by up to 5 % each way, so that the calls of many programs do not
+    /// all come at the same time.
     ///
     /// # Panics
-    /// If it is not between 0 and 1.
+    /// If `jitter` is not between 0 and 1.
     #[track_caller]
     pub fn jitter(self, jitter: f64) -> PeriodicCallback {
         assert!((0.0..=1.0).contains(&jitter), "jitter is a share between 0 and 1, not {jitter}");
@@ -129,7 +139,7 @@ impl PeriodicCallback {
         self
     }
 
-    /// Begins; does nothing if it runs already. The calls come on the loop of this thread.
+    /// Starts the calls, on the loop of this thread. Does nothing if they are started already.
     ///
     /// # Panics
     /// If there is no loop on this thread.
@@ -146,7 +156,7 @@ impl PeriodicCallback {
         self.state.schedule_next(&core);
     }
 
-    /// Ends: no call begins any more, until the next [`start`](Self::start).
+    /// Stops the calls: none begins until the next [`start`](Self::start).
     pub fn stop(&self) {
         self.state.running.set(false);
         if let (Some(timer), Some(core)) = (self.state.timer.take(), self.state.event_loop()) {
@@ -154,14 +164,14 @@ impl PeriodicCallback {
         }
     }
 
-    /// Tells whether it was started and neither stopped since, nor left by its loop.
+    /// Whether the callback was started, was not stopped since, and its loop is not closed.
     pub fn is_running(&self) -> bool {
         self.state.running.get() && self.state.event_loop().is_some()
     }
 }
 
 impl State {
-    /// The loop on which it was started, unless that is gone.
+    /// The loop on which it was started. `None` if that loop is closed.
     fn event_loop(&self) -> Option<Rc<Core>> {
         self.event_loop.borrow().upgrade().filter(|core| !core.scheduler.is_closed())
     }
@@ -181,34 +191,37 @@ impl State {
         self.timer.set(Some(timer));
     }
 
-    /// A number between 0 and 1.
+    /// Draws a random number between 0 and 1.
     fn draw(&self) -> f64 {
         self.draws.set(self.draws.get() + 1);
-        // The process, because std's keys are inherited: the children of one parent would draw the same.
-        let bits = self.chance.hash_one((std::process::id(), self.draws.get())) >> 32;
+        // The process id is hashed too, because forked children inherit std's random keys. Without
+        // it, the children of one parent would draw the same numbers.
+        let bits = self.random_state.hash_one((std::process::id(), self.draws.get())) >> 32;
         f64::from(u32::try_from(bits).expect("32 bits are left")) / f64::from(u32::MAX)
     }
 
     fn begin_call(self: Rc<Self>) {
         self.timer.set(None);
-        // An async call that a stop and a start have left under way: its end schedules the next.
+        // `None` if an async call still runs after a stop and a new start. The end of that call
+        // schedules the next one.
         let Some(call) = self.call.take() else { return };
         let location = self.location;
-        let mut under_way = UnderWay { state: self, call: Some(call) };
-        match &mut under_way.call {
+        let mut running_call = RunningCall { state: self, call: Some(call) };
+        match &mut running_call.call {
             Some(Call::Sync(f)) => shield("a periodic callback", f),
-            _ => drop(current::get().spawn(under_way.run(), location)),
+            _ => drop(current::get().spawn(running_call.run(), location)),
         }
     }
 }
 
-/// One call. Its end, in whatever way, gives the function back and schedules the next.
-struct UnderWay {
+/// A call that has begun. However it ends, its drop gives the function back and schedules the next
+/// call.
+struct RunningCall {
     state: Rc<State>,
     call: Option<Call>,
 }
 
-impl UnderWay {
+impl RunningCall {
     async fn run(mut self) {
         if let Some(Call::Async(f)) = &mut self.call {
             f.call().await;
@@ -216,17 +229,17 @@ impl UnderWay {
     }
 }
 
-impl Drop for UnderWay {
+impl Drop for RunningCall {
     fn drop(&mut self) {
         *self.state.call.borrow_mut() = self.call.take();
-        let is_scheduled = self.state.timer.take();
+        let scheduled = self.state.timer.take();
         if self.state.running.get()
-            && is_scheduled.is_none()
+            && scheduled.is_none()
             && let Some(core) = self.state.event_loop()
         {
             self.state.schedule_next(&core);
         } else {
-            self.state.timer.set(is_scheduled);
+            self.state.timer.set(scheduled);
         }
     }
 }

@@ -1,8 +1,11 @@
-//! The times of something that happens again and again: a grid that is kept, and of which late comers skip points.
+//! Computes the times of periodic events. They lie on a fixed grid, and a late caller skips the
+//! grid points that have passed.
 //!
-//! Pure: times are nanoseconds since the loop was made, chance comes from the caller. Tornado: `PeriodicCallback._update_next`.
+//! Pure: it reads no clock and draws no random numbers. Times are nanoseconds since an origin that
+//! the caller chooses, and random numbers come from the caller. Tornado:
+//! `PeriodicCallback._update_next`.
 
-/// The next of a row of times that lie one period apart.
+/// The next one of a series of times that lie one period apart.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PeriodicTimes {
     /// In nanoseconds, never zero.
@@ -11,7 +14,8 @@ pub(crate) struct PeriodicTimes {
 }
 
 impl PeriodicTimes {
-    /// A row that begins at `now`; [`advance`](Self::advance) leads to the first time, one period later.
+    /// Makes a series that starts at `now`. Its first time is one period later, after the first
+    /// [`advance`](Self::advance).
     pub(crate) fn starting_at(now: u64, period: u64) -> PeriodicTimes {
         PeriodicTimes { period, next: now }
     }
@@ -22,14 +26,14 @@ impl PeriodicTimes {
 
     /// Moves on to the first time after `now`.
     ///
-    /// Times that have passed are skipped, so that a call which took too long is followed by a pause and not by a burst. A
-    /// clock that went back never makes the same time come twice.
+    /// Times that have passed are skipped, so that a call that took too long is followed by a pause
+    /// and not by a burst. If the clock went back, no time is repeated.
     pub(crate) fn advance(&mut self, now: u64) {
         self.advance_by(self.period, now);
     }
 
-    /// As [`advance`](Self::advance), with a period that chance has changed: `jitter` 0.5 and a `draw` between 0 and 1 make it
-    /// up to a quarter longer or shorter.
+    /// As [`advance`](Self::advance), with a randomly changed period. `draw` is a random number
+    /// between 0 and 1. A `jitter` of 0.5 makes the period up to a quarter longer or shorter.
     pub(crate) fn advance_with_jitter(&mut self, now: u64, jitter: f64, draw: f64) {
         let factor = 1.0 + jitter * (draw - 0.5);
         #[expect(
@@ -55,7 +59,8 @@ mod tests {
 
     const SECOND: u64 = 1_000_000_000;
 
-    /// The times at which calls begin that take so many seconds each; the first is at 1000 s and starts the row.
+    /// The times at which calls begin, in seconds, if they take `durations` seconds. The series
+    /// starts at 1000 s.
     fn begins(durations: &[i64]) -> Vec<u64> {
         let mut now = 1000 * SECOND;
         let mut schedule = PeriodicTimes::starting_at(now, 10 * SECOND);

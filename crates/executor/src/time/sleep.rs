@@ -1,4 +1,7 @@
-//! Waiting for a time.
+//! Futures that wait for a time.
+//!
+//! A sleep arms a timer of this thread's loop when it is first polled, and removes the timer when
+//! it is dropped.
 
 use std::fmt;
 use std::future::Future;
@@ -15,8 +18,9 @@ use crate::time::timers::TimerId;
 
 /// Waits for `duration`, counted from this call and not from the first poll. Tornado: `gen.sleep`.
 ///
-/// It ends never early, in the first turn of the loop at or after its time, and never in the turn in which it was first
-/// polled: `sleep(Duration::ZERO)` lets timers and descriptors have their turn. [`Duration::MAX`] never ends.
+/// The sleep never ends early. It ends in the first turn of the loop at or after its deadline, but
+/// never in the turn in which it was first polled. So `sleep(Duration::ZERO)` lets timers and ready
+/// descriptors run first. A sleep of [`Duration::MAX`] never ends.
 ///
 /// ```
 /// use std::time::{Duration, Instant};
@@ -31,13 +35,13 @@ pub fn sleep(duration: Duration) -> Sleep {
     Sleep::until(now().checked_add(duration))
 }
 
-/// Waits until `deadline`. Else as [`sleep`].
+/// Waits until `deadline`. Otherwise as [`sleep`].
 #[track_caller]
 pub fn sleep_until(deadline: Instant) -> Sleep {
     Sleep::until(Some(deadline))
 }
 
-/// The time on the clock of this thread's loop, or on the machine's.
+/// The time on the clock of this thread's loop. Without a loop, the time on the system's clock.
 pub(crate) fn now() -> Instant {
     current::try_get().map_or_else(Instant::now, |core| core.clock.time())
 }
@@ -45,14 +49,16 @@ pub(crate) fn now() -> Instant {
 /// The future of [`sleep`] and [`sleep_until`].
 ///
 /// # Cancel safety
-/// Cancel safe; dropping it removes its timer at once.
+/// Cancel safe. Dropping the sleep removes its timer at once.
 #[must_use = "futures do nothing unless awaited"]
 pub struct Sleep {
-    /// `None`: a time that never comes.
+    /// `None` means that the sleep never ends.
     deadline: Option<Instant>,
+    /// The loop and the timer that the sleep has armed on it. `None` until the first poll, and
+    /// again once the sleep has found that the timer fired.
     armed: Option<(Rc<Core>, TimerId)>,
     done: bool,
-    /// Who made it.
+    /// The code that made the sleep.
     location: &'static Location<'static>,
 }
 
@@ -62,15 +68,18 @@ impl Sleep {
         Sleep { deadline, armed: None, done: false, location: Location::caller() }
     }
 
-    /// Waits until another time instead, also if the first has passed. Whoever waits already is woken at the new time; a time that
-    /// has passed is the next turn.
+    /// Changes the deadline, even if the old one has passed.
     ///
-    /// Pushing the deadline back is cheap, a store: a timer that is moved at every request need not be armed anew.
+    /// A task that waits already is woken at the new deadline, or in the next turn if that has
+    /// passed.
+    ///
+    /// Moving the deadline to a later time is cheap: it costs one store. A timeout that each
+    /// request extends need not be armed anew.
     pub fn reset(&mut self, deadline: Instant) {
         self.set_deadline(Some(deadline));
     }
 
-    /// `None`: a time that never comes.
+    /// As [`reset`](Self::reset). With `None`, the sleep never ends.
     pub(crate) fn set_deadline(&mut self, deadline: Option<Instant>) {
         self.deadline = deadline;
         self.done = false;
@@ -96,9 +105,9 @@ impl Future for Sleep {
         if self.done {
             return Poll::Ready(());
         }
-        let here = current::get();
+        let this_loop = current::get();
         match &self.armed {
-            Some((core, timer)) if Rc::ptr_eq(core, &here) => {
+            Some((core, timer)) if Rc::ptr_eq(core, &this_loop) => {
                 let has_fired = core.alarms.has_fired(*timer, core.clock.deadline(self.deadline));
                 if !has_fired && core.alarms.set_waker(*timer, cx.waker()) {
                     return Poll::Pending;
@@ -107,14 +116,15 @@ impl Future for Sleep {
                 self.done = true;
                 Poll::Ready(())
             }
-            // Not armed yet, or by another loop, which may not run when the time has come.
+            // Not armed yet, or armed on another loop, which may not run when the deadline comes.
             _ => {
                 self.disarm();
-                if here.scheduler.is_closed() {
-                    return Poll::Pending; // it ends, and this with it
+                if this_loop.scheduler.is_closed() {
+                    return Poll::Pending; // the loop is closing, and this sleep ends with it
                 }
-                let timer = here.arm(self.deadline, Alarm::Wake(cx.waker().clone()), self.location);
-                self.armed = Some((here, timer));
+                let timer =
+                    this_loop.arm(self.deadline, Alarm::Wake(cx.waker().clone()), self.location);
+                self.armed = Some((this_loop, timer));
                 Poll::Pending
             }
         }

@@ -1,4 +1,4 @@
-//! A limit on the time of any future.
+//! A time limit for any future: polls the future, and a [`Sleep`] beside it.
 
 use std::error::Error;
 use std::fmt;
@@ -12,10 +12,11 @@ use pin_project_lite::pin_project;
 
 use crate::time::sleep::{Sleep, sleep, sleep_until};
 
-/// Gives `future` at most `duration`, counted from this call. Tornado: `gen.with_timeout`.
+/// Limits the time of `future` to `duration`, counted from this call. Tornado: `gen.with_timeout`.
 ///
-/// The future is asked first: one that is ready wins, however late it is. When time is up it is not dropped by this, but
-/// with the returned [`Timeout`]; pass `&mut future` to keep it.
+/// The future is polled before the limit is checked: if it is ready, its output is returned,
+/// however late it is. When the time is up, the future is not dropped at once, but together with
+/// the returned [`Timeout`]. Pass `&mut future` to keep it.
 ///
 /// # Errors
 /// The output is [`Elapsed`] if the time passed first.
@@ -24,7 +25,7 @@ pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoF
     Timeout { future: future.into_future(), limit: sleep(duration) }
 }
 
-/// Gives `future` time until `deadline`. Else as [`timeout`].
+/// Limits the time of `future` to end at `deadline`. Otherwise as [`timeout`].
 ///
 /// # Errors
 /// The output is [`Elapsed`] if the time passed first.
@@ -37,7 +38,7 @@ pin_project! {
     /// The future of [`timeout`] and [`timeout_at`].
     ///
     /// # Cancel safety
-    /// As safe as the future that it limits.
+    /// Cancel safe if the limited future is.
     #[derive(Debug)]
     #[must_use = "futures do nothing unless awaited"]
     pub struct Timeout<F> {
@@ -49,7 +50,7 @@ pin_project! {
 }
 
 impl<F> Timeout<F> {
-    /// `None`: a time that never comes.
+    /// As [`timeout_at`]. With `None`, there is no limit.
     #[track_caller]
     pub(crate) fn until(deadline: Option<Instant>, future: F) -> Timeout<F> {
         Timeout { future, limit: Sleep::until(deadline) }
@@ -68,7 +69,7 @@ impl<F: Future> Future for Timeout<F> {
     }
 }
 
-/// The time that was given to a future is over.
+/// The time limit passed before the future completed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Elapsed;
 

@@ -1,21 +1,25 @@
-//! Timers in (deadline, sequence) order: a four-ary heap of small nodes over a slab of what they stand for.
+//! Timers in (deadline, sequence) order: a four-ary heap of small nodes, and a slab with the
+//! timers' values.
 //!
-//! Pure: every method takes the time it needs, in nanoseconds since the loop was made.
+//! Pure: no method reads a clock. Times are arguments, in nanoseconds since the loop was made.
 //!
-//! A timer that is cancelled, or moved to an earlier time, leaves a dead node in the heap, so that the heap's nodes need not be
-//! followed by an index: moving one touches nothing but its neighbours in one array. The dead go when they reach the head, or all
-//! together when they outnumber the living: a million armed and cancelled timers leave nothing behind.
+//! A timer that is cancelled or moved to an earlier time leaves a dead node in the heap. So no
+//! index has to track where a timer's node is, and moving a node touches only its neighbours in one
+//! array. A dead node is removed when it reaches the head. If the dead nodes outnumber the living
+//! ones, all of them are removed together. So a million timers that are armed and cancelled leave
+//! nothing behind.
 //!
-//! Source: Daniel H. Larkin, Siddhartha Sen, Robert E. Tarjan, "A Back-to-Basics Empirical Study of Priority Queues"
-//! (2014), for the choice of four children a node.
+//! Source: Daniel H. Larkin, Siddhartha Sen, Robert E. Tarjan, "A Back-to-Basics Empirical Study of
+//! Priority Queues" (2014), for the choice of four children a node.
 
 use std::collections::VecDeque;
 use std::marker::PhantomData;
 
 use slab::Slab;
 
-/// Names one timer of one loop, and no later one: not before 2⁴⁰ timers of a loop, or 2²⁴ loops of a process, have come and
-/// gone. It stays on its thread.
+/// Identifies one timer of one loop, and no later timer. It is not `Send`.
+///
+/// An id can be repeated only after one loop has armed 2⁴⁰ timers, or a process has made 2²⁴ loops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TimerId {
     index: usize,
@@ -35,35 +39,37 @@ impl TimerId {
 }
 
 pub(crate) struct Timers<T> {
-    /// Each node is at most as late as its four children. The first is alive.
+    /// No node is later than its four children. The first node is alive.
     heap: Vec<Node>,
     slots: Slab<Slot<T>>,
-    /// Taken off the heap by [`take_due`](Timers::take_due) and not run yet.
+    /// Nodes that [`take_due`](Timers::take_due) took off the heap and that have not run yet.
     due: VecDeque<Node>,
-    /// Due, but armed in this very turn; filled only while the due ones are taken.
-    too_young: Vec<Node>,
-    /// How many timers were postponed since their node was placed.
+    /// Nodes that are due but were armed in this turn. Empty except inside `take_due`.
+    armed_this_turn: Vec<Node>,
+    /// The number of timers that were postponed since their node was placed.
     postponed: usize,
     next_sequence: u64,
 }
 
-/// A place in the order. It is alive while its slot holds the same sequence number and stamp.
+/// A timer's place in the order. A node is alive while its slot holds the same sequence number and
+/// stamp.
 #[derive(Clone, Copy)]
 struct Node {
     deadline: u64,
     sequence: u64,
     slot: u32,
-    /// Which node of its timer it is.
+    /// Distinguishes the successive nodes of one timer.
     stamp: u32,
 }
 
 struct Slot<T> {
     sequence: u64,
-    /// The stamp of this timer's living node; every timer has one, in the heap or in `due`.
+    /// The stamp of this timer's living node. Every timer has one such node, in the heap or in
+    /// `due`.
     stamp: u32,
-    /// The deadline of that node.
+    /// The deadline of the living node.
     node_deadline: u64,
-    /// The true deadline, which is later if the timer was postponed since.
+    /// The timer's deadline. Later than `node_deadline` if the timer was postponed since.
     deadline: u64,
     value: T,
 }
@@ -74,25 +80,27 @@ impl<T> Slot<T> {
     }
 }
 
-/// How many dead nodes, or empty slots, are not worth a clean-up.
-const FEW: usize = 64;
+/// Up to this many dead nodes, or empty slots, are not cleaned up.
+const CLEANUP_THRESHOLD: usize = 64;
 const CHILDREN: usize = 4;
 
 impl Node {
-    /// One number, so that two nodes are compared without a branch.
+    /// The deadline and the sequence number as one number, so that two nodes are compared without a
+    /// branch.
     fn key(&self) -> u128 {
         (u128::from(self.deadline) << 64) | u128::from(self.sequence)
     }
 }
 
 impl<T> Timers<T> {
-    /// Sequence numbers begin at `first_sequence`: loops that begin far apart never mistake each other's ids.
+    /// Sequence numbers begin at `first_sequence`. If those of two loops begin far apart, an id of
+    /// one loop never matches a timer of the other.
     pub(crate) fn new(first_sequence: u64) -> Timers<T> {
         Timers {
             heap: Vec::new(),
             slots: Slab::new(),
             due: VecDeque::new(),
-            too_young: Vec::new(),
+            armed_this_turn: Vec::new(),
             postponed: 0,
             next_sequence: first_sequence,
         }
@@ -102,7 +110,7 @@ impl<T> Timers<T> {
         self.slots.len()
     }
 
-    /// How many were taken to run and did not yet, cancelled ones included.
+    /// The number of taken timers that have not run yet, cancelled ones included.
     pub(crate) fn due_len(&self) -> usize {
         self.due.len()
     }
@@ -118,27 +126,29 @@ impl<T> Timers<T> {
         TimerId { index, sequence, not_send: PhantomData }
     }
 
-    /// Takes a timer out; `None` if it ran or was removed before.
+    /// Removes a timer and returns its value. Returns `None` if it ran or was removed before.
     pub(crate) fn remove(&mut self, id: TimerId) -> Option<T> {
         self.slot(id)?;
         let Slot { node_deadline, value, .. } = self.take(id.index);
         if self.heap.first().is_some_and(|head| head.deadline >= node_deadline) {
-            self.drop_dead_heads(); // it may have been the first
+            self.drop_dead_heads(); // the removed timer may have been the first
         }
-        self.keep_small();
+        self.limit_dead_nodes();
         Some(value)
     }
 
-    /// What was armed; `None` if it ran or was removed.
+    /// The value of a timer. `None` if it ran or was removed.
     pub(crate) fn get_mut(&mut self, id: TimerId) -> Option<&mut T> {
         let slot = self.slots.get_mut(id.index)?;
         (slot.sequence == id.sequence).then_some(&mut slot.value)
     }
 
-    /// Moves the deadline of a timer that has not run yet; `false` if it has, or was removed.
+    /// Changes the deadline of a timer that has not run yet. Returns false if it ran or was
+    /// removed.
     ///
-    /// A later one is only noted: the node comes up at its old time and is put back then. So a deadline that is pushed
-    /// back at every request costs a store, and one extra wake-up of the loop in each of its spans.
+    /// A later deadline is only recorded. The node comes up at its old deadline, and is moved then.
+    /// So extending a timeout at every request costs one store, plus one extra wake-up of the loop
+    /// for each period of the timeout's length.
     pub(crate) fn postpone(&mut self, id: TimerId, deadline: u64) -> bool {
         if self.slot(id).is_none() {
             return false;
@@ -154,12 +164,13 @@ impl<T> Timers<T> {
             let node =
                 Node { deadline, sequence: id.sequence, slot: slot_index, stamp: slot.stamp };
             self.push_node(node);
-            self.keep_small();
+            self.limit_dead_nodes();
         }
         true
     }
 
-    /// When the loop has to look again; a postponed timer may make this too early, never too late.
+    /// The time at which the loop must call [`take_due`](Self::take_due) again. A postponed timer
+    /// may make this too early, never too late.
     pub(crate) fn next_deadline(&self) -> Option<u64> {
         self.heap.first().map(|node| node.deadline)
     }
@@ -169,52 +180,55 @@ impl<T> Timers<T> {
         self.next_sequence
     }
 
-    /// Takes every timer that is due off the heap, before any of them runs, but for those that were armed since `sequence`
-    /// was the next number: they wait for the next turn, even with a deadline in the past.
+    /// Takes every timer that is due off the heap, before any of them runs.
+    ///
+    /// Timers with the sequence number `sequence` or a higher one stay, even if their deadline has
+    /// passed. They wait for the next turn.
     pub(crate) fn take_due(&mut self, now: u64, sequence: u64) {
         while let Some(&node) = self.heap.first() {
-            // The last moment is never: deadlines beyond it were saturated.
+            // `u64::MAX` means never: later deadlines were saturated to it.
             if node.deadline > now || node.deadline == u64::MAX {
                 break;
             }
-            if let Some(node) = self.put_off(node) {
-                self.heap[0] = node; // postponed: it comes up at its own place
+            if let Some(node) = self.replace_if_postponed(node) {
+                self.heap[0] = node; // postponed: moves to its new place in the order
                 self.sift_down(0);
             } else {
                 self.pop_node();
                 if node.sequence < sequence {
                     self.due.push_back(node);
                 } else {
-                    self.too_young.push(node);
+                    self.armed_this_turn.push(node);
                 }
             }
             self.drop_dead_heads();
         }
-        while let Some(node) = self.too_young.pop() {
+        while let Some(node) = self.armed_this_turn.pop() {
             self.push_node(node);
         }
     }
 
-    /// The next due timer that was neither cancelled nor moved meanwhile.
+    /// Returns the next due timer that was neither cancelled nor moved meanwhile.
     pub(crate) fn next_due(&mut self) -> Option<T> {
         loop {
             let node = self.due.pop_front()?;
             if !self.is_alive(node) {
                 continue;
             }
-            match self.put_off(node) {
+            match self.replace_if_postponed(node) {
                 Some(node) => self.push_node(node),
                 None => return Some(self.take(node.slot as usize).value),
             }
         }
     }
 
-    /// Every timer that was neither run nor removed, with its deadline and sequence number, in no order.
+    /// Every timer that neither ran nor was removed, with its deadline and sequence number, in no
+    /// particular order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = ((u64, u64), &T)> {
         self.slots.iter().map(|(_, slot)| ((slot.deadline, slot.sequence), &slot.value))
     }
 
-    /// Takes everything out, in no order.
+    /// Removes all timers and returns their values, in no particular order.
     pub(crate) fn drain(&mut self) -> Vec<T> {
         self.heap.clear();
         self.due.clear();
@@ -230,15 +244,18 @@ impl<T> Timers<T> {
     fn take(&mut self, index: usize) -> Slot<T> {
         let slot = self.slots.remove(index);
         self.postponed -= usize::from(slot.is_postponed());
-        if self.slots.is_empty() && index >= FEW {
-            self.slots.clear(); // after a crowd: the next ones go side by side again, and not where the last left holes
+        if self.slots.is_empty() && index >= CLEANUP_THRESHOLD {
+            // There were many timers. New ones are now stored side by side again, and not in the
+            // holes that the last ones left.
+            self.slots.clear();
         }
         slot
     }
 
-    /// Tells whether some node stands for nobody: every timer has one living node.
+    /// Whether some node is dead. Every timer has exactly one living node, so comparing the numbers
+    /// is enough.
     fn has_dead(&self) -> bool {
-        self.heap.len() + self.due.len() + self.too_young.len() > self.slots.len()
+        self.heap.len() + self.due.len() + self.armed_this_turn.len() > self.slots.len()
     }
 
     fn is_alive(&self, node: Node) -> bool {
@@ -246,10 +263,11 @@ impl<T> Timers<T> {
         slot.is_some_and(|slot| slot.sequence == node.sequence && slot.stamp == node.stamp)
     }
 
-    /// The node that a living one is replaced by, if its timer was postponed since.
-    fn put_off(&mut self, node: Node) -> Option<Node> {
+    /// If the timer of a living node was postponed, marks the node as dead and returns the node
+    /// that replaces it. Otherwise returns `None`.
+    fn replace_if_postponed(&mut self, node: Node) -> Option<Node> {
         if self.postponed == 0 {
-            return None; // without a look at the slot, which is far away
+            return None; // without reading the slot, which lies elsewhere in memory
         }
         let slot = &mut self.slots[node.slot as usize];
         if !slot.is_postponed() {
@@ -267,15 +285,17 @@ impl<T> Timers<T> {
         }
     }
 
-    fn keep_small(&mut self) {
-        if self.heap.len() > 2 * self.slots.len() + FEW {
-            self.drop_all_dead();
+    /// Removes all dead nodes if the heap has more than two nodes for each timer, plus
+    /// [`CLEANUP_THRESHOLD`].
+    fn limit_dead_nodes(&mut self) {
+        if self.heap.len() > 2 * self.slots.len() + CLEANUP_THRESHOLD {
+            self.drop_all_dead_nodes();
         }
     }
 
-    /// Keeps the living and puts them in order again.
+    /// Removes all dead nodes and restores the order of the heap.
     #[cold]
-    fn drop_all_dead(&mut self) {
+    fn drop_all_dead_nodes(&mut self) {
         let mut heap = std::mem::take(&mut self.heap);
         heap.retain(|node| self.is_alive(*node));
         heap.shrink_to(2 * heap.len());
@@ -285,7 +305,7 @@ impl<T> Timers<T> {
         }
     }
 
-    #[inline(always)] // or the node would be put together in memory, and read again before it is there
+    #[inline(always)] // otherwise the node is built in memory, and read before the stores complete
     fn push_node(&mut self, node: Node) {
         let position = self.heap.len();
         self.heap.push(node);

@@ -1,16 +1,17 @@
-//! The loop's time: read once or twice a turn, and booked as busy or idle.
+//! The loop's time. The turn reads the clock once or twice, and counts the time between readings as
+//! busy or idle.
 //!
-//! Times on the loop are nanoseconds since it was made, which last for 584 years.
+//! Times on the loop are nanoseconds since the loop was made. A `u64` of them lasts for 584 years.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use crate::time::clock::Clock;
 
-/// A time that is not reached in 584 years.
+/// A time that never comes: it is 584 years after the loop was made.
 pub(crate) const NEVER: u64 = u64::MAX;
 
-/// A duration in nanoseconds, which 584 years saturate.
+/// A duration in nanoseconds. Durations above 584 years saturate to [`NEVER`].
 pub(crate) fn whole_nanos(duration: Duration) -> u64 {
     let nanos = duration.as_secs().checked_mul(1_000_000_000);
     nanos.and_then(|nanos| nanos.checked_add(duration.subsec_nanos().into())).unwrap_or(NEVER)
@@ -18,13 +19,13 @@ pub(crate) fn whole_nanos(duration: Duration) -> u64 {
 
 pub(crate) struct TurnClock {
     clock: Clock,
-    /// When the loop was made.
+    /// The time at which the loop was made.
     origin: Instant,
     /// The last reading.
     now: Cell<u64>,
     busy: Cell<u64>,
     idle: Cell<u64>,
-    /// Busy time of the turn so far.
+    /// The busy time of this turn so far.
     turn: Cell<u64>,
     longest_turn: Cell<u64>,
 }
@@ -37,7 +38,7 @@ impl TurnClock {
         TurnClock { clock, origin, now, busy, idle, turn, longest_turn }
     }
 
-    /// What time it is, by a new reading that is booked nowhere.
+    /// The current time, from a new reading that counts neither as busy nor as idle time.
     pub(crate) fn time(&self) -> Instant {
         self.clock.now()
     }
@@ -47,7 +48,7 @@ impl TurnClock {
         self.now.get()
     }
 
-    /// A run begins: what passed since the last one is nobody's time.
+    /// Begins a run. The time since the last run counts neither as busy nor as idle.
     pub(crate) fn begin_run(&self) {
         self.now.set(self.nanos(self.clock.now()));
     }
@@ -56,7 +57,7 @@ impl TurnClock {
         self.turn.set(0);
     }
 
-    /// Reads the clock: the loop has worked since the last reading.
+    /// Reads the clock and counts the time since the last reading as busy.
     pub(crate) fn worked(&self) {
         let passed = self.read();
         self.busy.set(self.busy.get() + passed);
@@ -64,33 +65,35 @@ impl TurnClock {
         self.longest_turn.set(self.longest_turn.get().max(self.turn.get()));
     }
 
-    /// Reads the clock: the loop has slept since the last reading.
+    /// Reads the clock and counts the time since the last reading as idle.
     pub(crate) fn slept(&self) {
         let passed = self.read();
         self.idle.set(self.idle.get() + passed);
     }
 
+    /// Reads the clock and returns the time since the last reading.
     fn read(&self) -> u64 {
         let now = self.nanos(self.clock.now());
         now - self.now.replace(now)
     }
 
-    /// A time on the loop; those before it was made are its beginning, those after 584 years never.
+    /// Converts a time to nanoseconds since the loop was made. Earlier times become 0, and times
+    /// after 584 years become [`NEVER`].
     pub(crate) fn nanos(&self, time: Instant) -> u64 {
         whole_nanos(time.saturating_duration_since(self.origin))
     }
 
-    /// A deadline on the loop; `None` is a time that never comes.
+    /// Converts a deadline as [`nanos`](Self::nanos) does. `None` becomes [`NEVER`].
     pub(crate) fn deadline(&self, deadline: Option<Instant>) -> u64 {
         deadline.map_or(NEVER, |deadline| self.nanos(deadline))
     }
 
-    /// The opposite of [`nanos`](Self::nanos).
+    /// The inverse of [`nanos`](Self::nanos). `None` if an `Instant` cannot hold the time.
     pub(crate) fn instant(&self, nanos: u64) -> Option<Instant> {
         self.origin.checked_add(Duration::from_nanos(nanos))
     }
 
-    /// When the loop was made: a time that has passed.
+    /// The time at which the loop was made. It is always in the past.
     pub(crate) fn origin(&self) -> Instant {
         self.origin
     }

@@ -1,4 +1,4 @@
-//! The heap by itself, beside maps that are plainly right.
+//! Tests of the heap alone, against sorted maps that are obviously correct.
 
 use super::*;
 use std::collections::BTreeMap;
@@ -99,7 +99,7 @@ fn a_million_cancelled_timers_leave_an_empty_heap() {
     assert_eq!((timers.heap.len(), timers.slots.len(), timers.next_deadline()), (0, 0, None));
 }
 
-// T5: the same script on a sorted map
+// T5: runs the same script on a sorted map
 #[test]
 fn random_scripts_fire_as_a_sorted_map_does() {
     let mut random = 0x9E37_79B9_7F4A_7C15_u64;
@@ -139,8 +139,8 @@ fn random_scripts_fire_as_a_sorted_map_does() {
                 postponed += 1;
             }
             _ => {
-                let most = if next(20) == 0 { 2000 } else { 50 };
-                now += next(most);
+                let longest_step = if next(20) == 0 { 2000 } else { 50 };
+                now += next(longest_step);
                 let later = model.split_off(&(now + 1, 0));
                 let mut expected: Vec<_> = model.into_iter().collect();
                 model = later;
@@ -167,7 +167,7 @@ fn timers_that_are_cancelled_behind_a_living_one_leave_a_small_heap() {
     for id in ids {
         timers.remove(id).unwrap();
     }
-    assert!(nodes(&timers) <= 2 + FEW, "{} nodes for one timer", nodes(&timers));
+    assert!(nodes(&timers) <= 2 + CLEANUP_THRESHOLD, "{} nodes for one timer", nodes(&timers));
 }
 
 #[test]
@@ -177,7 +177,7 @@ fn a_timer_that_moves_earlier_and_earlier_leaves_a_small_heap() {
     for n in 1..100_000 {
         assert!(timers.postpone(id, 100_000 - n));
     }
-    assert!(nodes(&timers) <= 2 + FEW, "{} nodes for one timer", nodes(&timers));
+    assert!(nodes(&timers) <= 2 + CLEANUP_THRESHOLD, "{} nodes for one timer", nodes(&timers));
 }
 
 #[test]
@@ -187,22 +187,26 @@ fn a_far_deadline_with_shorter_ones_in_between_leaves_a_small_heap() {
     let ids: Vec<_> = (0..100).map(|n| timers.insert(far, n)).collect();
     for round in 1..=300 {
         for id in &ids {
-            assert!(timers.postpone(*id, round)); // a short limit of its own,
-            assert!(timers.postpone(*id, far)); // which was met: the long one again
+            assert!(timers.postpone(*id, round)); // a short timeout
+            assert!(timers.postpone(*id, far)); // it was met: the long one again
         }
         assert!(fired(&mut timers, round).is_empty());
     }
-    assert!(nodes(&timers) <= 2 * 100 + FEW, "{} nodes for 100 timers", nodes(&timers));
+    assert!(
+        nodes(&timers) <= 2 * 100 + CLEANUP_THRESHOLD,
+        "{} nodes for 100 timers",
+        nodes(&timers)
+    );
     assert_eq!(fired(&mut timers, far).len(), 100);
 }
 
-/// Timers beside a plain map of them, for scripts that also act while due ones run.
+/// Timers, and a map with the same timers, for scripts that also act while due timers run.
 struct Script {
     random: u64,
     timers: Timers<u32>,
-    /// Deadline, value and id by sequence number.
+    /// The deadline, value and id of each timer, by sequence number.
     model: BTreeMap<u64, (u64, u32, TimerId)>,
-    /// The earliest time to which a timer was moved since the due ones were taken.
+    /// The earliest time to which each timer was moved since the due timers were taken.
     moved: BTreeMap<u64, u64>,
     now: u64,
     values: u32,
@@ -216,6 +220,7 @@ impl Script {
         (self.random >> 11) % bound
     }
 
+    /// Arms, removes or moves a random timer.
     fn act(&mut self) {
         let deadline = match self.next(12) {
             0 => u64::MAX,
@@ -246,7 +251,8 @@ impl Script {
         }
     }
 
-    /// Some acts, a snapshot among them, then the due ones with acts in between.
+    /// Performs some acts and, between two of them, notes the next sequence number. Then runs the
+    /// due timers, with acts in between.
     fn turn(&mut self) {
         let acts = self.next(12);
         let snapshot_at = self.next(acts + 1);
