@@ -3,14 +3,14 @@
 #![allow(unsafe_code, reason = "system calls are made here and nowhere else in this crate")]
 
 use std::io;
-use std::mem::MaybeUninit;
+use std::mem;
 use std::ptr;
 
 use libc::c_int;
 
 /// Tells whether a signal has its default action now.
 pub(crate) fn has_default_action(signal: c_int) -> io::Result<bool> {
-    Ok(action_of(signal)?.sa_sigaction == libc::SIG_DFL)
+    Ok(exchange_action(signal, None)?.sa_sigaction == libc::SIG_DFL)
 }
 
 /// Lets the kernel do with a signal what it does when nobody handles it. To be called by its handler.
@@ -19,44 +19,34 @@ pub(crate) fn has_default_action(signal: c_int) -> io::Result<bool> {
 /// here, some stop it, some do nothing. If it is still there, or there again, the handler is put back: the kernel spares the first
 /// process of a container.
 pub(crate) fn act_by_default(signal: c_int) {
-    let Ok(handler) = action_of(signal) else { return };
+    let Ok(handler) = exchange_action(signal, None) else { return };
     let mut default = handler;
     default.sa_sigaction = libc::SIG_DFL;
-    set_action(signal, &default);
+    let _ = exchange_action(signal, Some(&default)); // it cannot fail: the signal was valid above
     // SAFETY: takes no pointer. The signal waits, since it is blocked while its handler runs.
     unsafe { libc::raise(signal) };
     let only_this = set_of(signal);
     set_mask(libc::SIG_UNBLOCK, &only_this);
     set_mask(libc::SIG_BLOCK, &only_this);
-    set_action(signal, &handler);
+    let _ = exchange_action(signal, Some(&handler)); // as above
 }
 
-/// `sigaction(2)`, which a signal handler may call: the current action.
-fn action_of(signal: c_int) -> io::Result<libc::sigaction> {
-    let mut action = MaybeUninit::<libc::sigaction>::uninit();
-    // SAFETY: the null pointer asks for no change; the kernel writes the current action into the place.
-    let result = unsafe { libc::sigaction(signal, ptr::null(), action.as_mut_ptr()) };
-    if result < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: the call has succeeded, so the action was written.
-    Ok(unsafe { action.assume_init() })
-}
-
-/// `sigaction(2)`, which a signal handler may call.
-fn set_action(signal: c_int, action: &libc::sigaction) {
-    // SAFETY: `action` is the default one, or one that the kernel has given out; the null pointer asks for no old one.
-    unsafe { libc::sigaction(signal, action, ptr::null_mut()) };
+/// `sigaction(2)`, which a signal handler may call: sets the action of a signal, if one is given, and returns the one before.
+fn exchange_action(signal: c_int, action: Option<&libc::sigaction>) -> io::Result<libc::sigaction> {
+    // SAFETY: all zeros is a valid `sigaction`.
+    let mut former = unsafe { mem::zeroed() };
+    let action = action.map_or(ptr::null(), ptr::from_ref);
+    // SAFETY: `action` is null, which sets nothing, or the default action, or one that the kernel gave out. `former` is alive.
+    let result = unsafe { libc::sigaction(signal, action, &raw mut former) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(former) }
 }
 
 fn set_of(signal: c_int) -> libc::sigset_t {
-    let mut set = MaybeUninit::uninit();
-    // SAFETY: writes a whole `sigset_t` into the place.
-    unsafe { libc::sigemptyset(set.as_mut_ptr()) };
-    // SAFETY: the set is initialised.
-    unsafe { libc::sigaddset(set.as_mut_ptr(), signal) };
-    // SAFETY: as above.
-    unsafe { set.assume_init() }
+    // SAFETY: a set is a mask of bits in Linux, and all zeros is the empty one.
+    let mut set = unsafe { mem::zeroed() };
+    // SAFETY: the set is alive and initialised.
+    unsafe { libc::sigaddset(&raw mut set, signal) };
+    set
 }
 
 /// `pthread_sigmask(3)`, which a signal handler may call.

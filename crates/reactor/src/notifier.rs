@@ -1,8 +1,9 @@
 //! The eventfd that ends a sleep.
 
 use std::fmt;
+use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::Arc;
 
 use crate::{Process, sys};
@@ -15,7 +16,7 @@ use crate::{Process, sys};
 /// forked child it does nothing: the eventfd is the parent's.
 #[derive(Clone)]
 pub struct Notifier {
-    eventfd: Arc<OwnedFd>,
+    eventfd: Arc<File>,
     process: Process,
 }
 
@@ -30,12 +31,12 @@ impl Notifier {
     /// One `write`. Once in 2⁶⁴ - 2 times the counter is full, which costs a `read` and a second `write`.
     pub fn notify(&self) {
         while self.process.is_current() {
-            match sys::eventfd_write(self.as_fd(), 1) {
+            match sys::eventfd_write(&self.eventfd, 1) {
                 Ok(()) => return,
                 // Full: empty it and write again, since only a write makes an edge. If another thread was faster to
                 // empty it, this read finds nothing, which is as good.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    let _ = sys::eventfd_read(self.as_fd());
+                    let _ = sys::eventfd_read(&self.eventfd);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 // Nothing else is known to happen, and a signal handler may not panic.
@@ -77,8 +78,8 @@ mod tests {
     #[test]
     fn a_full_counter_neither_blocks_nor_loses_the_notice() {
         let notifier = Notifier::new().unwrap();
-        sys::eventfd_write(notifier.as_fd(), u64::MAX - 1).unwrap();
+        sys::eventfd_write(&notifier.eventfd, u64::MAX - 1).unwrap();
         notifier.notify();
-        assert_eq!(sys::eventfd_read(notifier.as_fd()).unwrap(), 1);
+        assert_eq!(sys::eventfd_read(&notifier.eventfd).unwrap(), 1);
     }
 }

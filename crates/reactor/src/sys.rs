@@ -4,7 +4,8 @@
 
 #![allow(unsafe_code, reason = "system calls are made here and nowhere else in this crate")]
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 use std::sync::OnceLock;
@@ -111,27 +112,25 @@ fn capacity(events: &Vec<libc::epoll_event>) -> i32 {
 }
 
 /// `eventfd(2)`, close-on-exec and non-blocking, with a count of zero.
-pub(crate) fn eventfd() -> io::Result<OwnedFd> {
+pub(crate) fn eventfd() -> io::Result<File> {
     fault::check(Call::EventfdCreate)?;
     // SAFETY: the call takes no pointer.
     let fd = check(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })?;
-    // SAFETY: the kernel has just made this descriptor for us; nobody else knows its number.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    // SAFETY: the kernel has just made this descriptor for us, and no other code knows its number.
+    Ok(unsafe { File::from_raw_fd(fd) })
 }
 
-/// `write(2)` on an eventfd: adds `count`; `WouldBlock` when the sum would pass `u64::MAX - 1`. Safe in a signal handler.
-pub(crate) fn eventfd_write(fd: BorrowedFd<'_>, count: u64) -> io::Result<()> {
-    // SAFETY: the kernel reads eight bytes from a live `u64`.
-    let written = unsafe { libc::write(fd.as_raw_fd(), (&raw const count).cast(), 8) };
-    if written == 8 { Ok(()) } else { Err(io::Error::last_os_error()) }
+/// `write(2)` on an eventfd: adds `count`. `WouldBlock` when the sum would pass `u64::MAX - 1`. Safe in a signal handler, since
+/// std makes this one system call and nothing else.
+pub(crate) fn eventfd_write(mut eventfd: &File, count: u64) -> io::Result<()> {
+    eventfd.write(&count.to_ne_bytes()).map(drop) // the kernel takes all eight bytes or none
 }
 
-/// `read(2)` on an eventfd: takes the count and leaves zero; `WouldBlock` when it is zero. Safe in a signal handler.
-pub(crate) fn eventfd_read(fd: BorrowedFd<'_>) -> io::Result<u64> {
-    let mut count = 0_u64;
-    // SAFETY: the kernel writes eight bytes into a live `u64`.
-    let read = unsafe { libc::read(fd.as_raw_fd(), (&raw mut count).cast(), 8) };
-    if read == 8 { Ok(count) } else { Err(io::Error::last_os_error()) }
+/// `read(2)` on an eventfd: takes the count and leaves zero. `WouldBlock` when it is zero. Safe in a signal handler, as the write.
+pub(crate) fn eventfd_read(mut eventfd: &File) -> io::Result<u64> {
+    let mut count = [0; 8];
+    let _ = eventfd.read(&mut count)?; // the kernel gives all eight bytes or none
+    Ok(u64::from_ne_bytes(count))
 }
 
 /// `fcntl(2)`: makes a descriptor non-blocking, unless it is already.
@@ -157,9 +156,8 @@ pub(crate) fn poll_now(fd: BorrowedFd<'_>, conditions: i16) -> io::Result<i16> {
 pub(crate) fn call_in_children(act: extern "C" fn()) -> io::Result<()> {
     static REGISTERED: OnceLock<i32> = OnceLock::new();
     let errno = *REGISTERED.get_or_init(|| {
-        let act: unsafe extern "C" fn() = act;
         // SAFETY: `act` is a function of this program, which is not unloaded while a child of it runs.
-        unsafe { libc::pthread_atfork(None, None, Some(act)) }
+        unsafe { libc::pthread_atfork(None, None, Some(act as unsafe extern "C" fn())) }
     });
     if errno == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(errno)) }
 }

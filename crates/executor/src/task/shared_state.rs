@@ -188,12 +188,6 @@ impl Drop for SharedOwner {
 /// A task's reference to the [`SharedState`] of its loop.
 pub(crate) struct SharedRef(NonNull<SharedState>);
 
-// SAFETY: it gives only shared access to a `SharedState`, which is Sync, and its drop is correct on
-// any thread.
-unsafe impl Send for SharedRef {}
-// SAFETY: as above.
-unsafe impl Sync for SharedRef {}
-
 impl Deref for SharedRef {
     type Target = SharedState;
 

@@ -34,7 +34,7 @@
 
 use std::any::Any;
 use std::future::Future;
-use std::mem::{ManuallyDrop, MaybeUninit};
+use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::ptr::{self, NonNull};
@@ -99,11 +99,13 @@ enum Stage<F: Future> {
 /// on the loop's thread.
 struct TaskVTable {
     poll: unsafe fn(TaskPtr, &mut Context<'_>) -> Poll<()>,
-    cancel: unsafe fn(TaskPtr),
+    cancel: OnTask,
     take_outcome: unsafe fn(TaskPtr, *mut ()),
-    drop_handle: unsafe fn(TaskPtr),
-    free: unsafe fn(TaskPtr),
+    drop_handle: OnTask,
+    free: OnTask,
 }
+
+type OnTask = unsafe fn(TaskPtr);
 
 /// A pointer to a task. The code that stores one explains why the task outlives the pointer.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -342,33 +344,37 @@ impl TaskPtr {
     /// # Safety
     /// `T` is the output type of the task's future. The caller is the task's only handle.
     pub(crate) unsafe fn poll_outcome<T>(self, cx: &mut Context<'_>) -> Poll<Result<T, JoinError>> {
-        if self.is_done() {
-            let mut outcome = MaybeUninit::<Poll<Result<T, JoinError>>>::uninit();
-            // SAFETY: the handle keeps the task alive, and this is the loop's thread.
-            // `take_outcome` writes a value of `outcome`'s type.
-            unsafe { (self.header().vtable.take_outcome)(self, outcome.as_mut_ptr().cast()) };
-            // SAFETY: `take_outcome` has initialised `outcome`, since it did not panic.
-            return unsafe { outcome.assume_init() };
+        if !self.is_done() {
+            if self.is_forked() {
+                return Poll::Ready(Err(JoinError::cancelled()));
+            }
+            self.store_joiner(cx.waker());
+            // The clone of a foreign waker may have run code that ended the task.
+            if !self.is_done() {
+                return Poll::Pending;
+            }
         }
-        if self.is_forked() {
-            return Poll::Ready(Err(JoinError::cancelled()));
-        }
+        let mut outcome: Poll<Result<T, JoinError>> = Poll::Pending;
+        // SAFETY: the handle keeps the task alive, and this is the loop's thread. `take_outcome`
+        // writes a value of `outcome`'s type.
+        unsafe { (self.header().vtable.take_outcome)(self, (&raw mut outcome).cast()) };
+        outcome
+    }
+
+    /// Makes `waker` the one that the end of the task wakes, unless the task ends meanwhile.
+    fn store_joiner(self, waker: &Waker) {
         let is_stored = self.with_joiner(|joiner| match joiner {
-            Some(joiner) => joiner.will_wake(cx.waker()),
+            Some(joiner) => joiner.will_wake(waker),
             None => false,
         });
         if !is_stored {
             // Clone and drop run a foreign waker's code, so they happen while the slot is not
             // borrowed.
-            let waker = cx.waker().clone();
-            if self.is_done() {
-                // The clone ran code that ended the task.
-                // SAFETY: the caller of this function guarantees the same.
-                return unsafe { self.poll_outcome(cx) };
+            let waker = waker.clone();
+            if !self.is_done() {
+                drop(self.with_joiner(|joiner| joiner.replace(waker)));
             }
-            drop(self.with_joiner(|joiner| joiner.replace(waker)));
         }
-        Poll::Pending
     }
 }
 
