@@ -117,9 +117,11 @@ impl Pool {
         if state.threads > 0 {
             return Ok(()); // another thread will take the job
         }
-        let job = state.jobs.pop_back();
+        let Some(job) = state.jobs.pop_back() else {
+            return Ok(()); // another thread ran the job, and then ended
+        };
         drop(state);
-        drop(job);
+        shield("the destructor of a blocking job", || drop(job));
         Err(error)
     }
 
