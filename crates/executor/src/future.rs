@@ -312,6 +312,62 @@ impl<T> fmt::Debug for Ready<T> {
     }
 }
 
+/// Makes a [`Future`] and the only right to set it.
+///
+/// A [`Setter`] that is dropped without a value cancels the future, so that no task waits for a value
+/// that cannot come.
+///
+/// ```
+/// use squall_executor::{block_on, future::{Cancelled, promise}, spawn};
+///
+/// block_on(async {
+///     let (setter, answer) = promise();
+///     spawn(async move { setter.set_result(42) });
+///     assert_eq!(answer.await, Ok(42));
+///
+///     let (setter, answer) = promise::<u32>();
+///     drop(setter);
+///     assert_eq!(answer.await, Err(Cancelled));
+/// });
+/// ```
+pub fn promise<T>() -> (Setter<T>, Future<T>) {
+    let future = Future::new();
+    (Setter(future.clone()), future)
+}
+
+/// The right to set a [`Future`] once. Returned by [`promise`].
+///
+/// Dropping it cancels the future, unless the future is done.
+#[must_use = "dropping it cancels the future"]
+pub struct Setter<T>(Future<T>);
+
+impl<T> Setter<T> {
+    /// Sets the value and schedules the waiting tasks and callbacks.
+    ///
+    /// # Errors
+    /// Returns `value` if the future was done already: cancelled, or set through a clone of it.
+    pub fn set_result(self, value: T) -> Result<(), T> {
+        self.0.set_result(value)
+    }
+
+    /// Whether the future is done already, so that a value would be refused.
+    pub fn is_done(&self) -> bool {
+        self.0.done()
+    }
+}
+
+impl<T> Drop for Setter<T> {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
+
+impl<T> fmt::Debug for Setter<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Setter({:?})", self.0)
+    }
+}
+
 /// The [`Future`] was cancelled, so it will never have a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cancelled;

@@ -41,6 +41,11 @@ fn exchange_action(signal: c_int, action: Option<&libc::sigaction>) -> io::Resul
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(former) }
 }
 
+/// Lets this thread receive a signal, which it may have inherited as blocked.
+pub(crate) fn unblock(signal: c_int) {
+    set_mask(libc::SIG_UNBLOCK, &set_of(signal));
+}
+
 fn set_of(signal: c_int) -> libc::sigset_t {
     // SAFETY: a set is a mask of bits in Linux, and all zeros is the empty one.
     let mut set = unsafe { mem::zeroed() };

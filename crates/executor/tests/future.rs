@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use squall_executor::future::{Cancelled, Future};
+use squall_executor::future::{Cancelled, Future, promise};
 use squall_executor::{add_callback, add_future, block_on, sleep, spawn, yield_now};
 
 // TORNADO 2.2.1
@@ -168,5 +168,28 @@ fn add_future_calls_back_with_the_output() {
         });
         yield_now().await;
         assert_eq!(*answer.borrow(), 42);
+    });
+}
+
+#[test]
+fn a_setter_that_is_dropped_unset_cancels_for_all_who_wait() {
+    block_on(async {
+        let (setter, future) = promise::<u32>();
+        let waits = [spawn(future.clone()), spawn(future.clone())];
+        yield_now().await;
+        assert!(!setter.is_done());
+        drop(setter);
+        for wait in waits {
+            assert_eq!(wait.await.unwrap(), Err(Cancelled));
+        }
+
+        let (setter, future) = promise();
+        future.cancel();
+        assert!(setter.is_done());
+        assert_eq!(setter.set_result(1), Err(1), "those who wait have given up");
+
+        let (setter, future) = promise();
+        setter.set_result(2).unwrap();
+        assert_eq!(future.await, Ok(2), "its drop cancels nothing");
     });
 }

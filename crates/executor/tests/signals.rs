@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use squall_executor::signal::{
     SIGALRM, SIGHUP, SIGINT, SIGIO, SIGQUIT, SIGTERM, SIGTSTP, SIGURG, SIGUSR1, SIGUSR2, SIGWINCH,
-    Signals, ctrl_c,
+    Signals, ctrl_c, termination,
 };
 use squall_executor::{EventLoop, add_callback, block_on, sleep, spawn, stop, timeout, yield_now};
 
@@ -288,6 +288,27 @@ fn ctrl_c_is_awaited_once_and_the_next_one_ends_the_process() {
     }
     let status = in_a_process("ctrl_c_is_awaited_once_and_the_next_one_ends_the_process");
     assert_eq!(status.signal(), Some(SIGINT));
+}
+
+// Issue: a program started under `env --block-signal=TERM` never heard of SIGTERM
+#[test]
+fn a_signal_that_the_launcher_has_blocked_is_heard() {
+    let test = "a_signal_that_the_launcher_has_blocked_is_heard";
+    if is_the_child() {
+        let signal = on_a_loop(async {
+            let termination = spawn(termination());
+            yield_now().await;
+            // SAFETY: takes integers.
+            assert_eq!(unsafe { libc::kill(libc::getpid(), SIGTERM) }, 0);
+            termination.await.unwrap().unwrap()
+        });
+        std::process::exit(signal);
+    }
+    let mut command = Command::new("env");
+    command.arg("--block-signal").arg(std::env::current_exe().unwrap());
+    command.args(["--exact", test, "--nocapture"]).env("SQUALL_CHILD", test);
+    let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
+    assert_eq!(status.code(), Some(SIGTERM), "{status}");
 }
 
 #[test]

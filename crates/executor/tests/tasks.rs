@@ -144,6 +144,22 @@ fn abort_on_drop_ends_the_task_with_its_handle() {
     });
 }
 
+#[test]
+fn a_detached_handle_no_longer_aborts_and_an_aborted_one_needs_no_drop() {
+    block_on(async {
+        let task = spawn(async {
+            yield_now().await;
+            7
+        });
+        let handle = task.abort_on_drop().detach();
+        assert_eq!(handle.await.unwrap(), 7);
+
+        let task = spawn(pending::<()>()).abort_on_drop();
+        task.abort();
+        assert!(task.await.unwrap_err().is_cancelled());
+    });
+}
+
 // FUT-X5
 #[test]
 fn a_task_that_is_woken_a_thousand_times_is_polled_once() {

@@ -64,7 +64,7 @@ impl<T> JoinHandle<T> {
 
     /// Converts this into a handle that aborts the task when the handle is dropped.
     pub fn abort_on_drop(self) -> AbortOnDrop<T> {
-        AbortOnDrop(self)
+        AbortOnDrop(Some(self))
     }
 }
 
@@ -98,12 +98,25 @@ impl<T> fmt::Debug for JoinHandle<T> {
 /// A [`JoinHandle`] that aborts the task when it is dropped. Returned by
 /// [`JoinHandle::abort_on_drop`].
 #[derive(Debug)]
-pub struct AbortOnDrop<T>(JoinHandle<T>);
+pub struct AbortOnDrop<T>(Option<JoinHandle<T>>);
+
+/// Only `detach` takes the handle out, and it consumes the `AbortOnDrop`.
+const HANDLE: &str = "the handle is there until `detach`";
 
 impl<T> AbortOnDrop<T> {
     /// As [`JoinHandle::is_finished`].
     pub fn is_finished(&self) -> bool {
-        self.0.is_finished()
+        self.0.as_ref().expect(HANDLE).is_finished()
+    }
+
+    /// As [`JoinHandle::abort`].
+    pub fn abort(&self) {
+        self.0.as_ref().expect(HANDLE).abort();
+    }
+
+    /// Returns the plain handle: dropping that one does not abort the task.
+    pub fn detach(mut self) -> JoinHandle<T> {
+        self.0.take().expect(HANDLE)
     }
 }
 
@@ -111,12 +124,14 @@ impl<T> Future for AbortOnDrop<T> {
     type Output = Result<T, JoinError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.0).poll(cx)
+        Pin::new(self.0.as_mut().expect(HANDLE)).poll(cx)
     }
 }
 
 impl<T> Drop for AbortOnDrop<T> {
     fn drop(&mut self) {
-        self.0.abort();
+        if let Some(handle) = &self.0 {
+            handle.abort();
+        }
     }
 }

@@ -63,6 +63,31 @@ pub async fn ctrl_c() -> io::Result<()> {
     signal.map(drop).ok_or(LoopClosed.into())
 }
 
+/// Waits for the next `SIGINT` or `SIGTERM` after the first poll, and returns its number.
+///
+/// Ctrl-C sends the first, and service managers and containers send the second to end a program. While no task waits for
+/// them, they end the process as usual, so a second one ends a shutdown that hangs.
+///
+/// ```no_run
+/// use squall_executor::{block_on, signal};
+///
+/// block_on(async {
+///     let signal = signal::termination().await?;
+///     println!("ending after signal {signal}");
+///     std::io::Result::Ok(())
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
+///
+/// # Errors
+/// Those of [`Signals::new`], and [`LoopClosed`] if the loop ends before the signal.
+///
+/// # Panics
+/// If there is no loop on this thread.
+pub async fn termination() -> io::Result<c_int> {
+    Signals::new([SIGINT, SIGTERM])?.next().await.ok_or(LoopClosed.into())
+}
+
 /// A stream of the signals that the process receives. Tornado: `add_callback_from_signal`.
 ///
 /// While any stream of a signal exists, on any loop, the default action of that signal is off. When
@@ -72,6 +97,9 @@ pub async fn ctrl_c() -> io::Result<()> {
 ///
 /// A signal that had another action before keeps that action. An ignored signal stays ignored, but
 /// programs that this process starts do not inherit that.
+///
+/// A signal that this thread blocks, as a program does that was started under `env --block-signal`, is unblocked here, and
+/// stays so.
 ///
 /// Every stream of a signal receives it. Signals of one kind that arrive faster than the stream
 /// returns them are merged into one, as in the kernel. In a forked child, the streams of the parent
@@ -142,6 +170,7 @@ impl Signals {
             unsafe { signal_hook_registry::register(signal, move || pending.add(signal)) }?;
         self.actions.push((signal, action));
         DEFAULTS.listen(signal, self.process);
+        sys::unblock(signal);
         Ok(())
     }
 
