@@ -103,6 +103,7 @@ pub struct AbortOnDrop<T>(Option<JoinHandle<T>>);
 /// Only `detach` takes the handle out, and it consumes the `AbortOnDrop`.
 const HANDLE: &str = "the handle is there until `detach`";
 
+#[allow(clippy::missing_panics_doc, reason = "`HANDLE` says why it cannot panic")]
 impl<T> AbortOnDrop<T> {
     /// As [`JoinHandle::is_finished`].
     pub fn is_finished(&self) -> bool {
