@@ -174,7 +174,7 @@ fn continue_is_sent_when_the_body_is_wanted_and_only_then() {
 
 // H5, HTS-X7
 #[test]
-fn a_body_that_nobody_read_is_never_taken_for_a_request() {
+fn an_unread_body_is_never_taken_for_a_request() {
     let evil = Arc::new(AtomicUsize::new(0));
     let seen = evil.clone();
     let server = Local::start(Config::default(), async move |request: &mut Request<'_>| {
@@ -284,7 +284,7 @@ fn a_handler_that_panics_is_a_500_and_the_end_of_its_connection_only() {
 
 // I4, HTS-26: resets, whatever the server is doing
 #[test]
-fn clients_that_reset_hurt_nobody() {
+fn clients_that_reset_disturb_no_other_client() {
     let server = start();
     let mut other = server.connect();
     for n in 0..300 {

@@ -24,7 +24,7 @@ fn on_a_loop<T>(future: impl Future<Output = T>) -> T {
 
 // FUT-06
 #[test]
-fn blocking_work_runs_elsewhere_and_its_output_comes_back() {
+fn blocking_work_runs_on_another_thread_and_its_output_returns() {
     on_a_loop(async {
         let here = thread::current().id();
         let there = spawn_blocking(|| thread::current().id()).await.unwrap();
@@ -88,7 +88,7 @@ fn an_executor_of_the_user_s_gets_exactly_the_jobs_that_were_submitted() {
 }
 
 #[test]
-fn a_panic_comes_back_with_its_payload_and_one_that_nobody_awaits_is_reported() {
+fn a_panic_reaches_the_handle_with_its_payload_or_else_the_hook() {
     let reports = Rc::new(Cell::new(0));
     let hook = {
         let reports = reports.clone();
@@ -224,7 +224,7 @@ fn a_process_that_a_job_starts_can_be_ended() {
 
 // X10
 #[test]
-fn a_job_for_which_no_thread_can_be_started_says_so() {
+fn a_job_for_which_no_thread_can_be_started_is_an_error() {
     if !fault::ACTIVE {
         return eprintln!("skipped: this build has no fault seam");
     }

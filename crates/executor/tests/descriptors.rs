@@ -60,7 +60,7 @@ fn a_descriptor_that_blocks_often_is_registered_once() {
 
 // W3: a byte that comes between WouldBlock and the wait is seen
 #[test]
-fn news_that_come_after_would_block_are_not_lost() {
+fn readiness_that_comes_after_would_block_is_not_lost() {
     block_on(async {
         let (a, mut b) = pair();
         let a = AsyncFd::new(a).unwrap();
@@ -127,7 +127,7 @@ fn a_read_that_is_dropped_leaves_no_waker_behind() {
 }
 
 #[test]
-fn readable_tells_the_truth_although_the_owner_reads_by_himself() {
+fn readable_is_right_although_the_owner_reads_directly() {
     block_on(async {
         let (a, mut b) = pair();
         let a = AsyncFd::new(a).unwrap();
@@ -204,7 +204,7 @@ fn a_descriptor_outlives_its_loop_and_moves_to_the_next() {
 
 // IOL-10, IOL-17
 #[test]
-fn a_handler_is_told_its_own_object_and_only_what_it_asked_for() {
+fn a_handler_gets_its_own_object_and_only_the_events_of_its_interest() {
     let event_loop = EventLoop::new().unwrap();
     let (a, mut b) = pair();
     let events = Rc::new(RefCell::new(Vec::new()));

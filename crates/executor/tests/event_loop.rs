@@ -178,7 +178,7 @@ fn a_loop_inside_a_running_loop_is_refused_and_the_outer_one_goes_on() {
 }
 
 #[test]
-fn without_a_loop_the_panic_says_what_to_do() {
+fn without_a_loop_the_panic_gives_advice() {
     let panic = std::panic::catch_unwind(|| add_callback(|| {})).unwrap_err();
     let text = panic.downcast_ref::<&str>().copied().unwrap_or_default();
     assert!(text.contains("no event loop on this thread"), "{text}");
@@ -344,7 +344,7 @@ fn a_message_to_an_awake_loop_writes_no_eventfd() {
 
 // S3
 #[test]
-fn mail_is_taken_in_bounded_portions() {
+fn messages_are_taken_in_bounded_portions() {
     let event_loop = EventLoop::new().unwrap();
     let handle = event_loop.handle();
     for _ in 0..3000 {
@@ -453,7 +453,7 @@ fn an_interrupted_sleep_loses_no_timer_and_fires_none_early() {
 
 // R13
 #[test]
-fn a_loop_that_cannot_be_made_says_so() {
+fn a_loop_that_cannot_be_made_is_an_error() {
     if !fault::ACTIVE {
         return eprintln!("skipped: faults are injected in debug builds only");
     }
@@ -486,7 +486,7 @@ fn a_loop_can_be_embedded_by_its_descriptor_and_deadline() {
 
 // S4: what a stream does that has had its share of a turn
 #[test]
-fn whoever_asks_for_the_next_turn_is_polled_once_in_each_and_lets_nobody_sleep() {
+fn a_task_that_waits_for_the_next_turn_is_polled_once_a_turn_and_prevents_sleep() {
     block_on(async {
         let before = stats();
         for round in 1..=10 {

@@ -124,7 +124,7 @@ fn a_descriptor_that_was_duplicated_is_silent_once_it_is_dropped() {
 
 // R8
 #[test]
-fn a_reset_that_nobody_waits_for_does_not_spin_and_is_told_to_whoever_asks() {
+fn a_reset_without_a_waiting_task_does_not_spin_and_the_next_call_returns_it() {
     on_a_loop(async {
         let (ours, peer) = UnixStream::pair().unwrap();
         let ours = AsyncFd::new(ours).unwrap();
@@ -146,7 +146,7 @@ fn a_reset_that_nobody_waits_for_does_not_spin_and_is_told_to_whoever_asks() {
 
 // R8; TORNADO 2.1.17
 #[test]
-fn a_handler_is_told_of_a_hang_up_that_it_did_not_ask_for() {
+fn a_handler_gets_a_hang_up_that_is_not_in_its_interest() {
     let event_loop = EventLoop::new().unwrap();
     let _entered = event_loop.enter();
     let (ours, peer) = UnixStream::pair().unwrap();
@@ -341,7 +341,7 @@ fn errors_appear_in_the_future_and_may_be_replaced_or_swallowed() {
 
 // R16, W1
 #[test]
-fn every_wake_of_a_sleeping_loop_is_heard() {
+fn every_wake_of_a_sleeping_loop_arrives() {
     static WAKES: AtomicU64 = AtomicU64::new(0);
     const EACH: u64 = if cfg!(debug_assertions) { 50_000 } else { 500_000 };
     let event_loop = EventLoop::new().unwrap();

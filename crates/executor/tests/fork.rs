@@ -226,7 +226,7 @@ fn wakers_and_handles_do_nothing_in_a_child() {
 
 // X1, P7
 #[test]
-fn what_a_child_inherits_works_on_its_own_loop_or_says_that_it_is_gone() {
+fn what_a_child_inherits_works_on_its_own_loop_or_is_a_clear_error() {
     let event_loop = EventLoop::new().unwrap();
     let (a, mut b) = UnixStream::pair().unwrap();
     let stream = AsyncFd::new(a).unwrap();

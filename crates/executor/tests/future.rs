@@ -172,7 +172,7 @@ fn add_future_calls_back_with_the_output() {
 }
 
 #[test]
-fn a_setter_that_is_dropped_unset_cancels_for_all_who_wait() {
+fn a_setter_that_is_dropped_unset_cancels_all_waiters() {
     block_on(async {
         let (setter, future) = promise::<u32>();
         let waits = [spawn(future.clone()), spawn(future.clone())];

@@ -199,7 +199,7 @@ fn the_id_of_a_handler_removes_no_descriptor_of_another_loop() {
 
 // Place numbers across loops
 #[test]
-fn a_wait_that_began_on_a_former_loop_takes_nobody_s_place() {
+fn a_wait_that_began_on_a_former_loop_disturbs_no_other_wait() {
     let (a1, mut a2) = UnixStream::pair().unwrap();
     let fd = Rc::new(AsyncFd::new(a1).unwrap());
     let fd1 = fd.clone();
@@ -602,7 +602,7 @@ fn forty_thousand_tasks_are_dropped_with_their_loop() {
 
 #[test]
 #[should_panic(expected = "polled after it had completed")]
-fn a_remote_handle_that_is_polled_again_says_so() {
+fn a_remote_handle_that_is_polled_after_completion_panics_with_a_reason() {
     let el = EventLoop::new().unwrap();
     let mut remote = el.handle().spawn(async || 1).unwrap();
     while !format!("{remote:?}").contains("true") {

@@ -233,7 +233,7 @@ fn a_signal_that_comes_while_the_waker_is_left_is_not_missed() {
 }
 
 #[test]
-fn a_stream_without_a_loop_is_a_panic_that_says_what_to_do() {
+fn a_stream_without_a_loop_panics_with_advice() {
     let panic = std::panic::catch_unwind(|| Signals::new([SIGHUP])).unwrap_err();
     let text = panic.downcast_ref::<&str>().copied().unwrap_or_default();
     assert!(text.contains("no event loop on this thread"), "{text}");
@@ -292,8 +292,8 @@ fn ctrl_c_is_awaited_once_and_the_next_one_ends_the_process() {
 
 // Issue: a program started under `env --block-signal=TERM` never heard of SIGTERM
 #[test]
-fn a_signal_that_the_launcher_has_blocked_is_heard() {
-    let test = "a_signal_that_the_launcher_has_blocked_is_heard";
+fn a_signal_that_the_launcher_has_blocked_is_received() {
+    let test = "a_signal_that_the_launcher_has_blocked_is_received";
     if is_the_child() {
         let signal = on_a_loop(async {
             let termination = spawn(termination());

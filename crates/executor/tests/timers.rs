@@ -251,7 +251,7 @@ fn many_timers_that_are_due_at_once_ask_the_kernel_in_between() {
 }
 
 #[test]
-fn many_short_runs_keep_neither_timers_nor_mail_waiting() {
+fn many_short_runs_keep_neither_timers_nor_messages_waiting() {
     let bench = Bench::new();
     let (timers, messages) = (Count::default(), std::sync::Arc::new(()));
     let timer = timers.clone();

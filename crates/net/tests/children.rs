@@ -56,7 +56,7 @@ fn complaints_are_a_stream_and_output_is_collected() {
 
 // PRC-06, PRC-08
 #[test]
-fn the_end_is_told_to_a_future_and_to_a_callback() {
+fn the_end_is_reported_to_a_future_and_to_a_callback() {
     run(async {
         for code in [0, 1] {
             let mut child = Child::spawn(&mut shell(&format!("exit {code}"))).unwrap();
@@ -77,7 +77,7 @@ fn the_end_is_told_to_a_future_and_to_a_callback() {
 
 // PRC-07
 #[test]
-fn a_signal_is_told_and_goes_to_nobody_else_afterwards() {
+fn a_signal_reaches_its_stream_and_afterwards_the_default_action() {
     run(async {
         let mut child = Child::spawn(&mut shell("sleep 60")).unwrap();
         assert!(child.try_wait().unwrap().is_none());
@@ -89,7 +89,7 @@ fn a_signal_is_told_and_goes_to_nobody_else_afterwards() {
 
 // X4: a drop leaves no zombie, whether the child is killed with it or not
 #[test]
-fn a_child_that_is_dropped_is_buried_all_the_same() {
+fn a_dropped_child_is_still_reaped() {
     run(async {
         for kill in [true, false] {
             let script = if kill { "exec sleep 60" } else { "exec sleep 0.05" };

@@ -99,7 +99,7 @@ fn what_was_read_ahead_is_there_after_a_close() {
 
 // IOS-07, IOS-11
 #[test]
-fn a_read_to_the_end_succeeds_once_whoever_has_seen_the_end_first() {
+fn a_read_to_the_end_succeeds_once_also_after_another_read_saw_the_end() {
     for is_watched in [false, true] {
         run(async {
             let (mut stream, mut peer) = pair().await;
@@ -118,7 +118,7 @@ fn a_read_to_the_end_succeeds_once_whoever_has_seen_the_end_first() {
 }
 
 #[test]
-fn the_end_is_told_to_a_stream_whose_reading_half_is_gone() {
+fn the_end_is_reported_although_the_reading_half_is_gone() {
     run(async {
         let (stream, mut peer) = pair().await;
         let (mut reader, mut writer) = stream.split();
@@ -134,7 +134,7 @@ fn the_end_is_told_to_a_stream_whose_reading_half_is_gone() {
 }
 
 #[test]
-fn a_reader_that_waits_hears_of_bytes_that_the_watch_has_read() {
+fn a_waiting_reader_is_woken_for_bytes_that_the_close_watcher_read() {
     run(async {
         let (stream, mut peer) = pair().await;
         let reader = Rc::new(RefCell::new(stream.split().0));
@@ -179,7 +179,7 @@ impl AsyncWrite for Fragile {
 
 // P1
 #[test]
-fn a_transport_that_panics_is_an_error_for_whoever_reads_writes_or_watches() {
+fn a_transport_that_panics_is_an_error_for_reads_writes_and_close_watchers() {
     run(async {
         let mut stream = IoStream::new(Fragile);
         stream.write("lost").unwrap();
@@ -209,7 +209,7 @@ fn a_local_close_is_an_orderly_end_for_a_flush_that_waits() {
 }
 
 #[test]
-fn an_error_says_the_same_to_whoever_asks_again() {
+fn an_error_keeps_its_kind_and_text_when_it_is_returned_again() {
     run(async {
         let (mut stream, peer) = pair().await;
         reset(peer);

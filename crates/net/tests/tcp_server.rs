@@ -303,7 +303,7 @@ fn all_sockets_of_a_server_share_its_places() {
 }
 
 #[test]
-fn drains_at_once_tell_the_same_of_a_connection_that_was_cut() {
+fn simultaneous_drains_report_the_same_aborted_connection() {
     run(async {
         let server = echo();
         let address = server.listen("127.0.0.1:0").unwrap();

@@ -290,7 +290,7 @@ fn a_stream_that_is_let_go_claims_no_end() {
 }
 
 #[test]
-fn a_draining_server_ends_handshakes_and_whoever_waits_for_its_news() {
+fn a_draining_server_ends_handshakes_and_wakes_waiting_handlers() {
     run(async {
         let (acceptor, connector) = both();
         let server = TcpServer::tls_with_draining(acceptor, |draining| {

@@ -228,7 +228,7 @@ mod cases {
     }
 
     // IOS-09, IOS-15, IOS-16, I10; TORNADO 2.3.10, 2.3.11
-    pub(super) async fn the_end_is_told_once_the_bytes_are_read(
+    pub(super) async fn the_end_is_reported_once_the_bytes_are_read(
         writer: impl Writes,
         reader: impl Reads,
     ) {
@@ -255,7 +255,7 @@ mod cases {
     }
 
     // IOS-15: with a read under way, which fails; and of a stream that is idle
-    pub(super) async fn the_end_is_told_beside_a_read(writer: impl Writes, reader: impl Reads) {
+    pub(super) async fn the_end_is_reported_during_a_read(writer: impl Writes, reader: impl Reads) {
         let (mut writer, mut reader) = (IoStream::new(writer), IoStream::new(reader));
         let over = reader.closed();
         let order = Rc::new(RefCell::new(Vec::new()));
@@ -352,15 +352,15 @@ one_way!(reads_of_every_kind);
 one_way!(a_million_bytes_in_pieces);
 one_way!(mixed_reads_lose_nothing);
 one_way!(limits_leave_the_bytes);
-one_way!(the_end_is_told_once_the_bytes_are_read);
-one_way!(the_end_is_told_beside_a_read);
+one_way!(the_end_is_reported_once_the_bytes_are_read);
+one_way!(the_end_is_reported_during_a_read);
 both_ways!(halves_move_a_lot_both_ways);
 both_ways!(a_half_that_closes_wakes_the_other);
 both_ways!(half_close_keeps_the_answer);
 
 // IOS-X1 cannot happen: a second read while one is pending does not compile, since reads borrow the stream
 #[test]
-fn a_local_close_is_told_and_into_inner_gives_only_an_idle_transport_back() {
+fn a_local_close_is_reported_and_into_inner_returns_only_an_idle_transport() {
     run(async {
         let (a, b) = duplex(64);
         let (mut a, mut b) = (IoStream::new(a), IoStream::new(b));

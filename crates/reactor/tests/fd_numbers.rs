@@ -28,7 +28,7 @@ fn new<S>() -> (Reactor<S>, Events) {
 
 // R5, IOL-05 (the executor's half is in its own tests)
 #[test]
-fn a_stale_event_reaches_nobody() {
+fn a_stale_event_is_dropped() {
     let _alone = alone();
     let (mut reactor, mut events) = new();
     let ((a, mut a_peer), (b, mut b_peer)) = (pair(), pair());

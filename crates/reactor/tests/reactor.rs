@@ -133,7 +133,7 @@ fn a_notice_ends_the_current_wait_or_the_next_one() {
 }
 
 #[test]
-fn each_notice_is_a_new_edge_although_nobody_reads_the_eventfd() {
+fn each_notice_is_a_new_edge_although_the_eventfd_is_never_read() {
     let (mut reactor, mut events) = new::<()>();
     let notifier = reactor.notifier();
     for _ in 0..1000 {

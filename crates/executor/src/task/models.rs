@@ -322,7 +322,7 @@ fn a_message_against_the_end_of_the_loop_is_dropped_once() {
 
 // A local wake and a foreign wake at the same time: no wake is lost, and no entry is queued twice
 #[test]
-fn a_wake_at_home_and_one_from_elsewhere_meet() {
+fn a_local_wake_and_a_remote_wake_queue_the_task_once() {
     model(|| {
         let event_loop = Loop::new();
         let waker_slot = WakerSlot::default();

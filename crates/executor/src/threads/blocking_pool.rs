@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pool_that_ends_drops_what_has_not_begun_and_waits_for_nobody() {
+    fn a_pool_that_ends_drops_jobs_that_have_not_begun_and_joins_no_thread() {
         let pool = Pool::new(1);
         let (_gate, gate) = channel();
         submit_held_job(&pool, gate).recv_timeout(TEST_TIMEOUT).unwrap();

@@ -170,7 +170,7 @@ fn a_set_of_futures_gives_them_in_the_order_of_completion() {
 }
 
 #[test]
-fn select_tells_who_was_first_and_gives_back_the_rest() {
+fn select_returns_the_first_output_and_the_other_futures() {
     within_a_limit(async {
         let children = [4, 1, 2].map(|times| Box::pin(after(times, times)));
         let (first, index, rest) = select_all(children).await;
@@ -290,7 +290,7 @@ fn a_timeout_over_a_borrowed_task_leaves_it_running() {
 }
 
 #[test]
-fn a_stream_runs_at_most_as_many_at_once_as_it_is_told() {
+fn a_stream_runs_at_most_the_given_number_at_once() {
     within_a_limit(async {
         let (inside, most) = (Cell::new(0), Cell::new(0));
         let numbers = stream::iter(0..100).map(|number| {

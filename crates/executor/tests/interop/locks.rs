@@ -299,7 +299,7 @@ fn a_mutex_is_handed_over_in_the_order_of_asking() {
 }
 
 #[test]
-fn the_locks_of_async_lock_serve_all_who_wait() {
+fn the_locks_of_async_lock_serve_all_waiters() {
     within_a_limit(async {
         let lock = Rc::new(async_lock::RwLock::new(0));
         let barrier = Rc::new(async_lock::Barrier::new(5));

@@ -137,7 +137,7 @@ impl Drop for Ticket {
 
 // LCK-12
 #[test]
-fn a_queue_keeps_its_order_and_says_when_it_is_full_or_empty() {
+fn a_queue_keeps_its_order_and_reports_full_and_empty() {
     within_a_limit(async {
         let (sender, receiver) = async_channel::bounded(2);
         assert_eq!((receiver.capacity(), receiver.is_empty()), (Some(2), true));
@@ -160,7 +160,7 @@ fn a_queue_keeps_its_order_and_says_when_it_is_full_or_empty() {
 
 // LCK-13
 #[test]
-fn those_who_wait_to_put_or_to_get_keep_their_order() {
+fn waiting_puts_and_gets_keep_their_order() {
     within_a_limit(async {
         let queue = Rc::new(Queue::<VecDeque<u32>>::new(1));
         let putters: Vec<_> = (0..6)
