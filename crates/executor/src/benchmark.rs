@@ -1,4 +1,4 @@
-//! The loop as criterion's executor: `bencher.to_async(&event_loop)`.
+//! Lets criterion run async benchmarks on a loop: `bencher.to_async(&event_loop)`.
 
 use std::future::Future;
 
@@ -6,14 +6,15 @@ use criterion::async_executor::AsyncExecutor;
 
 use crate::event_loop::EventLoop;
 
-/// With the feature `criterion`.
+/// Requires the feature `criterion`.
 ///
 /// ```
 /// use criterion::Criterion;
 /// use squall_executor::{EventLoop, yield_now};
 ///
-/// # let mut criterion = Criterion::default().without_plots().warm_up_time(std::time::Duration::from_millis(1))
-/// #     .measurement_time(std::time::Duration::from_millis(10)).sample_size(10);
+/// # use std::time::Duration;
+/// # let mut criterion = Criterion::default().without_plots().sample_size(10)
+/// #     .warm_up_time(Duration::from_millis(1)).measurement_time(Duration::from_millis(10));
 /// let event_loop = EventLoop::new()?;
 /// criterion.bench_function("yield_now", |bencher| bencher.to_async(&event_loop).iter(yield_now));
 /// # std::io::Result::Ok(())

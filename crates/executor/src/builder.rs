@@ -10,7 +10,8 @@ use crate::insight::slow_callback::{SlowCallback, SlowCallbackHook};
 use crate::threads::blocking_pool::{DEFAULT_THREADS, Job};
 use crate::time::clock::Clock;
 
-/// Options for a new [`EventLoop`](crate::EventLoop); returned by [`EventLoop::builder`](crate::EventLoop::builder).
+/// Options for a new [`EventLoop`](crate::EventLoop); returned by
+/// [`EventLoop::builder`](crate::EventLoop::builder).
 #[derive(Clone, Default)]
 pub struct Builder {
     pub(crate) options: Options,
@@ -23,7 +24,7 @@ pub(crate) struct Options {
     pub(crate) panic_hook: Option<PanicHook>,
     pub(crate) slow_callback_hook: Option<SlowCallbackHook>,
     pub(crate) blocking_threads: usize,
-    /// Runs the blocking jobs in place of the loop's own pool.
+    /// Runs the blocking jobs instead of the loop's own threads, if set.
     pub(crate) blocking_executor: Option<Rc<dyn Fn(Job)>>,
 }
 
@@ -40,36 +41,39 @@ impl Default for Options {
 }
 
 impl Builder {
-    /// The clock that timers run on; the machine's monotonic one by default.
+    /// Sets the clock that the loop reads. The default is the system's monotonic clock.
     pub fn clock(mut self, clock: Clock) -> Builder {
         self.options.clock = clock;
         self
     }
 
-    /// Calls `hook` with the payload of every panic that nobody else sees: of a callback, a handler, a destructor, or a
-    /// task without a [`JoinHandle`](crate::JoinHandle). The log is told in any case, and the loop goes on. Panics on other threads, of
-    /// blocking jobs whose handle is gone, are told to the log only.
+    /// Calls `hook` with the payload of every panic that reaches no caller: a panic of a callback,
+    /// a handler, a destructor, or a task without a [`JoinHandle`](crate::JoinHandle).
+    ///
+    /// Such a panic is also logged, and the loop goes on. Panics on other threads, of blocking jobs
+    /// whose handle is gone, are only logged.
     pub fn on_panic(mut self, hook: impl Fn(&(dyn Any + Send)) + 'static) -> Builder {
         self.options.panic_hook = Some(Rc::new(hook));
         self
     }
 
-    /// Times every callback and every poll, and tells `hook` of those that took `threshold` or longer, with the line that
-    /// spawned or added them. Tornado: `set_blocking_log_threshold`.
+    /// Times every callback and every poll. Calls `hook` for each that took `threshold` or longer,
+    /// with the line that spawned or added it. Tornado: `set_blocking_log_threshold`.
     ///
     /// ```
     /// use std::time::Duration;
     /// use squall_executor::EventLoop;
     ///
     /// let limit = Duration::from_millis(100);
-    /// let event_loop = EventLoop::builder().slow_callback(limit, |slow| eprintln!("{slow}")).build()?;
+    /// let builder = EventLoop::builder().slow_callback(limit, |slow| eprintln!("{slow}"));
+    /// let event_loop = builder.build()?;
     /// # drop(event_loop);
     /// # std::io::Result::Ok(())
     /// ```
     ///
     /// # Cost
-    /// Two readings of the clock for each entry of the ready queue, and for a task with a name a copy of it; nothing if this
-    /// is not set.
+    /// Two readings of the clock for each entry of the ready queue and each timer's callback, and a
+    /// copy of the name for each poll of a named task. Nothing if no hook is set.
     pub fn slow_callback(
         mut self,
         threshold: Duration,
@@ -80,21 +84,23 @@ impl Builder {
         self
     }
 
-    /// How many threads [`spawn_blocking`](crate::spawn_blocking) may use at once; 128 by default. Further jobs wait for one.
+    /// Sets the maximum number of threads that [`spawn_blocking`](crate::spawn_blocking) uses at
+    /// once. The default is 128. Further jobs wait for a free thread.
     ///
     /// # Panics
     /// If it is zero.
     #[track_caller]
-    pub fn blocking_threads(mut self, most: usize) -> Builder {
-        assert!(most > 0, "blocking work needs at least one thread");
-        self.options.blocking_threads = most;
+    pub fn blocking_threads(mut self, max: usize) -> Builder {
+        assert!(max > 0, "blocking work needs at least one thread");
+        self.options.blocking_threads = max;
         self
     }
 
-    /// Hands the jobs of [`spawn_blocking`](crate::spawn_blocking) to `execute` instead of the loop's own threads. Tornado:
-    /// `set_default_executor`.
+    /// Passes the jobs of [`spawn_blocking`](crate::spawn_blocking) to `execute` instead of the
+    /// loop's own threads. Tornado: `set_default_executor`.
     ///
-    /// A job that is dropped unrun ends as cancelled. `execute` must not run it inside the call, which would block the loop.
+    /// If `execute` drops a job without running it, the job ends as cancelled. `execute` must not
+    /// run the job before it returns, because that would block the loop.
     pub fn blocking_executor(
         mut self,
         execute: impl Fn(Box<dyn FnOnce() + Send>) + 'static,

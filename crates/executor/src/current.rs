@@ -1,7 +1,8 @@
-//! The loop of this thread: the one that runs, or the one that was entered last.
+//! The current loop of this thread: the running loop, or the loop that was entered last.
 //!
-//! The free functions, sleeps and descriptors find their loop here. Guards of several loops may be alive at once and may be dropped in
-//! any order; the loop of the last one that is left is the thread's.
+//! The free functions, sleeps and descriptors find their loop here. Guards of several loops may
+//! exist at once and may be dropped in any order. The thread's loop is that of the newest remaining
+//! guard.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -16,12 +17,14 @@ use crate::loop_core::Core;
 use crate::task::shared_state::SharedOwner;
 
 thread_local! {
-    /// Owns the loop, so that the address which [`SharedOwner::enter`] leaves behind is that of a living one.
+    /// The loop of this thread. Owned, so that the address that [`SharedOwner::enter`] has stored
+    /// stays that of a live loop.
     static CURRENT: RefCell<Option<Rc<Core>>> = const { RefCell::new(None) };
-    /// The guards that are alive, each with its loop.
+    /// The guards that exist, each with its loop, the newest last.
     static GUARDS: RefCell<Vec<(GuardId, Rc<Core>)>> = const { RefCell::new(Vec::new()) };
     static NEXT_GUARD: Cell<GuardId> = const { Cell::new(0) };
-    /// The process in which a loop runs on this thread. A child that a callback has forked may run a loop of its own.
+    /// The process in which a loop runs on this thread; `None` if no loop runs. A child that a
+    /// callback has forked finds its parent here, and may run a loop of its own.
     static RUNNING_IN: Cell<Option<Process>> = const { Cell::new(None) };
 }
 
@@ -44,10 +47,10 @@ pub(crate) fn try_get() -> Option<Rc<Core>> {
     CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
 }
 
-/// Makes `core` the loop of this thread and returns the one before.
+/// Makes `core` the loop of this thread and returns the loop before it.
 ///
-/// At the end of the thread, when `CURRENT` may be gone before a loop that another thread-local owns, only the address is
-/// set: the caller keeps that loop alive.
+/// While the thread ends, `CURRENT` may be destroyed before a loop that another thread-local owns.
+/// Then only the address is set, and the caller keeps that loop alive.
 pub(crate) fn replace(core: Option<Rc<Core>>) -> Option<Rc<Core>> {
     match &core {
         Some(core) => core.scheduler.owner().enter(),
@@ -61,28 +64,32 @@ pub(crate) fn replace(core: Option<Rc<Core>>) -> Option<Rc<Core>> {
 fn enter(core: Rc<Core>) -> GuardId {
     let guard = NEXT_GUARD.get();
     NEXT_GUARD.set(guard + 1);
-    let _ = GUARDS.try_with(|guards| guards.borrow_mut().push((guard, Rc::clone(&core)))); // fails at the thread's end
+    // This fails only while the thread ends.
+    let _ = GUARDS.try_with(|guards| guards.borrow_mut().push((guard, Rc::clone(&core))));
     drop(replace(Some(core)));
     guard
 }
 
-/// Ends a guard. If it was the last one, the thread's loop is that of the guard before, if there is one.
+/// Ends a guard. If it was the newest guard, the loop of the newest remaining guard, if there is
+/// one, becomes the thread's loop.
 fn leave(guard: GuardId) {
-    let remaining = GUARDS.try_with(|guards| {
+    let left = GUARDS.try_with(|guards| {
         let mut guards = guards.borrow_mut();
-        let place = guards.iter().rposition(|(known, _)| *known == guard)?;
-        let was_last = place + 1 == guards.len();
-        let left = guards.remove(place);
-        Some((left, was_last, guards.last().map(|(_, core)| Rc::clone(core))))
+        let index = guards.iter().rposition(|(id, _)| *id == guard)?;
+        let was_newest = index + 1 == guards.len();
+        let removed = guards.remove(index);
+        Some((removed, was_newest, guards.last().map(|(_, core)| Rc::clone(core))))
     });
-    match remaining {
-        Ok(Some((left, true, before))) => drop((replace(before), left)),
-        Ok(Some((left, false, _))) => drop(left),
+    // Loops are dropped here, after the borrow.
+    match left {
+        Ok(Some((removed, true, newest))) => drop((replace(newest), removed)),
+        Ok(Some((removed, false, _))) => drop(removed),
         Ok(None) | Err(_) => drop(replace(None)), // the thread ends
     }
 }
 
-/// Makes a loop the thread's while it lives; returned by [`EventLoop::enter`](crate::EventLoop::enter).
+/// A guard that makes a loop the thread's loop while the guard lives. Returned by
+/// [`EventLoop::enter`](crate::EventLoop::enter).
 #[must_use = "the loop is the thread's only while this guard lives"]
 pub struct Entered<'a> {
     guard: GuardId,
@@ -107,10 +114,10 @@ impl fmt::Debug for Entered<'_> {
     }
 }
 
-/// Marks the thread as running a loop while one of the `run` methods is on the stack.
+/// A guard that marks the thread as running a loop, during a call of a `run` method or `block_on`.
 pub(crate) struct Running<'a> {
     core: &'a Core,
-    /// What `RUNNING_IN` was before: `None`, or the parent's process in a forked child.
+    /// The former value of `RUNNING_IN`: `None`, or in a forked child the parent's process.
     outer: Option<Process>,
     _entered: Entered<'a>,
 }
@@ -123,7 +130,7 @@ impl<'a> Running<'a> {
             return Err(RunError::AlreadyRunning);
         }
         RUNNING_IN.set(Some(core.process));
-        core.scheduler.inbox().wake_up();
+        core.scheduler.inbox().mark_awake();
         core.clock.begin_run();
         Ok(Running { core, outer, _entered: Entered::new(core) })
     }
@@ -131,8 +138,8 @@ impl<'a> Running<'a> {
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        self.core.clock.worked(); // the last turn, which ended before it asked the kernel
-        self.core.scheduler.inbox().rest();
+        self.core.clock.count_busy(); // the last turn may not have counted its time
+        self.core.scheduler.inbox().mark_asleep();
         RUNNING_IN.set(self.outer);
     }
 }

@@ -1,4 +1,4 @@
-//! What can go wrong at the boundary of the loop.
+//! The errors of loops, handles and tasks.
 
 use std::any::Any;
 use std::error::Error;
@@ -7,7 +7,7 @@ use std::io;
 use std::panic::resume_unwind;
 use std::sync::{Mutex, PoisonError};
 
-/// Why a loop did not run, or stopped before its future was done.
+/// Why a loop did not run, or ended its run before the future was done.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum RunError {
@@ -15,11 +15,11 @@ pub enum RunError {
     Stopped,
     /// The time limit passed before the future completed; the future was dropped.
     TimedOut,
-    /// A loop runs on this thread already, further up the stack.
+    /// A loop runs on this thread already: the call was made inside it.
     AlreadyRunning,
-    /// The loop was made before a `fork`, and this is the child; make a new one here.
+    /// This is a forked child, and the loop is its parent's. The child must make a new loop.
     Forked,
-    /// The kernel refused to wait.
+    /// The kernel returned this error instead of waiting for events.
     Io(io::Error),
 }
 
@@ -67,7 +67,7 @@ impl From<io::Error> for RunError {
     }
 }
 
-/// The loop behind a [`Handle`](crate::Handle) is gone.
+/// The loop of a [`Handle`](crate::Handle) is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LoopClosed;
 
@@ -87,8 +87,8 @@ impl From<LoopClosed> for io::Error {
 
 /// Why a task has no output: it was aborted, its loop ended first, or it panicked.
 pub struct JoinError {
-    /// The payload, behind a lock only because a payload is not `Sync` and an error should be; behind a box because every
-    /// task has room for an error.
+    /// The payload of the panic; `None` if the task was cancelled. The lock makes the error `Sync`,
+    /// which the payload is not. The box keeps tasks small, because each has space for an error.
     panic: Option<Box<Mutex<Box<dyn Any + Send>>>>,
 }
 
@@ -104,25 +104,25 @@ impl JoinError {
         JoinError { panic: Some(Box::new(Mutex::new(payload))) }
     }
 
-    /// Lets the task that calls end as what this error tells of.
+    /// Ends the calling task with this error: with the same panic, or as cancelled.
     pub(crate) fn resume(self) -> ! {
         resume_unwind(self.into_panic().unwrap_or_else(|_| Box::new(Cancellation)))
     }
 
-    /// Tells whether the task was aborted or its loop ended before it did.
+    /// Returns true if the task was aborted or its loop ended first.
     pub fn is_cancelled(&self) -> bool {
         self.panic.is_none()
     }
 
-    /// Tells whether the task panicked.
+    /// Returns true if the task panicked.
     pub fn is_panic(&self) -> bool {
         self.panic.is_some()
     }
 
-    /// The payload of the panic, to be inspected or passed to [`std::panic::resume_unwind`].
+    /// Returns the payload of the panic, to inspect it or pass it to [`std::panic::resume_unwind`].
     ///
     /// # Errors
-    /// The error itself, if the task did not panic.
+    /// This error itself, if the task did not panic.
     pub fn into_panic(self) -> Result<Box<dyn Any + Send>, JoinError> {
         match self.panic {
             Some(payload) => Ok(payload.into_inner().unwrap_or_else(PoisonError::into_inner)),
@@ -153,10 +153,10 @@ impl From<JoinError> for io::Error {
     }
 }
 
-/// The payload with which a task ends itself as cancelled.
+/// The payload of an unwind by which a task ends itself as cancelled; see [`JoinError::resume`].
 struct Cancellation;
 
-/// What a panic said, for a log.
+/// The message of a panic, for the log.
 pub(crate) fn panic_text(payload: &(dyn Any + Send)) -> &str {
     match payload.downcast_ref::<&str>() {
         Some(text) => text,

@@ -1,21 +1,25 @@
-//! The event loop. Open this page first.
+//! The event loop. Start reading here.
 //!
-//! Everything that wants to run is an entry of one ready queue: a woken task, a callback, a handler whose descriptor is ready.
-//! A *batch* is what is queued when the batch begins; entries that it adds run in the next batch. A *turn* is one round of this:
+//! A loop has one ready queue, first in, first out. Its entries are woken tasks, callbacks, and
+//! handlers whose descriptors are ready. The loop runs the queue in batches. A *batch* is all
+//! entries that are queued when it begins; entries that these add run in the next batch. A *turn*
+//! is one round of four steps:
 //!
 //! ```text
-//!      ┌──▶ run batches        until 61 entries ran or nothing is ready      polls tasks, calls callbacks
-//!      │    run timers         those that are due now, in order              calls callbacks, wakes sleeping tasks
-//!      │    ask the kernel     sleep only if nothing is ready                wakes the tasks of ready descriptors
-//!      └─── collect messages   at most 1024 from other threads               wakes tasks, queues callbacks
+//!   ┌──▶ run batches        until 61 entries ran or none is left   polls tasks, calls callbacks
+//!   │    run timers         those that are due, in order           calls callbacks, wakes tasks
+//!   │    ask the kernel     sleeps only if nothing is ready        wakes tasks, queues handlers
+//!   └─── collect messages   at most 1024 from other threads        wakes tasks, queues callbacks
 //! ```
 //!
-//! Hence the promises:
-//! - A callback that adds itself again, and a task that wakes itself, cost no system call and no clock reading of their own, and
-//!   starve neither timers nor descriptors.
-//! - A ready descriptor is noticed within 61 entries or timers: a larger batch asks the kernel inside itself, and short runs add up.
-//! - A loop that watches no descriptor asks the kernel only before it sleeps.
-//! - A timer that is due waits for the end of a batch. One that a callback or a timer arms, even in the past, waits for the next turn.
+//! This order guarantees:
+//! - A callback that adds itself again, or a task that wakes itself, causes no system call and no
+//!   clock reading of its own, and starves neither timers nor descriptors.
+//! - A ready descriptor is noticed within 61 entries or timers: a larger batch asks the kernel in
+//!   between, and short runs, such as `block_on` in a loop, are counted together.
+//! - A loop without registered descriptors asks the kernel only before it sleeps.
+//! - A due timer waits for the end of the batch. A timer that a callback or another timer arms
+//!   waits for the next turn, even if its deadline has passed.
 //!
 //! Tornado: this is `PollIOLoop.start` of version 4.5.
 
@@ -44,20 +48,22 @@ use crate::time::alarms::{Alarm, Armed};
 use crate::time::timeout::Timeout;
 use crate::time::turn_clock::NEVER;
 
-/// Entries after which the kernel is asked, whatever is still queued. A prime, as in tokio, so that it does not fall into step with
-/// loops in users' programs.
+/// The number of entries or timers after which the loop asks the kernel, even if more are ready. A
+/// prime number, as in tokio, so that it does not fall into step with loops in users' programs.
 const ENTRIES_PER_TURN: usize = 61;
-/// Messages from other threads that are collected at once.
+/// The maximum number of messages from other threads that the loop collects at once.
 const MESSAGES_PER_TURN: usize = 1024;
 
-/// One thread's event loop, which runs callbacks, timers, descriptors and tasks.
+/// An event loop for one thread. It runs tasks, callbacks, timers and descriptor handlers.
 ///
-/// It stays on the thread that made it; other threads reach it through a [`Handle`](crate::Handle). Dropping it drops every task and
-/// callback that is left, each once, on this thread. Tornado: `IOLoop`.
+/// The loop stays on the thread that made it. Other threads reach it through a
+/// [`Handle`](crate::Handle). Dropping the loop drops all remaining tasks and callbacks, each once,
+/// on this thread. Tornado: `IOLoop`.
 ///
-/// It belongs to the process that made it. In a child of `fork` it refuses to run ([`RunError::Forked`]), and dropping
-/// it there closes epoll's descriptor and nothing else: tasks and callbacks are leaked, since their destructors could act on what the
-/// parent still uses. A child that goes on makes a loop of its own.
+/// The loop belongs to the process that made it. In a forked child, it refuses to run
+/// ([`RunError::Forked`]). Dropping it there only closes epoll's descriptor. Tasks and callbacks
+/// are leaked, because their destructors could act on what the parent still uses. A child that
+/// needs a loop must make a new one.
 ///
 /// ```
 /// use std::time::Duration;
@@ -80,17 +86,19 @@ const MESSAGES_PER_TURN: usize = 1024;
 #[doc(alias = "IOLoop")]
 pub struct EventLoop {
     pub(crate) core: Rc<Core>,
-    /// Epoll's descriptor, for [`AsFd`]; the reactor itself is in a cell.
+    /// Epoll's descriptor, for [`AsFd`], which cannot borrow from the reactor in its cell.
     epoll: Arc<OwnedFd>,
 }
 
-/// What one call of `run`, `block_on` or `run_once` waits for.
+/// One call of `run`, `run_sync`, `block_on` or `run_once`.
 struct Run<'a> {
+    /// The future of `block_on` or `run_sync`, whose completion ends the run.
     root: Option<RootFuture<'a>>,
     /// Whether `stop` ends this run.
-    heeds_stop: bool,
-    /// Whether each turn asks the kernel, even if no descriptor is registered: an outer loop watches epoll's own descriptor,
-    /// which stays readable until then.
+    ends_on_stop: bool,
+    /// Whether each turn asks the kernel, even if no descriptor is registered. True for `run_once`:
+    /// an outer loop may watch epoll's own descriptor, which stays readable until the kernel is
+    /// asked.
     is_embedded: bool,
 }
 
@@ -98,7 +106,7 @@ impl Run<'_> {
     #[inline]
     fn is_over(&self, core: &Core) -> bool {
         self.root.as_ref().is_some_and(RootFuture::is_done)
-            || (self.heeds_stop && core.is_stopping.get())
+            || (self.ends_on_stop && core.is_stopping.get())
     }
 }
 
@@ -111,43 +119,46 @@ impl Core {
         Ok(())
     }
 
-    /// Runs one turn and returns how many entries, timers, events and messages it had. `longest_sleep` is given the number of entries
-    /// and timers that ran, and limits the sleep.
+    /// Runs one turn and returns the number of entries, timers, events and messages in it.
+    /// `sleep_limit` gets this number as it is before the sleep, and returns the longest time that
+    /// the loop may sleep.
     fn turn(
         &self,
         run: &mut Run<'_>,
-        longest_sleep: impl FnOnce(usize) -> Option<Duration>,
+        sleep_limit: impl FnOnce(usize) -> Option<Duration>,
     ) -> Result<usize, RunError> {
         self.turns.set(self.turns.get() + 1);
         self.clock.begin_turn();
-        let armed_before = self.alarms.next_sequence();
+        let sequence_limit = self.alarms.next_sequence();
         let mut ran = 0;
-        // Many short runs may have ended before they came to timers and descriptors. Then those go first.
-        if self.since_asked.get() < ENTRIES_PER_TURN {
+        // Short runs may end before they reach the timers and the kernel. After enough of them,
+        // timers and descriptors go first.
+        if self.ran_since_asked.get() < ENTRIES_PER_TURN {
             ran += self.run_batches(run)?;
             if run.is_over(self) {
                 return Ok(ran);
             }
         }
-        ran += self.run_timers(armed_before)?;
+        ran += self.run_timers(sequence_limit)?;
         if run.is_over(self) {
             return Ok(ran);
         }
-        let timeout = match (self.until_next(), longest_sleep(ran)) {
-            (Some(next), Some(longest)) => Some(next.min(longest)),
-            (next, longest) => next.or(longest),
+        let timeout = match (self.max_sleep(), sleep_limit(ran)) {
+            (Some(max), Some(limit)) => Some(max.min(limit)),
+            (max, limit) => max.or(limit),
         };
         let received = self.ask_kernel(timeout, run.is_embedded)?;
         self.scheduler.wake_for_next_turn();
         Ok(ran + received)
     }
 
-    /// Runs whole batches until enough entries ran, nothing is ready or the run is over. `stop` lets a batch finish.
+    /// Runs whole batches until [`ENTRIES_PER_TURN`] entries ran, nothing is ready or the run is
+    /// over. `stop` lets the current batch finish.
     fn run_batches(&self, run: &mut Run<'_>) -> Result<usize, RunError> {
         let mut ran = 0;
         while ran < ENTRIES_PER_TURN && !run.is_over(self) {
             let batch = self.scheduler.ready_len();
-            for left in (0..batch).rev() {
+            for remaining in (0..batch).rev() {
                 match &self.slow_callback_hook {
                     None => self.run_next(run),
                     Some(hook) => {
@@ -156,7 +167,7 @@ impl Core {
                     }
                 }
                 self.check_entered()?;
-                ran += self.ask_in_between(left)?; // only appends: the batch keeps its end
+                ran += self.ask_kernel_if_due(remaining)?; // only appends: the batch does not grow
             }
             self.scheduler.end_batch();
             if batch == 0 {
@@ -175,11 +186,13 @@ impl Core {
         }
     }
 
-    /// Runs the timers that are due, alive and not armed in this turn, in (deadline, sequence) order.
-    fn run_timers(&self, armed_before: u64) -> Result<usize, RunError> {
-        self.clock.worked();
-        let now = self.clock.now();
-        self.alarms.take_due(now, armed_before);
+    /// Runs the due timers in order of deadline and sequence number. Skips timers that were armed
+    /// in this turn, which are those from `sequence_limit` on, and timers that are removed
+    /// meanwhile.
+    fn run_timers(&self, sequence_limit: u64) -> Result<usize, RunError> {
+        self.clock.count_busy();
+        let now = self.clock.last_reading();
+        self.alarms.take_due(now, sequence_limit);
         let mut fired = 0;
         while let Some(Armed { alarm, origin }) = self.alarms.next_due() {
             match (alarm, &self.slow_callback_hook) {
@@ -192,30 +205,32 @@ impl Core {
             }
             fired += 1;
             self.check_entered()?;
-            self.ask_in_between(self.alarms.due_len())?; // only appends: these timers were taken before
+            self.ask_kernel_if_due(self.alarms.due_len())?; // only appends to the ready queue
         }
-        self.alarms.all_fired(now, armed_before);
+        self.alarms.all_fired(now, sequence_limit);
         if fired > 0 {
             self.timers_fired.set(self.timers_fired.get() + fired as u64);
             self.scheduler.end_batch();
-            self.clock.worked(); // or the callbacks' time would lengthen the sleep
+            self.clock.count_busy(); // otherwise the callbacks' time would lengthen the sleep
         }
         Ok(fired)
     }
 
-    /// Counts one entry or timer that ran. Asks the kernel if that was the last of a turn's worth and `left` more are to run before
-    /// the turn would ask.
+    /// Counts one entry or timer that ran. Asks the kernel if [`ENTRIES_PER_TURN`] ran since it was
+    /// last asked, and the batch or the list of due timers has more `remaining`.
     #[inline]
-    fn ask_in_between(&self, left: usize) -> Result<usize, RunError> {
-        self.since_asked.set(self.since_asked.get() + 1);
-        let is_enough = self.since_asked.get() >= ENTRIES_PER_TURN && left > 0;
-        if is_enough { self.ask_kernel(Some(Duration::ZERO), false) } else { Ok(0) }
+    fn ask_kernel_if_due(&self, remaining: usize) -> Result<usize, RunError> {
+        self.ran_since_asked.set(self.ran_since_asked.get() + 1);
+        let is_due = self.ran_since_asked.get() >= ENTRIES_PER_TURN && remaining > 0;
+        if is_due { self.ask_kernel(Some(Duration::ZERO), false) } else { Ok(0) }
     }
 
-    /// Makes this the thread's loop again, if an entry has entered another loop and kept the guard.
+    /// Makes this the thread's loop again, if the entry that just ran has entered another loop and
+    /// kept the guard.
     ///
     /// # Errors
-    /// [`RunError::Forked`], if an entry has forked and this is the child: nothing more runs there.
+    /// [`RunError::Forked`] if that entry has forked and this is the child. Nothing more runs
+    /// there.
     #[inline]
     fn check_entered(&self) -> Result<(), RunError> {
         if !self.scheduler.owner().is_entered() {
@@ -226,42 +241,44 @@ impl Core {
 
     #[cold]
     fn enter_again(&self) {
-        drop(current::replace(self.own.upgrade()));
+        drop(current::replace(self.weak_self.upgrade()));
     }
 
-    /// How long the loop may sleep: not at all if something is ready, for ever (`None`) if no timer is armed.
-    fn until_next(&self) -> Option<Duration> {
+    /// The time that the loop may sleep at most: zero if something is ready, `None` (for ever) if
+    /// no timer is armed.
+    fn max_sleep(&self) -> Option<Duration> {
         if self.scheduler.is_ready() {
             return Some(Duration::ZERO);
         }
         let deadline = self.alarms.next_deadline().filter(|deadline| *deadline < NEVER)?;
-        let left = deadline.saturating_sub(self.clock.now());
-        if self.clock.is_manual() && left > 0 {
-            return None; // sleeping would not move that clock
+        let remaining = deadline.saturating_sub(self.clock.last_reading());
+        if self.clock.is_manual() && remaining > 0 {
+            return None; // a sleep does not move a manual clock
         }
-        Some(Duration::from_nanos(left))
+        Some(Duration::from_nanos(remaining))
     }
 
-    /// Waits for events, at most for `timeout`, delivers them, and collects messages. With `in_any_case` the kernel is asked even if no
-    /// descriptor is registered.
-    fn ask_kernel(&self, timeout: Option<Duration>, in_any_case: bool) -> Result<usize, RunError> {
-        self.since_asked.set(0);
+    /// Waits for events, at most for `timeout`, delivers them, and collects messages. Returns the
+    /// number of both. Skips the system call if the loop need not sleep, no descriptor is
+    /// registered and `must_ask` is false.
+    fn ask_kernel(&self, timeout: Option<Duration>, must_ask: bool) -> Result<usize, RunError> {
+        self.ran_since_asked.set(0);
         let inbox = self.scheduler.inbox();
         let sleeps = timeout != Some(Duration::ZERO) && inbox.prepare_to_sleep();
         let timeout = if sleeps { timeout } else { Some(Duration::ZERO) };
-        // Without a descriptor there can be no event. Messages are known from the inbox.
-        let is_asked = sleeps || in_any_case || self.driver.is_watching();
+        // Without a registered descriptor there are no events, and messages are in the inbox.
+        let is_asked = sleeps || must_ask || self.driver.is_watching();
         let events = is_asked.then(|| self.driver.wait(timeout));
         if sleeps {
-            inbox.wake_up();
-            self.clock.slept();
+            inbox.mark_awake();
+            self.clock.count_idle();
         }
         let count = match events {
             Some(events) => self.driver.deliver(events?, &self.scheduler),
             None => 0,
         };
         let messages = self.scheduler.collect_messages(MESSAGES_PER_TURN) + self.wake_for_signals();
-        if sleeps && count + messages == 0 && self.until_next() != Some(Duration::ZERO) {
+        if sleeps && count + messages == 0 && self.max_sleep() != Some(Duration::ZERO) {
             self.empty_wakeups.set(self.empty_wakeups.get() + 1);
         }
         Ok(count + messages)
@@ -273,29 +290,31 @@ impl EventLoop {
     /// [entered](Self::enter).
     ///
     /// # Errors
-    /// Those of `epoll_create1(2)` and `eventfd(2)`: no descriptor is left.
+    /// Those of `epoll_create1(2)` and `eventfd(2)`, for example that no descriptor number is free.
     pub fn new() -> io::Result<EventLoop> {
         EventLoop::builder().build()
     }
 
-    /// Options for a new loop.
+    /// Returns a builder, to set options for a new loop.
     pub fn builder() -> Builder {
         Builder::default()
     }
 
-    /// Runs the loop until `future` is done and returns its output. The future need be neither `Send` nor `'static`.
+    /// Runs the loop until `future` is done and returns its output. The future need be neither
+    /// `Send` nor `'static`.
     ///
-    /// The future is an entry of the ready queue like any other: what was queued before runs before it. Tasks that it
+    /// The future is queued like a task: entries that were queued before run first. Tasks that it
     /// leaves behind stay in the loop for the next run. [`stop`](Self::stop) does not end this run.
     ///
     /// # Panics
-    /// If a loop runs on this thread already ([`run_sync`](Self::run_sync) returns an error instead), if the kernel
-    /// refuses to wait, and with the future's own panic.
+    /// If a loop runs on this thread already, if this is a forked child and the loop is its
+    /// parent's, or if the kernel refuses to wait; [`run_sync`](Self::run_sync) returns an error
+    /// instead. A panic of the future propagates.
     #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         match self.run_root(future, false) {
             Ok(Some(output)) => output,
-            Ok(None) => unreachable!("without stop, only the future ends the run"),
+            Ok(None) => unreachable!("only the future can end this run"),
             Err(RunError::AlreadyRunning) => panic!(
                 "block_on was called inside a running event loop, which it would block: \
                  await the future, or spawn it"
@@ -304,11 +323,12 @@ impl EventLoop {
         }
     }
 
-    /// Runs the loop until `future` is done, the loop is stopped or `limit` has passed. Tornado: `IOLoop.run_sync`.
+    /// Runs the loop until `future` is done, the loop is stopped or `limit` has passed. Returns the
+    /// future's output. Tornado: `IOLoop.run_sync`.
     ///
     /// # Errors
     /// - [`RunError::Stopped`]: [`stop`](Self::stop) was called first; the future is dropped.
-    /// - [`RunError::TimedOut`]: the future is dropped.
+    /// - [`RunError::TimedOut`]: `limit` has passed first; the future is dropped.
     /// - [`RunError::AlreadyRunning`], [`RunError::Forked`], [`RunError::Io`].
     #[track_caller]
     pub fn run_sync<F: Future>(
@@ -331,42 +351,45 @@ impl EventLoop {
 
     /// Runs the loop until [`stop`](Self::stop) is called. Tornado: `IOLoop.start`.
     ///
-    /// A stop before this call makes it return at once, with nothing run; the next call runs normally.
+    /// If the loop was stopped before this call, the call returns at once and runs nothing. The
+    /// next call runs normally.
     ///
     /// # Errors
     /// [`RunError::AlreadyRunning`], [`RunError::Forked`], [`RunError::Io`].
     #[doc(alias = "start")]
     pub fn run(&self) -> Result<(), RunError> {
         let _running = Running::begin(&self.core)?;
-        self.core.run_until_over(&mut Run { root: None, heeds_stop: true, is_embedded: false })?;
+        let mut run = Run { root: None, ends_on_stop: true, is_embedded: false };
+        self.core.run_until_over(&mut run)?;
         self.core.is_stopping.set(false);
         Ok(())
     }
 
-    /// Runs one turn and returns how many entries, timers, events and messages it had. Sleeps, at most for `timeout`, only if there
-    /// was nothing to run.
+    /// Runs one turn and returns the number of entries, timers, events and messages in it. If there
+    /// was nothing to run, sleeps, at most for `timeout`.
     ///
-    /// With [`AsFd`] and [`next_deadline`](Self::next_deadline) this embeds the loop in any other.
+    /// Together with [`AsFd`] and [`next_deadline`](Self::next_deadline), this embeds the loop in
+    /// any other event loop.
     ///
     /// # Errors
     /// [`RunError::AlreadyRunning`], [`RunError::Forked`], [`RunError::Io`].
     pub fn run_once(&self, timeout: Option<Duration>) -> Result<usize, RunError> {
         let _running = Running::begin(&self.core)?;
-        let mut run = Run { root: None, heeds_stop: false, is_embedded: true };
-        let longest_sleep = |ran| if ran > 0 { Some(Duration::ZERO) } else { timeout };
-        self.core.turn(&mut run, longest_sleep)
+        let mut run = Run { root: None, ends_on_stop: false, is_embedded: true };
+        let sleep_limit = |ran| if ran > 0 { Some(Duration::ZERO) } else { timeout };
+        self.core.turn(&mut run, sleep_limit)
     }
 
     /// Makes this the thread's loop while the guard lives, so that the free functions find it.
     ///
-    /// A guard that is held across an `.await` covers only the poll that made it: a running loop becomes the thread's loop again after
-    /// every entry of its queue.
+    /// A guard that is held across an `.await` covers only the poll that made it: a running loop
+    /// becomes the thread's loop again after every entry of its queue.
     pub fn enter(&self) -> Entered<'_> {
         Entered::new(&self.core)
     }
 
-    /// The time at which [`run_once`](Self::run_once) has to be called at the latest: a time in the past if something is ready, `None`
-    /// if only a descriptor or another thread can cause more work.
+    /// The latest time for the next call of [`run_once`](Self::run_once). A time in the past if
+    /// something is ready. `None` if only a descriptor or another thread can cause more work.
     pub fn next_deadline(&self) -> Option<Instant> {
         let core = &*self.core;
         if core.scheduler.is_ready() {
@@ -381,11 +404,13 @@ impl EventLoop {
         self.core.stats()
     }
 
+    /// Runs the loop until `future` is done or, if `ends_on_stop`, the loop is stopped. Returns
+    /// `None` in the latter case.
     #[track_caller]
     fn run_root<F: Future>(
         &self,
         future: F,
-        heeds_stop: bool,
+        ends_on_stop: bool,
     ) -> Result<Option<F::Output>, RunError> {
         let core = &*self.core;
         let running = Running::begin(&self.core)?;
@@ -396,11 +421,11 @@ impl EventLoop {
                 |cx: &mut Context<'_>| future.as_mut().poll(cx).map(|value| output = Some(value));
             let origin = core.origin(Location::caller());
             let root = Some(RootFuture::new(&core.scheduler, origin, &mut poll));
-            core.run_until_over(&mut Run { root, heeds_stop, is_embedded: false })?;
-            if heeds_stop {
+            core.run_until_over(&mut Run { root, ends_on_stop, is_embedded: false })?;
+            if ends_on_stop {
                 core.is_stopping.set(false);
             }
-            // The future is dropped here, while the loop is still the thread's.
+            // The future is dropped here, while this is still the thread's loop.
         }
         drop(running);
         Ok(output)
@@ -408,7 +433,7 @@ impl EventLoop {
 }
 
 impl Builder {
-    /// Makes the loop.
+    /// Makes a loop with these options.
     ///
     /// # Errors
     /// As [`EventLoop::new`].
@@ -424,13 +449,14 @@ impl Drop for EventLoop {
         if self.core.check_process().is_err() {
             return self.core.abandon();
         }
-        let _entered = self.enter(); // so that destructors find the loop, and wakes in them are local
+        let _entered = self.enter(); // so that destructors find the loop and wake its tasks locally
         self.core.close();
     }
 }
 
 impl AsFd for EventLoop {
-    /// Epoll's descriptor. It is readable when [`run_once`](EventLoop::run_once) would find an event or a message.
+    /// Epoll's descriptor. It is readable when [`run_once`](EventLoop::run_once) would find an
+    /// event or a message.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.epoll.as_fd()
     }

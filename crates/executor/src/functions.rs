@@ -1,4 +1,5 @@
-//! The doors of the loop: methods of [`EventLoop`], and as free functions on the loop of this thread.
+//! The public functions: free functions, which use this thread's loop, and the same as methods of
+//! [`EventLoop`].
 
 use std::future::Future;
 use std::io;
@@ -23,7 +24,8 @@ use crate::task::scheduler::BatchEnd;
 use crate::time::alarms::Alarm;
 use crate::time::timers::TimerId;
 
-/// Makes a loop for this call and runs `future` on it. It need be neither `Send` nor `'static`.
+/// Makes a loop for this call and runs `future` on it. The future need be neither `Send` nor
+/// `'static`.
 ///
 /// Tasks that the future leaves behind are dropped with the loop. Tornado: `IOLoop().run_sync`.
 ///
@@ -33,7 +35,8 @@ use crate::time::timers::TimerId;
 /// ```
 ///
 /// # Panics
-/// If a loop runs on this thread already, if no descriptor is left to make one, and with the future's own panic.
+/// If a loop runs on this thread already, or if a loop cannot be made, for example because no
+/// descriptor number is free. A panic of the future propagates.
 #[track_caller]
 pub fn block_on<F: Future>(future: F) -> F::Output {
     match EventLoop::new() {
@@ -42,10 +45,12 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
     }
 }
 
-/// Calls `f` in the next batch, behind what is queued already. Tornado: `IOLoop.add_callback`.
+/// Calls `f` in the next batch, after everything that is queued already. Tornado:
+/// `IOLoop.add_callback`.
 ///
 /// # Panics
-/// If there is no loop on this thread: other threads use [`Handle::add_callback`](crate::Handle::add_callback).
+/// If there is no loop on this thread. Other threads use
+/// [`Handle::add_callback`](crate::Handle::add_callback).
 ///
 /// # Cost
 /// One allocation.
@@ -56,7 +61,8 @@ pub fn add_callback(f: impl FnOnce() + 'static) {
 
 /// Calls `f` after `delay`, counted from now. Tornado: `IOLoop.call_later`.
 ///
-/// Never early, in order among equal deadlines, and never in the turn of this call. [`Duration::MAX`] never comes.
+/// Never calls `f` early or in the turn of this call. Timers with equal deadlines fire in the order
+/// in which they were armed. A timer with a delay of [`Duration::MAX`] never fires.
 ///
 /// # Panics
 /// If there is no loop on this thread.
@@ -65,7 +71,7 @@ pub fn call_later(delay: Duration, f: impl FnOnce() + 'static) -> TimerId {
     current::get().call_later(delay, f, Location::caller())
 }
 
-/// Calls `f` at `when`, or in the next turn if that has passed. Tornado: `IOLoop.call_at`.
+/// Calls `f` at `when`, or in the next turn if that time has passed. Tornado: `IOLoop.call_at`.
 ///
 /// # Panics
 /// If there is no loop on this thread.
@@ -74,9 +80,10 @@ pub fn call_at(when: Instant, f: impl FnOnce() + 'static) -> TimerId {
     current::get().call_at(when, f, Location::caller())
 }
 
-/// Removes a timer and drops its callback; `false` if it already ran or was removed. Tornado: `IOLoop.remove_timeout`.
+/// Removes a timer and drops its callback. Returns false if the callback already ran or the timer
+/// was removed before. Tornado: `IOLoop.remove_timeout`.
 ///
-/// A timer that is due in this very turn, but was not run yet, does not run any more.
+/// This also stops a timer that is due in the current turn but has not fired yet.
 ///
 /// # Panics
 /// If there is no loop on this thread.
@@ -85,16 +92,17 @@ pub fn remove_timeout(timer: TimerId) -> bool {
     current::get().alarms.disarm(timer).is_some()
 }
 
-/// Calls `f` in every turn in which `io` is ready, until [`remove_handler`]. Tornado: `IOLoop.add_handler`.
+/// Calls `f` in every turn in which `io` is ready, until [`remove_handler`] is called. Tornado:
+/// `IOLoop.add_handler`.
 ///
-/// Level-triggered, as in Tornado: what `f` leaves unread is reported again. The loop owns `io`, so its descriptor cannot
-/// be closed while it is watched. Errors and hang-ups are reported whatever `interest` says. After a panic `f` stays
-/// registered.
+/// Events are level-triggered, as in Tornado: bytes that `f` leaves unread are reported again.
+/// Errors and hang-ups are always reported, whatever `interest` is. The loop owns `io`, so its
+/// descriptor cannot be closed while it is registered. After a panic, `f` stays registered.
 ///
 /// # Errors
-/// - `AlreadyExists`: this file is watched already.
-/// - `PermissionDenied`: epoll cannot watch it, as a regular file.
-/// - others of `epoll_ctl(2)`.
+/// - `AlreadyExists`: this descriptor is registered already.
+/// - `PermissionDenied`: epoll does not support this kind of file, for example a regular file.
+/// - Other errors of `epoll_ctl(2)`.
 ///
 /// # Panics
 /// If there is no loop on this thread.
@@ -108,10 +116,10 @@ pub fn add_handler<T: AsFd + 'static>(
     core.driver.add_handler(io, interest, f, core.origin(Location::caller()))
 }
 
-/// Replaces what a handler is told of. Tornado: `IOLoop.update_handler`.
+/// Replaces the interest of a handler. Tornado: `IOLoop.update_handler`.
 ///
 /// # Errors
-/// `NotFound`: the handler was removed.
+/// `NotFound` if the handler was removed, and the errors of `epoll_ctl(2)`.
 ///
 /// # Panics
 /// If there is no loop on this thread.
@@ -120,9 +128,10 @@ pub fn update_handler(handler: HandlerId, interest: Interest) -> io::Result<()> 
     current::get().driver.update_handler(handler, interest)
 }
 
-/// Removes a handler and drops it with its `io`; `false` if it was removed before. Tornado: `IOLoop.remove_handler`.
+/// Removes a handler and drops it with its `io`. Returns false if it was removed before. Tornado:
+/// `IOLoop.remove_handler`.
 ///
-/// Events that were already collected for it in this turn are dropped.
+/// Events that were already collected for the handler in this turn are dropped.
 ///
 /// # Panics
 /// If there is no loop on this thread.
@@ -140,10 +149,11 @@ pub fn add_future<F: Future + 'static>(future: F, f: impl FnOnce(F::Output) + 's
     drop(spawn(async move { f(future.await) }));
 }
 
-/// Runs `future` as a task of its own, beginning in the next batch. It need not be `Send`. Tornado: `spawn_callback`.
+/// Runs `future` as a new task, beginning in the next batch. The future need not be `Send`.
+/// Tornado: `spawn_callback`.
 ///
 /// # Panics
-/// If there is no loop on this thread: other threads use [`Handle::spawn`](crate::Handle::spawn).
+/// If there is no loop on this thread. Other threads use [`Handle::spawn`](crate::Handle::spawn).
 ///
 /// # Cost
 /// One allocation for the task, its output and its handle together.
@@ -152,7 +162,7 @@ pub fn spawn<F: Future + 'static>(future: F) -> JoinHandle<F::Output> {
     current::get().spawn(future, Location::caller())
 }
 
-/// As [`spawn`], with a name for [`EventLoop::dump`] and for reports of slow callbacks.
+/// As [`spawn`], with a name that [`EventLoop::dump`] and reports of slow callbacks show.
 ///
 /// # Panics
 /// If there is no loop on this thread.
@@ -164,34 +174,40 @@ pub fn spawn_named<F: Future + 'static>(
     current::get().spawn_named(name.into(), future, Location::caller())
 }
 
-/// Lets [`run`](EventLoop::run) return after the current batch. Tornado: `IOLoop.stop`.
+/// Makes [`run`](EventLoop::run) or [`run_sync`](EventLoop::run_sync) return after the current
+/// batch. Tornado: `IOLoop.stop`.
 ///
 /// # Panics
-/// If there is no loop on this thread: other threads use [`Handle::stop`](crate::Handle::stop).
+/// If there is no loop on this thread. Other threads use [`Handle::stop`](crate::Handle::stop).
 #[track_caller]
 pub fn stop() {
     current::get().stop();
 }
 
-/// What the loop of this thread has counted.
+/// The counters of this thread's loop.
 ///
 /// # Panics
-/// If there is none.
+/// If there is no loop on this thread.
 #[track_caller]
 pub fn stats() -> Stats {
     current::get().stats()
 }
 
-/// When the current turn last read the clock: what is now, to the length of a turn, for nothing.
+/// The time at which the loop last read its clock. While the loop runs, it lags behind the current
+/// time by at most the length of a turn.
 ///
 /// # Panics
 /// If there is no loop on this thread.
+///
+/// # Cost
+/// No reading of the clock.
 #[track_caller]
 pub fn turn_time() -> Instant {
     current::get().turn_time()
 }
 
-/// As [`spawn`], and lets go of the handle; without a loop on this thread the future is dropped. For destructors.
+/// As [`spawn`], but returns no handle, and drops the future if there is no loop on this thread.
+/// For destructors.
 #[doc(hidden)]
 #[track_caller]
 pub fn try_spawn(future: impl Future<Output = ()> + 'static) {
@@ -200,22 +216,23 @@ pub fn try_spawn(future: impl Future<Output = ()> + 'static) {
     }
 }
 
-/// How many forks lie between the program's first process and this one: the hook of what must not act in a forked copy.
+/// The number of forks between the program's first process and this one. Code that must not act in
+/// a forked child compares it with an earlier value.
 #[doc(hidden)]
 pub fn forks() -> u64 {
     Process::forks_now()
 }
 
-/// How many turns the loop of this thread has begun, modulo 2³², if there is one; a stream uses it to take no more than its share
-/// of each.
+/// The number of turns, modulo 2³², that this thread's loop has begun. `None` without a loop. A
+/// stream uses it to keep to its byte budget of each turn.
 #[doc(hidden)]
 pub fn turns() -> Option<u32> {
     let turns = current::try_get()?.turns.get() & u64::from(u32::MAX);
     u32::try_from(turns).ok()
 }
 
-/// Has the waker used when the next turn begins, after the kernel was asked: for a stream that has had its share of this one.
-/// Without a loop on this thread it is used at once.
+/// Wakes `waker` when the next turn begins, after the loop has asked the kernel. For a stream that
+/// has used up its byte budget of this turn. Without a loop on this thread, wakes it at once.
 #[doc(hidden)]
 pub fn wake_in_next_turn(waker: &Waker) {
     let refused = match current::try_get() {
@@ -227,14 +244,15 @@ pub fn wake_in_next_turn(waker: &Waker) {
     }
 }
 
-/// Calls `act` when the entries that are queued now have run; `false`: there is no loop on this thread, or it is
-/// closed.
+/// Runs `action` when the current batch, or the current run of timers, ends. Outside of both, it
+/// runs at the end of the next batch. Returns false if there is no loop on this thread, or the loop
+/// is closed.
 #[doc(hidden)]
-pub fn at_batch_end(act: Rc<dyn BatchEnd>) -> bool {
-    current::try_get().is_some_and(|core| core.scheduler.at_batch_end(act))
+pub fn at_batch_end(action: Rc<dyn BatchEnd>) -> bool {
+    current::try_get().is_some_and(|core| core.scheduler.at_batch_end(action))
 }
 
-/// The free functions of this crate as methods, for a loop that is at hand, entered or not.
+/// The free functions of this crate as methods. They work whether the loop is entered or not.
 impl EventLoop {
     /// As [`add_callback`].
     #[track_caller]
@@ -314,7 +332,7 @@ impl EventLoop {
         self.core.stop();
     }
 
-    /// A picture of every live task, timer and handler, for a log or a debugging page.
+    /// Describes every live task, timer and handler, for a log or a debugging page.
     ///
     /// ```
     /// use std::future::pending;
@@ -329,12 +347,12 @@ impl EventLoop {
     /// ```
     ///
     /// # Cost
-    /// A walk over all of them.
+    /// Visits all of them.
     pub fn dump(&self) -> Dump {
         self.core.dump()
     }
 
-    /// The time on this loop's clock.
+    /// The current time on this loop's clock.
     pub fn time(&self) -> Instant {
         self.core.clock.time()
     }
@@ -342,7 +360,7 @@ impl EventLoop {
 
 impl Core {
     fn turn_time(&self) -> Instant {
-        let time = self.clock.instant(self.clock.now());
+        let time = self.clock.instant(self.clock.last_reading());
         time.unwrap_or_else(|| self.clock.origin())
     }
 

@@ -1,12 +1,13 @@
-//! A single-threaded event loop with one queue, on which callbacks and `async fn` tasks have the same rank.
+//! A single-threaded event loop with one queue, in which callbacks and `async fn` tasks are equal.
 //!
-//! Everything that wants to run, a callback, a timer, a woken task or a ready descriptor, becomes an entry of one FIFO queue.
-//! Nothing needs to be `Send`. Other threads reach the loop through a [`Handle`]. This is Tornado's `IOLoop` and `Future`
-//! for Rust and Linux.
+//! Woken tasks, callbacks and the handlers of ready descriptors are entries of one FIFO queue. Due
+//! timers run between its batches. Nothing needs to be `Send`. Other threads reach the loop through
+//! a [`Handle`]. This is Tornado's `IOLoop` and `Future` for Rust and Linux.
 //!
-//! To read the code, open `event_loop.rs` first: its first page is the whole runtime. `loop_core.rs` puts the parts of a loop together,
-//! `functions.rs` is the public API. The rooms are `task/`, `time/`, `io/` (descriptors), `threads/` (handle, blocking work, signals)
-//! and `insight/` (counters, dumps, panics).
+//! To read the code, open `event_loop.rs` first: its first page explains the whole runtime.
+//! `loop_core.rs` puts the parts of a loop together, and `functions.rs` has the public functions.
+//! The other modules are `task/`, `time/`, `io/` (descriptors), `threads/` (handles, blocking work,
+//! signals) and `insight/` (counters, dumps, panics).
 //!
 //! ```
 //! use std::time::Duration;
@@ -28,10 +29,10 @@
 //! assert_eq!(total, 6);
 //! ```
 
-/// The programs of the map for Tornado's users are compiled.
+/// Compiles the programs in the guide for Tornado users.
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/tornado.md")]
-struct TornadoMap;
+struct TornadoGuide;
 
 #[cfg(feature = "criterion")]
 mod benchmark;

@@ -1,7 +1,8 @@
-//! The parts of a loop, put together: what the turn, the guards, the tasks and the descriptors share on the loop's thread.
+//! The core of a loop: its parts, put together for the turn, the guards, the tasks and the
+//! descriptors, all on the loop's thread.
 //!
-//! Owned by the [`EventLoop`](crate::EventLoop), by the thread's current loop, and by whatever waits on the loop. Each part is a file
-//! of its own and knows nothing of this one.
+//! The [`EventLoop`](crate::EventLoop), the guards that enter it, sleeps and registered descriptors
+//! own the core together. Each part has its own file and does not refer to the core.
 
 use std::cell::{Cell, RefCell};
 use std::panic::Location;
@@ -31,22 +32,23 @@ use crate::time::turn_clock::{NEVER, TurnClock};
 pub(crate) struct Core {
     /// The ready queue, the tasks and the inbox.
     pub(crate) scheduler: Scheduler,
-    /// The timers.
+    /// The timers, each with its action.
     pub(crate) alarms: Alarms,
-    /// Epoll and what it watches.
+    /// Epoll, and the descriptors that are registered with it.
     pub(crate) driver: Driver,
     pub(crate) clock: TurnClock,
     pub(crate) blocking: Blocking,
-    /// The streams of signals.
+    /// The streams of signals that exist on this loop.
     pub(crate) signal_listeners: RefCell<Vec<Rc<SignalListener>>>,
     panic_hook: Option<PanicHook>,
     pub(crate) slow_callback_hook: Option<SlowCallbackHook>,
     /// The process that made the loop. A forked child must not touch the loop's epoll.
     pub(crate) process: Process,
-    pub(crate) own: Weak<Core>,
+    pub(crate) weak_self: Weak<Core>,
     pub(crate) is_stopping: Cell<bool>,
-    /// How many entries and timers ran since the kernel was last asked, in this run and in short runs before it.
-    pub(crate) since_asked: Cell<usize>,
+    /// The number of entries and timers that ran since the kernel was last asked, in this run and
+    /// in short runs before it.
+    pub(crate) ran_since_asked: Cell<usize>,
     pub(crate) turns: Cell<u64>,
     pub(crate) empty_wakeups: Cell<u64>,
     pub(crate) timers_fired: Cell<u64>,
@@ -54,22 +56,23 @@ pub(crate) struct Core {
 
 impl Core {
     pub(crate) fn new(reactor: Reactor<Registered>, options: Options) -> Rc<Core> {
-        /// Loops that this process has made. Timer ids of two loops begin 2⁴⁰ apart, so they are not mistaken for each other.
+        /// The number of loops that this process has made.
         static LOOPS: AtomicU64 = AtomicU64::new(0);
-        let number = LOOPS.fetch_add(1, Ordering::Relaxed);
-        let core = move |own: &Weak<Core>| Core {
-            own: own.clone(),
+        let loop_number = LOOPS.fetch_add(1, Ordering::Relaxed);
+        let core = move |weak_self: &Weak<Core>| Core {
+            weak_self: weak_self.clone(),
             scheduler: Scheduler::new(inbox_of(&reactor)),
-            alarms: Alarms::new(number << 40),
+            // The ids of two loops begin 2⁴⁰ apart, so they are not mistaken for each other.
+            alarms: Alarms::new(loop_number << 40),
             clock: TurnClock::new(options.clock),
             process: reactor.process(),
-            driver: Driver::new(reactor, number),
+            driver: Driver::new(reactor, loop_number),
             blocking: Blocking::new(options.blocking_threads, options.blocking_executor),
             signal_listeners: RefCell::new(Vec::new()),
             panic_hook: options.panic_hook,
             slow_callback_hook: options.slow_callback_hook,
             is_stopping: Cell::new(false),
-            since_asked: Cell::new(0),
+            ran_since_asked: Cell::new(0),
             turns: Cell::new(0),
             empty_wakeups: Cell::new(0),
             timers_fired: Cell::new(0),
@@ -77,18 +80,20 @@ impl Core {
         Rc::new_cyclic(core)
     }
 
-    /// The origin of something that is made now by the code at `location`.
+    /// The origin of a task, timer or handler that the code at `location` makes now.
     pub(crate) fn origin(&self, location: &'static Location<'static>) -> Origin {
-        Origin { location, time: self.clock.now() }
+        Origin { location, time: self.clock.last_reading() }
     }
 
-    /// Fails in a forked child of the process that made the loop, whose epoll is the parent's.
+    /// Returns an error in a forked child of the process that made the loop: the loop's epoll is
+    /// the parent's.
     #[inline]
     pub(crate) fn check_process(&self) -> Result<(), RunError> {
         if self.process.is_current() { Ok(()) } else { Err(RunError::Forked) }
     }
 
-    /// Arms a timer; `None` is a time that never comes. A closed loop drops the alarm.
+    /// Arms a timer. With `None` as its deadline, the timer never fires. A closed loop drops the
+    /// alarm.
     pub(crate) fn arm(
         &self,
         deadline: Option<Instant>,
@@ -103,8 +108,8 @@ impl Core {
         self.alarms.arm(self.clock.deadline(deadline), armed)
     }
 
-    /// Wakes the tasks that wait for a signal that has come, and returns how many. The signal handler notes the signal before it
-    /// notifies the inbox, so none is missed.
+    /// Wakes the tasks whose signals have arrived, and returns how many. The signal handler records
+    /// a signal before it notifies the inbox, so no signal is missed.
     pub(crate) fn wake_for_signals(&self) -> usize {
         let listeners = self.signal_listeners.borrow();
         let wakers = listeners.iter().filter_map(|listener| listener.take_waker_if_pending());
@@ -123,15 +128,17 @@ impl Core {
         self.panic_hook.clone()
     }
 
-    /// Ends the copy of a loop in a forked child. It runs none of the user's code, which could act on what the parent still uses:
-    /// tasks, callbacks and what they own are leaked, and only epoll's descriptor is closed.
+    /// Ends the copy of a loop in a forked child. Closes epoll's descriptor, and leaks tasks,
+    /// callbacks and what they own. It runs no user code, which could act on what the parent still
+    /// uses.
     pub(crate) fn abandon(self: &Rc<Self>) {
         self.driver.abandon();
         std::mem::forget(Rc::clone(self));
     }
 
-    /// Drops what is left: tasks, then timers, then blocking jobs and messages, then descriptors. A task of another loop on this
-    /// thread that waits for a timer, a signal or a descriptor of this loop is woken, and finds the loop gone.
+    /// Closes the loop and drops its contents: tasks, then timers, then blocking jobs and messages,
+    /// then descriptors. Wakes the tasks of other loops on this thread that wait for a timer,
+    /// signal or descriptor of this loop; they find the loop closed.
     pub(crate) fn close(&self) {
         self.scheduler.close_tasks();
         self.alarms.close();
@@ -150,13 +157,13 @@ fn inbox_of(reactor: &Reactor<Registered>) -> Inbox<Message> {
     Inbox::new(reactor.notifier())
 }
 
-/// The models have no reactor; their inbox uses loom's notifier.
+/// The loom models have no reactor. Their inbox uses the model of a notifier.
 #[cfg(loom)]
 fn inbox_of(_: &Reactor<Registered>) -> Inbox<Message> {
     Inbox::new(crate::sync::Notifier::new())
 }
 
-/// What the loop tells about itself.
+/// Counters and dumps.
 impl Core {
     pub(crate) fn stats(&self) -> Stats {
         let kernel = self.driver.reactor_stats();
@@ -186,7 +193,7 @@ impl Core {
     }
 
     pub(crate) fn dump(&self) -> Dump {
-        let now = self.clock.now();
+        let now = self.clock.last_reading();
         let since = |time: u64| Duration::from_nanos(now.saturating_sub(time));
         let timers = self.alarms.in_order(|deadline, armed| DumpedTimer {
             is_callback: matches!(armed.alarm, Alarm::Call(_)),

@@ -1,8 +1,8 @@
-//! What other threads can touch, from std or from loom.
+//! The types of the protocol between threads: from std, or under `--cfg loom` from loom.
 //!
-//! Everything that crosses threads, and the home-only fields beside it, is built from the names of this page, so that
-//! `--cfg loom` turns the whole protocol into a model: loom then explores the interleavings and reports a home-only
-//! cell that a foreign thread reaches.
+//! The inbox and the tasks, with the fields that only the loop's thread may touch, are built from
+//! these types. So `--cfg loom` turns the whole protocol into a model. Loom then explores the
+//! interleavings, and reports another thread that touches a cell of the loop's thread.
 
 #[cfg(not(loom))]
 pub(crate) use self::real::*;
@@ -34,20 +34,20 @@ mod real {
         }
     }
 
-    /// Nothing: what frees a task is seen by the allocator only.
+    /// Checks nothing outside of the models.
     #[derive(Debug)]
-    pub(crate) struct Life;
+    pub(crate) struct FreeCheck;
 
-    impl Life {
-        pub(crate) fn begin() -> Life {
-            Life
+    impl FreeCheck {
+        pub(crate) fn new() -> FreeCheck {
+            FreeCheck
         }
 
         #[inline]
-        pub(crate) fn used(&self) {}
+        pub(crate) fn record_use(&self) {}
 
         #[inline]
-        pub(crate) fn ends(&self) {}
+        pub(crate) fn record_free(&self) {}
     }
 }
 
@@ -60,25 +60,25 @@ mod model {
     use loom::sync::{Condvar, Mutex};
     use std::collections::VecDeque;
 
-    /// Stands for an allocation: loom reports an end that did not happen after every use.
-    pub(crate) struct Life(UnsafeCell<()>);
+    /// Stands for an allocation. Loom reports a free that did not happen after every use.
+    pub(crate) struct FreeCheck(UnsafeCell<()>);
 
-    impl Life {
-        pub(crate) fn begin() -> Life {
-            Life(UnsafeCell::new(()))
+    impl FreeCheck {
+        pub(crate) fn new() -> FreeCheck {
+            FreeCheck(UnsafeCell::new(()))
         }
 
-        pub(crate) fn used(&self) {
+        pub(crate) fn record_use(&self) {
             self.0.with(|_| ());
         }
 
-        pub(crate) fn ends(&self) {
+        pub(crate) fn record_free(&self) {
             self.0.with_mut(|_| ());
         }
     }
 
-    /// Stands for crossbeam's queue, which has no model of its own. Its lock orders more than crossbeam's queue does, so
-    /// the models say nothing about the orderings inside the queue.
+    /// Stands for crossbeam's queue, which does not support loom. The lock here orders more than
+    /// that queue does, so the models do not check the orderings inside the queue.
     pub(crate) struct Queue<T>(Mutex<VecDeque<T>>);
 
     impl<T> Queue<T> {
@@ -99,7 +99,7 @@ mod model {
         }
     }
 
-    /// Stands for the eventfd: a notice ends the current sleep or the next one.
+    /// Stands for the eventfd: `notify` ends the current sleep, or the next if none is under way.
     #[derive(Clone)]
     pub(crate) struct Notifier(Arc<(Mutex<bool>, Condvar)>);
 
@@ -118,11 +118,11 @@ mod model {
         }
 
         pub(crate) fn sleep(&self) {
-            let mut noticed = self.0.0.lock().unwrap();
-            while !*noticed {
-                noticed = self.0.1.wait(noticed).unwrap();
+            let mut notified = self.0.0.lock().unwrap();
+            while !*notified {
+                notified = self.0.1.wait(notified).unwrap();
             }
-            *noticed = false;
+            *notified = false;
         }
     }
 }

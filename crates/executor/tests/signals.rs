@@ -1,4 +1,5 @@
-//! Signals as streams. Each test has signals of its own, since every test of this process gets them all.
+//! Signals as streams. A signal reaches every stream of the process, so each test uses signals of its
+//! own.
 
 #![allow(unsafe_code, reason = "raise(3) and fork(2) have no safe wrapper")]
 
@@ -22,19 +23,20 @@ use squall_executor::{EventLoop, add_callback, block_on, sleep, spawn, stop, tim
 const WATCHDOG: Duration = Duration::from_secs(10);
 
 fn raise(signal: i32) {
-    // SAFETY: takes no pointer; a handler is installed, or the test means the default action.
+    // SAFETY: takes no pointer. A handler is installed, or the test wants the default action.
     assert_eq!(unsafe { libc::raise(signal) }, 0);
 }
 
-/// Runs a test of this file again in a process of its own, which sees `SQUALL_CHILD`, and says how that ended.
+/// Runs a test of this file again, in a child process with `SQUALL_CHILD` set, and returns the exit
+/// status of the child.
 fn in_a_process(test: &str) -> ExitStatus {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", test, "--nocapture", "--test-threads=1"]).env("SQUALL_CHILD", test);
     command.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap()
 }
 
-/// Whether this is the process that a test has started. If so, every signal gets its default action first: a process that was
-/// started by `nohup` or a shell's `&` ignores some, and its children do as well.
+/// Returns true in a process that `in_a_process` has started, and resets signals to their default
+/// actions there. A process under `nohup` or a shell's `&` ignores some, and its children inherit that.
 fn is_the_child() -> bool {
     let is_child = std::env::var_os("SQUALL_CHILD").is_some();
     if is_child {
@@ -46,7 +48,7 @@ fn is_the_child() -> bool {
     is_child
 }
 
-/// Says so where the test harness does not catch it.
+/// Prints to stderr directly, because the test harness captures printed output.
 fn skipped(why: &str) {
     io::stderr().write_all(format!("skipped: {why}\n").as_bytes()).unwrap();
 }
@@ -71,7 +73,7 @@ fn a_signal_becomes_a_callback_on_the_loop() {
         assert!(called.get());
         raise(SIGWINCH);
         raise(SIGUSR2);
-        raise(SIGWINCH); // one with the first
+        raise(SIGWINCH); // merged with the first
         let mut both = [signals.next().await.unwrap(), signals.next().await.unwrap()];
         both.sort_unstable();
         assert_eq!(both, [SIGUSR2, SIGWINCH]);
@@ -109,13 +111,14 @@ fn a_signal_ends_a_sleep_of_the_loop_and_no_timer_is_lost() {
         }
     });
     let flag = stop_sending.clone();
-    // To this thread: one that was sent to the process could still be on its way to another when nobody listens any more.
-    // SAFETY: takes nothing.
+    // The flood targets this thread. A signal to the process could still be on its way to another
+    // thread after the last stream is gone.
+    // SAFETY: takes no argument.
     let this_thread = unsafe { libc::pthread_self() };
     let flood = thread::spawn(move || {
         let mut sent = 0;
         while !flag.load(Ordering::Relaxed) {
-            // SAFETY: the thread waits for this one, so it lives; SIGALRM has a handler.
+            // SAFETY: the target thread joins this one, so it is alive. SIGALRM has a handler.
             unsafe { libc::pthread_kill(this_thread, SIGALRM) };
             sent += 1;
             thread::yield_now();
@@ -131,7 +134,7 @@ fn a_signal_ends_a_sleep_of_the_loop_and_no_timer_is_lost() {
 }
 
 #[test]
-fn every_stream_gets_every_signal_on_whatever_loop() {
+fn every_stream_on_every_loop_gets_every_signal() {
     let (ready, is_ready) = std::sync::mpsc::channel();
     let others: Vec<_> = (0..2)
         .map(|_| {
@@ -169,7 +172,7 @@ fn a_signal_that_cannot_be_handled_is_refused_and_nothing_is_left() {
                 assert!(error.to_string().contains(&bad.to_string()), "{error}");
             }
             raise(SIGTERM);
-            unreachable!("nobody listens: the default action ends the process");
+            unreachable!("without a stream, the default action ends the process");
         });
     }
     let status = in_a_process("a_signal_that_cannot_be_handled_is_refused_and_nothing_is_left");
@@ -177,18 +180,18 @@ fn a_signal_that_cannot_be_handled_is_refused_and_nothing_is_left() {
 }
 
 #[test]
-fn the_first_process_of_a_container_survives_a_default_action_and_still_hears() {
-    let test = "the_first_process_of_a_container_survives_a_default_action_and_still_hears";
+fn process_1_of_a_container_survives_a_default_action_and_still_receives_signals() {
+    let test = "process_1_of_a_container_survives_a_default_action_and_still_receives_signals";
     if is_the_child() {
         assert_eq!(std::process::id(), 1);
         on_a_loop(async { drop(Signals::new([SIGTERM]).unwrap()) });
-        raise(SIGTERM); // the kernel spares process 1
-        let heard = on_a_loop(async {
+        raise(SIGTERM); // the kernel takes no default action on process 1
+        let received = on_a_loop(async {
             let mut signals = Signals::new([SIGTERM]).unwrap();
             raise(SIGTERM);
             signals.next().await
         });
-        std::process::exit(if heard == Some(SIGTERM) { 7 } else { 8 });
+        std::process::exit(if received == Some(SIGTERM) { 7 } else { 8 });
     }
     let mut container = Command::new("unshare");
     container.args(["-Urpf", "--mount-proc"]).arg(std::env::current_exe().unwrap());
@@ -197,7 +200,7 @@ fn the_first_process_of_a_container_survives_a_default_action_and_still_hears() 
         Ok(status) if matches!(status.code(), Some(7 | 8 | 101)) => {
             assert_eq!(status.code(), Some(7));
         }
-        _ => skipped("this machine gives no process namespace"),
+        _ => skipped("this machine allows no process namespace"),
     }
 }
 
@@ -213,10 +216,10 @@ fn ctrl_c_of_a_loop_that_is_gone_is_an_error() {
 }
 
 #[test]
-fn a_signal_that_comes_while_the_waker_is_left_is_not_missed() {
+fn a_signal_that_arrives_while_the_waker_is_stored_is_not_missed() {
     static RAISES: RawWakerVTable = RawWakerVTable::new(
         |_| {
-            raise(libc::SIGVTALRM); // between the first look and the second
+            raise(libc::SIGVTALRM); // between the first check and the second
             RawWaker::new(std::ptr::null(), &RAISES)
         },
         |_| {},
@@ -251,26 +254,26 @@ fn a_stream_ends_with_its_loop() {
     drop(event_loop);
     on_a_loop(async {
         waits.set(signals.next().await);
-        assert_eq!(waits.get(), Some(SIGIO), "what came before is given out");
+        assert_eq!(waits.get(), Some(SIGIO), "earlier signals are still returned");
         assert_eq!(signals.next().await, None);
     });
 }
 
 #[test]
-fn the_default_action_is_off_while_a_stream_lives_and_back_with_the_end_of_the_last() {
+fn the_default_action_is_off_while_a_stream_lives_and_back_after_the_last() {
     if is_the_child() {
         on_a_loop(async {
             let first = Signals::new([SIGTERM]).unwrap();
             let second = Signals::new([SIGTERM, SIGHUP]).unwrap();
             drop(first);
-            raise(SIGTERM); // the second still listens
+            raise(SIGTERM); // the second stream still receives it
             drop(second);
             drop(Signals::new([SIGTERM]).unwrap());
             raise(SIGTERM);
             unreachable!("the default action of SIGTERM ends the process");
         });
     }
-    let test = "the_default_action_is_off_while_a_stream_lives_and_back_with_the_end_of_the_last";
+    let test = "the_default_action_is_off_while_a_stream_lives_and_back_after_the_last";
     assert_eq!(in_a_process(test).signal(), Some(SIGTERM));
 }
 
@@ -283,14 +286,14 @@ fn ctrl_c_is_awaited_once_and_the_next_one_ends_the_process() {
             raise(SIGINT);
             waits.await.unwrap().unwrap();
             raise(SIGINT);
-            unreachable!("nobody waits any more");
+            unreachable!("no stream is left");
         });
     }
     let status = in_a_process("ctrl_c_is_awaited_once_and_the_next_one_ends_the_process");
     assert_eq!(status.signal(), Some(SIGINT));
 }
 
-// Issue: a program started under `env --block-signal=TERM` never heard of SIGTERM
+// A program that `env --block-signal=TERM` has started inherits a blocked SIGTERM.
 #[test]
 fn a_signal_that_the_launcher_has_blocked_is_received() {
     let test = "a_signal_that_the_launcher_has_blocked_is_received";
@@ -298,8 +301,9 @@ fn a_signal_that_the_launcher_has_blocked_is_received() {
         let signal = on_a_loop(async {
             let termination = spawn(termination());
             yield_now().await;
-            // SAFETY: takes integers.
-            assert_eq!(unsafe { libc::kill(libc::getpid(), SIGTERM) }, 0);
+            let this_process = i32::try_from(std::process::id()).unwrap();
+            // SAFETY: takes no pointer.
+            assert_eq!(unsafe { libc::kill(this_process, SIGTERM) }, 0);
             termination.await.unwrap().unwrap()
         });
         std::process::exit(signal);
@@ -312,7 +316,7 @@ fn a_signal_that_the_launcher_has_blocked_is_received() {
 }
 
 #[test]
-fn an_action_that_was_there_before_stays_in_force() {
+fn an_action_from_before_the_first_stream_is_in_force_again_after_it() {
     if is_the_child() {
         // SAFETY: ignoring a signal takes no function.
         unsafe { libc::signal(SIGQUIT, libc::SIG_IGN) };
@@ -322,8 +326,8 @@ fn an_action_that_was_there_before_stays_in_force() {
         });
         std::process::exit(7);
     }
-    let status = in_a_process("an_action_that_was_there_before_stays_in_force");
-    assert_eq!(status.code(), Some(7), "it was ignored, as before: {status}");
+    let status = in_a_process("an_action_from_before_the_first_stream_is_in_force_again_after_it");
+    assert_eq!(status.code(), Some(7), "the signal was ignored, as before: {status}");
 }
 
 #[test]
@@ -331,7 +335,7 @@ fn a_signal_that_stops_the_process_by_default_stops_it_again() {
     if is_the_child() {
         on_a_loop(async {
             drop(Signals::new([SIGTSTP]).unwrap());
-            raise(SIGTSTP); // stops here, until the parent lets it go on
+            raise(SIGTSTP); // stops here until the parent sends SIGCONT
             let mut signals = Signals::new([SIGTSTP]).unwrap();
             raise(SIGTSTP);
             assert_eq!(signals.next().await, Some(SIGTSTP));
@@ -341,7 +345,8 @@ fn a_signal_that_stops_the_process_by_default_stops_it_again() {
     let test = "a_signal_that_stops_the_process_by_default_stops_it_again";
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", test, "--nocapture"]).env("SQUALL_CHILD", test);
-    command.process_group(0); // in one whose parent is gone, the kernel would ignore the signal
+    // In an orphaned process group, the kernel would ignore SIGTSTP.
+    command.process_group(0);
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let pid = i32::try_from(child.id()).unwrap();
     let mut status = 0;
@@ -361,22 +366,22 @@ fn a_forked_child_neither_inherits_the_streams_nor_wakes_its_parent() {
         let event_loop = EventLoop::new().unwrap();
         let _entered = event_loop.enter();
         let mut signals = Signals::new([SIGTERM]).unwrap();
-        raise(SIGTERM); // is the parent's
+        raise(SIGTERM); // for the stream of the parent
         // SAFETY: the child ends by a signal.
         let child = unsafe { libc::fork() };
         if child == 0 {
             let ended = EventLoop::new().unwrap().run_sync(signals.next(), Some(WATCHDOG));
             assert_eq!(ended.unwrap(), None);
-            assert!(Signals::new([SIGHUP]).is_err(), "this thread's loop is the parent's");
+            assert!(Signals::new([SIGHUP]).is_err(), "the loop of this thread belongs to the parent");
             drop(signals);
             raise(SIGTERM);
-            // SAFETY: ends the child, which should not come here.
+            // SAFETY: ends the child, which should not get here.
             unsafe { libc::_exit(9) };
         }
         let mut status = 0;
         // SAFETY: `status` is a live int.
         unsafe { libc::waitpid(child, &raw mut status, 0) };
-        assert_eq!(libc::WTERMSIG(status), SIGTERM, "the default action was in force there");
+        assert_eq!(libc::WTERMSIG(status), SIGTERM, "the default action was in force in the child");
         let next = event_loop.run_sync(signals.next(), Some(WATCHDOG)).unwrap();
         assert_eq!(next, Some(SIGTERM));
         assert_eq!(event_loop.run_once(Some(Duration::from_millis(5))).unwrap(), 0);
@@ -402,7 +407,7 @@ fn a_flood_of_signals_during_allocations_and_locks_does_no_harm() {
             let thread: libc::pthread_t = unsafe { libc::pthread_self() };
             thread::spawn(move || {
                 for _ in 0..100_000 {
-                    // SAFETY: the thread waits for this one, so it is alive; SIGUSR1 has a handler.
+                    // SAFETY: the target thread joins this one, so it is alive. SIGUSR1 has a handler.
                     unsafe { libc::pthread_kill(thread, SIGUSR1) };
                 }
                 stop.store(true, Ordering::Relaxed);
@@ -417,7 +422,7 @@ fn a_flood_of_signals_during_allocations_and_locks_does_no_harm() {
             if seen % 64 == 0 {
                 yield_now().await;
             }
-            raise(SIGUSR1); // so that the next wait has an end, whatever the flood does
+            raise(SIGUSR1); // ends the next wait even if the flood is over
         }
         flood.join().unwrap();
         seen

@@ -1,7 +1,8 @@
-//! A child process.
+//! Child processes.
 //!
-//! Its end is an event of a descriptor, the pidfd: no `SIGCHLD` handler, which the program may want for itself, and no number
-//! that could be another process's by now.
+//! The loop learns from a descriptor, the pidfd, that a child has ended. So this module installs no
+//! `SIGCHLD` handler, which the program may need for itself. Unlike a process ID, a pidfd is
+//! never reused for another process.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -17,18 +18,20 @@ use crate::sys;
 
 /// A child process whose end can be awaited, and whose pipes are streams. Tornado: `Subprocess`.
 ///
-/// Dropping it leaves the child alone, unless [`kill_on_drop`](Self::kill_on_drop) says otherwise. A task of the loop takes note
-/// of its end, so that no zombie stays while the loop runs; a child that outlives the loop, or is dropped without one, stays a
-/// zombie from its end until this process's.
+/// Dropping a `Child` does not end the process, unless [`kill_on_drop`](Self::kill_on_drop) is set.
+/// After the drop, a task of the loop waits for the process to end, so that no zombie stays while
+/// the loop runs. If the process outlives the loop, or if the `Child` is dropped without a loop,
+/// the process stays a zombie from its end until this process ends.
 ///
 /// ```
 /// use std::process::{Command, Stdio};
 /// use squall_net::{Child, IoStream, block_on};
 ///
 /// block_on(async {
-///     let mut child = Child::spawn(Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::piped()))?;
-///     let mut input = IoStream::new(child.stdin.take().expect("it was asked for"));
-///     let mut output = IoStream::new(child.stdout.take().expect("it was asked for"));
+///     let mut command = Command::new("cat");
+///     let mut child = Child::spawn(command.stdin(Stdio::piped()).stdout(Stdio::piped()))?;
+///     let mut input = IoStream::new(child.stdin.take().expect("stdin is piped"));
+///     let mut output = IoStream::new(child.stdout.take().expect("stdout is piped"));
 ///     input.write("hello\n")?;
 ///     assert_eq!(output.read_until(b"\n").await?, "hello\n");
 ///     input.shutdown().await?;
@@ -40,13 +43,13 @@ use crate::sys;
 #[doc(alias = "Subprocess")]
 #[derive(Debug)]
 pub struct Child {
-    /// What the child reads, if the command said `Stdio::piped()`.
+    /// Writes to the child's standard input. `Some` if the command set `Stdio::piped()`.
     pub stdin: Option<PipeWriter>,
-    /// What the child writes, if the command said `Stdio::piped()`.
+    /// Reads the child's standard output. `Some` if the command set `Stdio::piped()`.
     pub stdout: Option<PipeReader>,
-    /// What the child complains of, if the command said `Stdio::piped()`.
+    /// Reads the child's standard error. `Some` if the command set `Stdio::piped()`.
     pub stderr: Option<PipeReader>,
-    /// Away only while the child is dropped.
+    /// `None` only during the drop.
     process: Option<Process>,
     kill_on_drop: bool,
 }
@@ -54,7 +57,7 @@ pub struct Child {
 #[derive(Debug)]
 struct Process {
     child: std::process::Child,
-    /// Readable when the child has ended.
+    /// Readable once the child has ended.
     pidfd: AsyncFd<OwnedFd>,
 }
 
@@ -71,10 +74,11 @@ impl Process {
 }
 
 impl Child {
-    /// Starts the command. This blocks until the new program runs, usually less than a millisecond.
+    /// Starts the command. Blocks until the new program runs, usually for less than a millisecond.
     ///
     /// # Errors
-    /// Those of `fork(2)`, `execve(2)`, `pidfd_open(2)` and `fcntl(2)`; a child that was started then is killed.
+    /// Those of `fork(2)`, `execve(2)`, `pidfd_open(2)` and `fcntl(2)`. If the child has already
+    /// started, it is killed.
     pub fn spawn(command: &mut Command) -> io::Result<Child> {
         let mut child = command.spawn()?;
         let pipes = (|| {
@@ -91,31 +95,35 @@ impl Child {
                 Ok(Child { stdin, stdout, stderr, process, kill_on_drop: false })
             }
             Err(error) => {
-                let _ = child.kill(); // it has ended by itself then
-                let _ = child.wait(); // it was ours: there is a status
+                let _ = child.kill(); // an error means that it has ended by itself
+                let _ = child.wait(); // our own child, not waited for before: there is a status
                 Err(error)
             }
         }
     }
 
-    /// Kills the child when this is dropped, if it lives then, and waits until it is gone. That blocks for the moment which the
-    /// kernel needs, usually less than a millisecond.
+    /// Sets whether the drop of this `Child` kills the process, if it still runs, and waits for its
+    /// end. The wait blocks the thread, usually for less than a millisecond.
     pub fn kill_on_drop(mut self, kill: bool) -> Child {
         self.kill_on_drop = kill;
         self
     }
 
-    /// Its process number, which is another's once [`wait`](Self::wait) has returned.
+    /// Returns the process ID. Once [`wait`](Self::wait) has returned, another process may get the
+    /// same ID.
     pub fn id(&self) -> u32 {
         self.process().child.id()
     }
 
-    /// Waits for the child's end. Again and again, if you like. Its `stdin` stays as it is: drop it if the child waits for
-    /// its end. Tornado: `Subprocess.wait_for_exit`; its `-signum` is
+    /// Waits for the child to end and returns its status. May be called again.
+    ///
+    /// This does not close `stdin`: drop it if the child reads to the end of its input. Tornado:
+    /// `Subprocess.wait_for_exit`; its `-signum` is
     /// [`ExitStatusExt::signal`](std::os::unix::process::ExitStatusExt::signal).
     ///
     /// # Errors
-    /// Those of `waitpid(2)` and `epoll_ctl(2)`. An exit code other than 0 is none: ask the status.
+    /// Those of `waitpid(2)` and `epoll_ctl(2)`. An exit code other than 0 is not an error: check
+    /// the status.
     ///
     /// # Cancel safety
     /// Cancel safe.
@@ -123,7 +131,7 @@ impl Child {
         self.process_mut().wait().await
     }
 
-    /// The status, if the child has ended.
+    /// Returns the status if the child has ended. Never waits.
     ///
     /// # Errors
     /// Those of `waitpid(2)`.
@@ -131,10 +139,11 @@ impl Child {
         self.process_mut().child.try_wait()
     }
 
-    /// Closes `stdin`, reads `stdout` and `stderr` to their ends, and waits for the child's.
+    /// Closes `stdin`, reads `stdout` and `stderr` to their ends, and waits for the child to end.
     ///
     /// # Errors
-    /// As [`wait`](Self::wait), and those of `read(2)`; more than 100 MiB from one pipe are too long.
+    /// As [`wait`](Self::wait), and those of `read(2)`; `InvalidData` for more than 100 MiB from
+    /// one pipe.
     pub async fn wait_with_output(mut self) -> io::Result<Output> {
         drop(self.stdin.take());
         let (stdout, stderr) = (self.stdout.take(), self.stderr.take());
@@ -144,28 +153,29 @@ impl Child {
         Ok(Output { status: self.wait().await?, stdout, stderr })
     }
 
-    /// Kills the child (`SIGKILL`), and does not wait for its end.
+    /// Kills the child (`SIGKILL`) and does not wait for its end.
     ///
     /// # Errors
-    /// `NotFound` if it has been waited for.
+    /// As [`signal`](Self::signal).
     pub fn kill(&self) -> io::Result<()> {
         self.signal(libc::SIGKILL)
     }
 
-    /// Sends a signal to the child, never to another process: it goes through the pidfd.
+    /// Sends a signal to the child. The signal goes through the pidfd, so it never reaches another
+    /// process.
     ///
     /// # Errors
-    /// Those of `pidfd_send_signal(2)`: `NotFound` (`ESRCH`) if the child has been waited for.
+    /// Those of `pidfd_send_signal(2)`: `ESRCH` if the child has been waited for.
     pub fn signal(&self, signal: i32) -> io::Result<()> {
         sys::pidfd_send_signal(self.process().pidfd.as_fd(), signal)
     }
 
     fn process(&self) -> &Process {
-        self.process.as_ref().expect("it is there until the drop")
+        self.process.as_ref().expect("the process stays until the drop")
     }
 
     fn process_mut(&mut self) -> &mut Process {
-        self.process.as_mut().expect("it is there until the drop")
+        self.process.as_mut().expect("the process stays until the drop")
     }
 }
 
@@ -183,19 +193,21 @@ impl Drop for Child {
         let Some(mut process) = self.process.take() else { return };
         let pidfd = process.pidfd.as_fd();
         if self.kill_on_drop && sys::pidfd_send_signal(pidfd, libc::SIGKILL).is_ok() {
-            // A task would end with the loop, perhaps before the child has, and would not begin without one.
-            let _ = process.child.wait(); // it was ours: there is a status
+            // A task cannot do this: it needs a loop, and may be dropped with the loop before the
+            // child has ended.
+            let _ = process.child.wait(); // our own child, not waited for before: there is a status
         } else if matches!(process.child.try_wait(), Ok(None)) {
-            // Without a loop it stays a zombie until this process ends, as with std's.
+            // Without a loop, the child stays a zombie until this process ends, as std's `Child`
+            // does.
             try_spawn(async move {
-                let _ = process.wait().await; // only that it was waited for counts
+                let _ = process.wait().await; // only reaps the child: no caller needs the status
             });
         }
     }
 }
 
 impl AsFd for Child {
-    /// The pidfd, which is readable when the child has ended.
+    /// Returns the pidfd, which is readable once the child has ended.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.process().pidfd.as_fd()
     }

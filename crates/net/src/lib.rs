@@ -1,12 +1,16 @@
 //! Sockets, buffered streams and servers on the squall event loop.
 //!
-//! [`TcpListener`] and [`TcpStream`] are the sockets. [`IoStream`] gives any transport a read buffer and a write queue, so
-//! that protocols are written with `read_until` and `write`. [`TcpServer`] runs a handler for each connection, and goes on whatever
-//! the network does. The crate re-exports what an application needs of the executor, so it is enough as the only dependency.
+//! [`TcpListener`] and [`TcpStream`] are the sockets. [`IoStream`] adds a read buffer and a write
+//! queue to any transport, so that protocols are written with `read_until` and `write`.
+//! [`TcpServer`] runs a handler for each connection, and no network error stops it. The crate
+//! re-exports the parts of the executor that an application needs, so it can be the only
+//! dependency.
 //!
-//! To read the code, open `stream/io_stream.rs` first. The rooms, from the top down: `workers/` (one server in many processes or
-//! threads), `server/`, `stream/` (`IoStream` and its halves), `buffer/` (the memory of a stream), `socket/` (TCP, Unix, UDP, pipes),
-//! `connect/` (names, addresses, attempts) and `sys/` (system calls). `child.rs` runs child processes, `tls.rs` puts TLS under a stream.
+//! To read the code, open `stream/io_stream.rs` first. The modules, from the top down: `workers/`
+//! (one server in many processes or threads), `server/`, `stream/` (`IoStream` and its halves),
+//! `buffer/` (the buffers of a stream), `socket/` (TCP, Unix, UDP, pipes), `connect/` (name lookup
+//! and connection attempts) and `sys/` (system calls). `child.rs` runs child processes. `tls.rs`
+//! puts TLS under a stream.
 //!
 //! ```
 //! use squall_net::{IoStream, TcpServer, TcpStream, block_on};
@@ -30,7 +34,7 @@
 //! }
 //! ```
 
-/// The programs of the README are compiled and run.
+/// Compiles and runs the programs of the README as doc tests.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct Readme;

@@ -1,7 +1,8 @@
-//! TLS under [`IoStream`] and [`Server`], by rustls.
+//! TLS for [`IoStream`] and [`Server`].
 //!
-//! The protocol is rustls's and the transport that of futures-rustls; here they meet streams and servers. A peer that ends
-//! without saying so in TLS is an error (`UnexpectedEof`), never a clean end: bytes may have been cut off.
+//! rustls implements the protocol, and futures-rustls the transport. This module connects them to
+//! streams and servers. If a peer ends the connection without a TLS `close_notify`, a read fails
+//! with `UnexpectedEof` and never reports a clean end: bytes may have been cut off.
 //!
 //! ```no_run
 //! use std::sync::Arc;
@@ -9,7 +10,9 @@
 //! use squall_net::{IoStream, TcpStream, block_on};
 //!
 //! # fn roots() -> rustls::RootCertStore { rustls::RootCertStore::empty() }
-//! let config = rustls::ClientConfig::builder().with_root_certificates(roots()).with_no_client_auth();
+//! let config = rustls::ClientConfig::builder()
+//!     .with_root_certificates(roots())
+//!     .with_no_client_auth();
 //! let connector = TlsConnector::new(Arc::new(config));
 //! block_on(async {
 //!     let stream = IoStream::new(TcpStream::connect("example.org:443").await?);
@@ -40,16 +43,16 @@ use crate::stream::stream_config::StreamConfig;
 use crate::stream::stream_state::StreamState;
 
 /// How long a handshake may take by default.
-const HANDSHAKE: Duration = Duration::from_secs(10);
+const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
 
-/// What a server needs to speak TLS: its certificates and rules. Clones are cheap.
+/// Accepts TLS connections with the certificates and rules of a server. Clones are cheap.
 #[derive(Clone)]
 pub struct TlsAcceptor {
     tls: futures_rustls::TlsAcceptor,
     deadline: Duration,
 }
 
-/// What a client needs to speak TLS: whom it trusts. Clones are cheap.
+/// Makes TLS connections with the trusted certificates and rules of a client. Clones are cheap.
 #[derive(Clone)]
 pub struct TlsConnector {
     tls: futures_rustls::TlsConnector,
@@ -57,12 +60,12 @@ pub struct TlsConnector {
 }
 
 impl TlsAcceptor {
-    /// A handshake may take 10 s.
+    /// Makes an acceptor whose handshakes may take 10 s each.
     pub fn new(config: Arc<rustls::ServerConfig>) -> TlsAcceptor {
-        TlsAcceptor { tls: config.into(), deadline: HANDSHAKE }
+        TlsAcceptor { tls: config.into(), deadline: HANDSHAKE_DEADLINE }
     }
 
-    /// The most time for a handshake.
+    /// Sets the longest time that a handshake may take.
     pub fn handshake_deadline(mut self, time: Duration) -> TlsAcceptor {
         self.deadline = time;
         self
@@ -77,12 +80,12 @@ impl TlsAcceptor {
 }
 
 impl TlsConnector {
-    /// A handshake may take 10 s.
+    /// Makes a connector whose handshakes may take 10 s each.
     pub fn new(config: Arc<rustls::ClientConfig>) -> TlsConnector {
-        TlsConnector { tls: config.into(), deadline: HANDSHAKE }
+        TlsConnector { tls: config.into(), deadline: HANDSHAKE_DEADLINE }
     }
 
-    /// The most time for a handshake.
+    /// Sets the longest time that a handshake may take.
     pub fn handshake_deadline(mut self, time: Duration) -> TlsConnector {
         self.deadline = time;
         self
@@ -93,13 +96,14 @@ impl TlsConnector {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let name = ServerName::try_from(name.to_owned()).map_err(|error| {
-            let text = format!("{name:?} is no name that a certificate could have: {error}");
+            let text = format!("{name:?} is not a valid name for a certificate: {error}");
             io::Error::new(io::ErrorKind::InvalidInput, text)
         })?;
         in_time(self.deadline, async { Ok(self.tls.connect(name, transport).await?.into()) }).await
     }
 }
 
+/// Runs a handshake. Returns `TimedOut` if it takes longer than `deadline`.
 async fn in_time<T>(
     deadline: Duration,
     handshake: impl Future<Output = io::Result<T>>,
@@ -111,15 +115,20 @@ async fn in_time<T>(
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + 'static> IoStream<S> {
-    /// Goes on in TLS, as the client. Tornado: `IOStream.start_tls`.
+    /// Makes the TLS handshake as the client, and returns the encrypted stream. Tornado:
+    /// `IOStream.start_tls`.
     ///
     /// # Errors
-    /// `InvalidInput` if the stream is not idle, that is if [`into_inner`](Self::into_inner) refuses, or for a name that no
-    /// certificate could have; `InvalidData` for a handshake that fails; `TimedOut` for one that takes too long. The stream is
-    /// closed then.
+    /// Each error closes the stream.
+    /// - `InvalidInput`: the stream is not idle, that is, [`into_inner`](Self::into_inner) returned
+    ///   an error; or `name` is not a valid name for a certificate.
+    /// - `InvalidData`: the handshake failed.
+    /// - `TimedOut`: the handshake took longer than the connector's
+    ///   [deadline](TlsConnector::handshake_deadline).
+    /// - Errors of the transport.
     ///
     /// # Cancel safety
-    /// Dropped, it closes the stream.
+    /// Dropping the future closes the stream.
     pub async fn start_tls(
         self,
         connector: &TlsConnector,
@@ -130,13 +139,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> IoStream<S> {
         Ok(tls_stream(connector.connect(name, transport).await?, config))
     }
 
-    /// Goes on in TLS, as the server. Tornado: `IOStream.start_tls(server_side=True)`.
+    /// Makes the TLS handshake as the server, and returns the encrypted stream. Tornado:
+    /// `IOStream.start_tls(server_side=True)`.
     ///
     /// # Errors
     /// As [`start_tls`](Self::start_tls).
     ///
     /// # Cancel safety
-    /// Dropped, it closes the stream.
+    /// Dropping the future closes the stream.
     pub async fn accept_tls(self, acceptor: &TlsAcceptor) -> io::Result<IoStream<TlsStream<S>>> {
         let config = self.state().shared_config();
         let transport = self.into_inner().map_err(not_idle)?;
@@ -144,7 +154,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> IoStream<S> {
     }
 }
 
-/// A stream that says when it is closed that this is the end: without that a peer takes what it got for cut off.
+/// Returns a stream that sends a TLS `close_notify` when its owner closes it, but not when its owner
+/// drops it. Without that alert, the peer must assume that bytes were cut off.
 fn tls_stream<S>(
     transport: TlsStream<S>,
     config: Option<Rc<StreamConfig>>,
@@ -165,19 +176,24 @@ impl<S> IoStream<TlsStream<S>>
 where
     S: Unpin,
 {
-    /// The protocol that both ends have agreed on (ALPN), if they have.
+    /// Returns the protocol that both ends agreed on (ALPN). Returns `None` if they agreed on none
+    /// or the stream is closed.
     pub fn alpn_protocol(&self) -> Option<Vec<u8>> {
         self.with_transport(|tls| tls.get_ref().1.alpn_protocol().map(<[u8]>::to_vec)).flatten()
     }
 }
 
-/// Servers that speak TLS, over whatever they accept from.
+/// Servers that speak TLS over the connections of any listener.
 impl<L: Listener> Server<L> {
-    /// A server whose connections speak TLS. Handshakes run in the connections' tasks, each with its deadline: one that is slow
-    /// or silent holds up nobody, and one that fails is logged at the level `debug`, since anybody can cause it.
+    /// Makes a server whose connections speak TLS.
     ///
-    /// A handler says that its answer is whole by [`shutdown`](IoStream::shutdown) or [`close`](IoStream::close). If it only lets go of
-    /// the stream, as one that fails does, its client is told of an unexpected end.
+    /// Each handshake runs in the task of its connection, with its own deadline. So a slow or
+    /// silent peer delays no other connection. A failed handshake is logged at the level `debug`,
+    /// since any peer can cause it.
+    ///
+    /// A handler must end a complete answer with [`shutdown`](IoStream::shutdown) or
+    /// [`close`](IoStream::close). If the handler only drops the stream, for example because it
+    /// fails, the client sees an unexpected end.
     pub fn tls(
         acceptor: TlsAcceptor,
         handler: impl AsyncFn(IoStream<TlsStream<L::Stream>>, L::Peer) -> io::Result<()> + 'static,
@@ -185,8 +201,8 @@ impl<L: Listener> Server<L> {
         Server::tls_with_draining(acceptor, |_| handler)
     }
 
-    /// As [`tls`](Self::tls), for a handler that wants to know when [`drain`](Self::drain) begins, as in
-    /// [`with_draining`](Self::with_draining). Handshakes end then.
+    /// As [`tls`](Self::tls), for a handler that must know when [`drain`](Self::drain) begins, as
+    /// in [`with_draining`](Self::with_draining). When draining begins, unfinished handshakes end.
     pub fn tls_with_draining<H>(
         acceptor: TlsAcceptor,
         make: impl FnOnce(Draining) -> H,
@@ -201,7 +217,7 @@ impl<L: Listener> Server<L> {
                 match handshake.await {
                     Some(Ok(stream)) => handler(stream, peer).await,
                     Some(Err(error)) => {
-                        log::debug!("no TLS with {peer:?}: {error}");
+                        log::debug!("the TLS handshake with {peer:?} failed: {error}");
                         Ok(())
                     }
                     None => Ok(()),

@@ -1,13 +1,14 @@
-//! What a wait brings back.
+//! Readiness events, and the buffer that a wait fills with them.
 
 use std::fmt;
 
 use crate::Token;
 
-/// One descriptor's news.
+/// A readiness event of one registered descriptor.
 ///
-/// The methods repeat what the kernel said and conclude nothing: a peer that closed shows as
-/// [`is_read_closed`](Self::is_read_closed) while the bytes that it sent before are still to be read.
+/// The methods report the kernel's flags and infer nothing. After the peer has closed,
+/// [`is_read_closed`](Self::is_read_closed) returns true even while bytes that the peer sent before
+/// are still unread.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Event {
     token: Token,
@@ -22,45 +23,47 @@ const HUP: u32 = libc::EPOLLHUP as u32;
 const RDHUP: u32 = libc::EPOLLRDHUP as u32;
 
 impl Event {
-    /// The registration that this is about. It may have been removed since: ask the reactor before acting on it.
+    /// The registration that the event belongs to. It may have been removed since: look the token
+    /// up in the reactor before you act on the event.
     pub fn token(&self) -> Token {
         self.token
     }
 
-    /// Tells whether there is something to read (`EPOLLIN`).
+    /// Returns true if there is something to read (`EPOLLIN`).
     pub fn is_readable(&self) -> bool {
         self.has(IN)
     }
 
-    /// Tells whether there is room to write (`EPOLLOUT`).
+    /// Returns true if there is room to write (`EPOLLOUT`).
     pub fn is_writable(&self) -> bool {
         self.has(OUT)
     }
 
-    /// Tells whether the peer will send no more (`EPOLLRDHUP` or `EPOLLHUP`).
+    /// Returns true if the peer will send no more (`EPOLLRDHUP` or `EPOLLHUP`).
     pub fn is_read_closed(&self) -> bool {
         self.has(RDHUP | HUP)
     }
 
-    /// Tells whether nothing more can be sent (`EPOLLHUP`, or an error on the writing side).
+    /// Returns true if nothing more can be sent (`EPOLLHUP`, or an error on the writing side).
     pub fn is_write_closed(&self) -> bool {
         self.has(HUP) || self.flags & (OUT | ERR) == OUT | ERR || self.flags == ERR
     }
 
-    /// Tells whether an error waits on the descriptor (`EPOLLERR`).
+    /// Returns true if the descriptor has a pending error (`EPOLLERR`).
     pub fn is_error(&self) -> bool {
         self.has(ERR)
     }
 
-    /// Tells whether out-of-band data or another exceptional condition waits (`EPOLLPRI`).
+    /// Returns true if there is out-of-band data or another exceptional condition (`EPOLLPRI`).
     pub fn is_priority(&self) -> bool {
         self.has(PRI)
     }
 
-    /// The two reports together, for an owner that has not looked at the first one yet.
+    /// Combines this event with a later event of the same registration, for a caller that has not
+    /// handled this event yet.
     ///
     /// # Panics
-    /// If they are about different registrations.
+    /// If the two events belong to different registrations.
     pub fn merge(self, later: Event) -> Event {
         assert_eq!(self.token, later.token, "only events of one registration can be merged");
         Event { token: self.token, flags: self.flags | later.flags }
@@ -83,26 +86,26 @@ impl fmt::Debug for Event {
     }
 }
 
-/// The buffer that a wait fills.
+/// The buffer that [`Reactor::wait`](crate::Reactor::wait) fills.
 ///
-/// When more descriptors are ready than it holds, the kernel serves the others first in the next wait: nobody is
-/// passed over for ever.
+/// If more descriptors are ready than the buffer holds, the kernel reports the others first in the
+/// next wait, so no descriptor starves.
 pub struct Events {
     list: Vec<libc::epoll_event>,
 }
 
 impl Events {
-    /// Makes room for `capacity` events a wait (at least one).
+    /// Allocates room for `capacity` events per wait, and for at least one event.
     pub fn with_capacity(capacity: usize) -> Events {
         Events { list: Vec::with_capacity(capacity.max(1)) }
     }
 
-    /// How many events the last wait brought.
+    /// The number of events that the last wait returned.
     pub fn len(&self) -> usize {
         self.list.len()
     }
 
-    /// Tells whether the last wait brought none.
+    /// Returns true if the last wait returned no event.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
@@ -112,7 +115,7 @@ impl Events {
         EventsIter(self.list.iter())
     }
 
-    /// The buffer, for the system call to fill.
+    /// The vector that the system call fills.
     pub(crate) fn buffer(&mut self) -> &mut Vec<libc::epoll_event> {
         &mut self.list
     }
@@ -127,7 +130,7 @@ impl<'a> IntoIterator for &'a Events {
     }
 }
 
-/// Walks over [`Events`].
+/// An iterator over [`Events`].
 #[derive(Clone)]
 pub struct EventsIter<'a>(std::slice::Iter<'a, libc::epoll_event>);
 

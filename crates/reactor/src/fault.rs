@@ -1,15 +1,15 @@
-//! The seam behind the system calls that can fail on a sound machine: debug builds count the calls of this thread and can make
-//! chosen ones fail.
+//! Fault injection for system calls that can fail on a healthy machine.
 //!
-//! Tests of all three floors use it to reach what a healthy machine never shows: a full descriptor table, a refused
-//! `epoll_ctl`, a kernel without `epoll_pwait2`. Release builds compile it away: [`check`] is `Ok(())` there.
+//! Debug builds count the calls of each thread and can make chosen calls fail. The tests of all
+//! three crates use this to reach rare failures: a full descriptor table, a refused `epoll_ctl`, a
+//! kernel without `epoll_pwait2`. In release builds, [`check`] is just `Ok(())`.
 
 use std::cell::{Cell, RefCell};
 use std::io;
 
-/// A system call as the seam names it.
+/// A call that this module counts and can make fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each variant is the name of its system call")]
+#[expect(missing_docs, reason = "each variant is named after its call")]
 pub enum Call {
     EpollCreate,
     EpollAdd,
@@ -31,9 +31,9 @@ const CALLS: usize = Call::Thread as usize + 1;
 
 struct Plan {
     call: Call,
-    /// Calls that still go through before the first failure.
+    /// The number of calls to let through before the first failure.
     pass: u32,
-    /// Calls that fail after those.
+    /// The number of calls to fail after those.
     fail: u32,
     errno: i32,
 }
@@ -43,28 +43,29 @@ thread_local! {
     static COUNTS: [Cell<u64>; CALLS] = const { [const { Cell::new(0) }; CALLS] };
 }
 
-/// Tells whether this build has the seam, so that a test which needs it can say that it was skipped.
+/// Whether this build can inject faults. If not, a test that needs a fault can report that it was
+/// skipped.
 pub const ACTIVE: bool = cfg!(debug_assertions);
 
-/// Counts a call that is about to be made, and fails it if a plan says so.
+/// Counts a call that is about to be made. Returns an error if the call must fail.
 ///
 /// # Errors
-/// What [`inject`] planned for this call.
+/// The error that [`inject`] planned for this call.
 #[inline]
 pub fn check(call: Call) -> io::Result<()> {
-    if ACTIVE { consult(call) } else { Ok(()) }
+    if ACTIVE { count_and_check(call) } else { Ok(()) }
 }
 
-fn consult(call: Call) -> io::Result<()> {
+fn count_and_check(call: Call) -> io::Result<()> {
     COUNTS.with(|counts| {
         let count = &counts[call as usize];
         count.set(count.get() + 1);
     });
-    // At the end of a thread the plans are gone, and every call goes through.
-    PLANS.try_with(|plans| planned(&mut plans.borrow_mut(), call)).unwrap_or(Ok(()))
+    // When the thread has destroyed its thread-locals, the plans are gone and no call fails.
+    PLANS.try_with(|plans| planned_outcome(&mut plans.borrow_mut(), call)).unwrap_or(Ok(()))
 }
 
-fn planned(plans: &mut [Plan], call: Call) -> io::Result<()> {
+fn planned_outcome(plans: &mut [Plan], call: Call) -> io::Result<()> {
     let Some(plan) = plans.iter_mut().find(|plan| plan.call == call && plan.fail > 0) else {
         return Ok(());
     };
@@ -76,12 +77,13 @@ fn planned(plans: &mut [Plan], call: Call) -> io::Result<()> {
     Err(io::Error::from_raw_os_error(plan.errno))
 }
 
-/// Lets the next `pass` calls of this thread through and fails the `fail` calls after them with `errno`.
+/// Lets the next `pass` calls of this thread through and fails the `fail` calls after them with
+/// `errno`.
 pub fn inject(call: Call, pass: u32, fail: u32, errno: i32) {
     PLANS.with_borrow_mut(|plans| plans.push(Plan { call, pass, fail, errno }));
 }
 
-/// How often this thread has made the call, failed ones included.
+/// The number of times that this thread has made `call`, failed calls included.
 pub fn calls(call: Call) -> u64 {
     COUNTS.with(|counts| counts[call as usize].get())
 }

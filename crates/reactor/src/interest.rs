@@ -1,12 +1,13 @@
-//! What to ask epoll for: a set of readiness kinds that cannot be empty, and how often to be told.
+//! What a registration asks epoll for: kinds of readiness, never none, and how often to report
+//! them.
 
 use std::fmt;
 use std::num::NonZeroU8;
 use std::ops::BitOr;
 
-/// The kinds of readiness to be told about; never empty.
+/// The kinds of readiness to report; never empty.
 ///
-/// Errors and hang-ups are always reported, as epoll does it.
+/// Epoll always reports errors and hang-ups too.
 ///
 /// ```
 /// use squall_reactor::Interest;
@@ -25,22 +26,22 @@ const PRIORITY: u8 = 4;
 impl Interest {
     /// Data, an incoming connection, or the end of the stream (`EPOLLIN | EPOLLRDHUP`).
     pub const READABLE: Interest = Interest(NonZeroU8::new(READABLE).unwrap());
-    /// Room to write, or the outcome of a connect (`EPOLLOUT`).
+    /// Room to write, or the end of a connection attempt (`EPOLLOUT`).
     pub const WRITABLE: Interest = Interest(NonZeroU8::new(WRITABLE).unwrap());
     /// Out-of-band data and other exceptional conditions (`EPOLLPRI`).
     pub const PRIORITY: Interest = Interest(NonZeroU8::new(PRIORITY).unwrap());
 
-    /// Tells whether [`READABLE`](Self::READABLE) is in the set.
+    /// Returns true if [`READABLE`](Self::READABLE) is in the set.
     pub const fn is_readable(self) -> bool {
         self.0.get() & READABLE != 0
     }
 
-    /// Tells whether [`WRITABLE`](Self::WRITABLE) is in the set.
+    /// Returns true if [`WRITABLE`](Self::WRITABLE) is in the set.
     pub const fn is_writable(self) -> bool {
         self.0.get() & WRITABLE != 0
     }
 
-    /// Tells whether [`PRIORITY`](Self::PRIORITY) is in the set.
+    /// Returns true if [`PRIORITY`](Self::PRIORITY) is in the set.
     pub const fn is_priority(self) -> bool {
         self.0.get() & PRIORITY != 0
     }
@@ -70,20 +71,24 @@ impl fmt::Debug for Interest {
     }
 }
 
-/// How often readiness is reported.
+/// How often epoll reports readiness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Mode {
-    /// By every wait for as long as it lasts. What Tornado's handlers are used to.
+    /// Every wait reports the descriptor while it is ready. Tornado's handlers work this way.
     Level,
-    /// Once each time it arises (`EPOLLET`): the owner works until `WouldBlock` before it waits again.
+    /// Each new readiness is reported once (`EPOLLET`). The caller must read or write until
+    /// `WouldBlock` before it waits again.
     Edge,
-    /// Once, and then not before [`Reactor::modify`](crate::Reactor::modify) arms it again (`EPOLLONESHOT`).
+    /// Readiness is reported once (`EPOLLONESHOT`). To get the next report, the caller arms the
+    /// registration again with [`Reactor::modify`](crate::Reactor::modify).
     OneShot,
-    /// As [`Level`](Self::Level), but of several epolls that watch one listening socket, at least one and usually not
-    /// all are told (`EPOLLEXCLUSIVE`).
+    /// As [`Level`](Self::Level), for a listening socket that several epoll instances watch. The
+    /// kernel notifies at least one of them, and usually not all (`EPOLLEXCLUSIVE`).
     ///
-    /// The kernel allows it for [`READABLE`](Interest::READABLE) and [`WRITABLE`](Interest::WRITABLE) only, without
-    /// the early notice of a peer's shutdown, and never lets it be modified: to pause, deregister; to resume, register.
+    /// The kernel allows only [`READABLE`](Interest::READABLE) and
+    /// [`WRITABLE`](Interest::WRITABLE), without `EPOLLRDHUP`, the early report of a peer's
+    /// shutdown. It refuses to modify the registration: to pause, deregister; to resume, register
+    /// again.
     Exclusive,
 }
 

@@ -1,8 +1,9 @@
-//! What the kernel says, and about what: a thin, safe reactor over Linux epoll.
+//! A thin, safe reactor over Linux epoll: reports which file descriptors are ready.
 //!
-//! A [`Reactor<S>`] keeps a state of your choice beside every file descriptor that you register, waits for events with
-//! nanosecond timeouts at one system call a turn, and hands out [`Token`]s that can never reach a later owner of the
-//! same slot. It knows no tasks, no callbacks and no sockets; the executor above it decides whom to tell.
+//! A [`Reactor<S>`] stores a state of your type `S` with every file descriptor that you register.
+//! It waits for events with nanosecond timeouts, at one system call per wait. Each registration
+//! has a [`Token`], which never matches a later registration in the same slot. The reactor knows
+//! no tasks, no callbacks and no sockets; the executor above it decides what each event wakes.
 //!
 //! Open `reactor.rs` first; `sys.rs` holds every system call.
 //!
@@ -47,7 +48,7 @@
 //!                     let mut bytes = [0; 4096];
 //!                     let n = client.read(&mut bytes)?;
 //!                     if n == 0 {
-//!                         drop(reactor.deregister(event.token())); // leaves epoll first, then closes
+//!                         drop(reactor.deregister(event.token())); // leaves epoll, then closes
 //! #                       return Ok(());
 //!                     } else {
 //!                         client.write_all(&bytes[..n])?;

@@ -1,13 +1,14 @@
-//! What an owner of a descriptor wants to know and set without waiting.
+//! Sets a descriptor non-blocking, and asks for its readiness without waiting.
 
 use std::io;
 use std::os::fd::BorrowedFd;
 
 use crate::{Interest, sys};
 
-/// Makes a descriptor non-blocking, as everything must be that a loop watches.
+/// Makes a descriptor non-blocking, as an event loop requires of each descriptor that it watches.
 ///
-/// The flag belongs to the open file: duplicates of the descriptor turn non-blocking with it.
+/// The flag belongs to the open file description, so duplicates of the descriptor become
+/// non-blocking too.
 ///
 /// # Errors
 /// Those of `fcntl(2)`.
@@ -18,7 +19,8 @@ pub fn set_nonblocking(fd: BorrowedFd<'_>) -> io::Result<()> {
     sys::set_nonblocking(fd)
 }
 
-/// Asks the kernel whether any of `interest`, an error or a hang-up holds at this moment.
+/// Returns true if the descriptor is ready now for any part of `interest`, or has an error or a
+/// hang-up.
 ///
 /// # Errors
 /// Those of `poll(2)`.

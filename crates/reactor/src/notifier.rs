@@ -1,4 +1,4 @@
-//! The eventfd that ends a sleep.
+//! The eventfd that ends a reactor's wait.
 
 use std::fmt;
 use std::fs::File;
@@ -8,12 +8,13 @@ use std::sync::Arc;
 
 use crate::{Process, sys};
 
-/// Wakes a [`Reactor`](crate::Reactor) that sleeps in a wait, from any thread.
+/// Ends the wait of a [`Reactor`](crate::Reactor), from any thread.
 ///
-/// The eventfd is registered edge-triggered: every write is a new edge, so nobody has to read it and a wake-up costs
-/// one system call in all. A notice that comes while nobody waits ends the next wait at once. The descriptor lives as
-/// long as its last clone, so a notice after the reactor is gone touches no number that someone else may own by then. In a
-/// forked child it does nothing: the eventfd is the parent's.
+/// The eventfd is registered edge-triggered. Every write is a new edge, so the reactor never reads
+/// the eventfd, and a wake-up costs one system call in all. If no wait is under way, the next wait
+/// returns at once. The last clone closes the eventfd. So a call after the reactor is dropped
+/// cannot write to a reused descriptor number. In a forked child, [`notify`](Self::notify) does
+/// nothing: the eventfd is the parent's.
 #[derive(Clone)]
 pub struct Notifier {
     eventfd: Arc<File>,
@@ -25,21 +26,24 @@ impl Notifier {
         Ok(Notifier { eventfd: Arc::new(sys::eventfd()?), process: Process::current()? })
     }
 
-    /// Ends the current wait, or the next one if none is under way. Safe in a signal handler, but for `errno`.
+    /// Ends the current wait, or the next one if none is under way. Safe in a signal handler,
+    /// except that `errno` may change.
     ///
     /// # Cost
-    /// One `write`. Once in 2⁶⁴ - 2 times the counter is full, which costs a `read` and a second `write`.
+    /// One `write`. Once in 2⁶⁴ - 2 calls the counter is full, which costs a `read` and a second
+    /// `write`.
     pub fn notify(&self) {
         while self.process.is_current() {
             match sys::eventfd_write(&self.eventfd, 1) {
                 Ok(()) => return,
-                // Full: empty it and write again, since only a write makes an edge. If another thread was faster to
-                // empty it, this read finds nothing, which is as good.
+                // The counter is full. Empty it and write again, since only a write makes an edge.
+                // If another thread has emptied it first, the read returns `WouldBlock`, which is
+                // just as good.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     let _ = sys::eventfd_read(&self.eventfd);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // Nothing else is known to happen, and a signal handler may not panic.
+                // No other error is known, and a signal handler must not panic.
                 Err(_) => return,
             }
         }
@@ -47,7 +51,7 @@ impl Notifier {
 }
 
 impl Notifier {
-    /// Tells whether this process is a fork of the one that made the reactor.
+    /// Returns true if this process was forked from the process that made the reactor.
     pub fn is_forked(&self) -> bool {
         !self.process.is_current()
     }

@@ -1,23 +1,25 @@
-//! Which process this is, among those that `fork` makes of one program.
+//! Tells a process apart from its forked children.
 //!
-//! A child shares its parent's epoll: what it adds or removes there, it adds or removes for the parent too. So whatever
-//! owns one remembers its process and keeps its hands off in a copy of itself.
+//! A forked child shares its parent's epoll: a descriptor that the child adds or removes is added
+//! or removed for the parent too. So the owner of an epoll stores the [`Process`] that made it, and
+//! does not touch it in any other.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::sys;
 
-/// How many forks lie between the first process of the program and this one. Written in a child that has only one thread.
+/// The number of forks from the program's first process to this one. Written only in a new child,
+/// which has only one thread.
 static FORKS: AtomicU64 = AtomicU64::new(0);
 
-/// A process, to be compared with the current one.
+/// Identifies a process, for comparison with the current process.
 ///
 /// ```
 /// use squall_reactor::Process;
 ///
 /// let here = Process::current()?;
-/// assert!(here.is_current()); // in a child of this process it is not
+/// assert!(here.is_current()); // false in a forked child
 /// # std::io::Result::Ok(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +28,8 @@ pub struct Process {
 }
 
 impl Process {
-    /// The process that calls. From the first call on, forks are noticed; `vfork(2)` and a bare `clone(2)` never are.
+    /// Returns the calling process. Forks are counted from the first call on; `vfork(2)` and a bare
+    /// `clone(2)` never are.
     ///
     /// # Errors
     /// That of `pthread_atfork(3)`: out of memory.
@@ -35,25 +38,25 @@ impl Process {
         Ok(Process { forks: Process::forks_now() })
     }
 
-    /// Tells whether it is this one. Safe in a signal handler.
+    /// Returns true if this is the calling process. Safe in a signal handler.
     #[inline]
     pub fn is_current(self) -> bool {
         self.forks == Process::forks_now()
     }
 
-    /// How many forks lie between the program's first process and this one, as far as they were noticed.
+    /// The number of counted forks from the program's first process to this [`Process`].
     pub fn forks(self) -> u64 {
         self.forks
     }
 
-    /// The [`forks`](Self::forks) of the process that calls. Safe in a signal handler.
+    /// The [`forks`](Self::forks) of the calling process. Safe in a signal handler.
     #[inline]
     pub fn forks_now() -> u64 {
         FORKS.load(Ordering::Relaxed)
     }
 }
 
-/// Runs in a forked child before `fork` returns there; may do only what a signal handler may.
+/// Runs in a forked child before `fork` returns there. May do only what a signal handler may do.
 extern "C" fn in_child() {
     FORKS.fetch_add(1, Ordering::Relaxed);
 }

@@ -1,13 +1,13 @@
-//! The reactor: an epoll instance, and beside every registered descriptor the state of its owner.
+//! The reactor: an epoll instance, and the owner's state for every registered descriptor.
 //!
 //! ```text
 //!           register                     wait                          get_mut
 //!   fd ───────────────▶ slab[index] ◀─────────── epoll's 64 bits ───────────────▶ state
-//!        ADD, stamps     { fd, generation,        = Token { index,     generations differ:
-//!        a generation      interest, state }        generation }       the event reaches nobody
+//!        ADD, sets       { fd, generation,        = Token { index,     generations differ:
+//!        a generation      state }                  generation }       the event is ignored
 //! ```
 //!
-//! Called by the loop's turn, on one thread. It never calls anybody.
+//! The turn of the loop calls the reactor, on one thread. The reactor never calls back.
 
 use std::fmt;
 use std::io;
@@ -22,69 +22,76 @@ use crate::{Events, Interest, Mode, Notifier, Process, ReactorStats, Token, sys}
 
 /// An epoll instance that keeps a state `S` for each registered descriptor.
 ///
-/// It belongs to the process that made it. A forked child shares the epoll with its parent, so there every method that would
-/// touch it refuses, [`deregister`](Self::deregister) only gives the state back, and a drop only closes the child's descriptors.
+/// A reactor belongs to the process that made it. A forked child shares the epoll with its parent,
+/// so in the child every method that would touch the epoll returns an error. There,
+/// [`deregister`](Self::deregister) only returns the state, and a drop closes only the child's
+/// descriptors.
 ///
-/// It is [`AsFd`]: the descriptor of the epoll itself turns readable when a wait would find something, so a reactor
-/// can sit inside another loop.
+/// The reactor implements [`AsFd`]: epoll's own descriptor becomes readable when a wait would find
+/// something, so another loop can watch a reactor.
 pub struct Reactor<S> {
     epoll: Arc<OwnedFd>,
     notifier: Notifier,
     sources: Slab<Source<S>>,
-    /// For each descriptor number the slab index of the source that owns it in epoll, or [`NOBODY`].
+    /// For each descriptor number, the slab index of the source that owns it in epoll, or
+    /// [`NO_OWNER`].
     owners: Vec<u32>,
-    /// Stamped on the next source. It wraps after 2³² registrations; a token would have to sleep exactly that long
-    /// and come back to the same slot to be mistaken.
+    /// The generation of the next source. It wraps after 2³² registrations. An old token matches a
+    /// new source only after exactly that many registrations, and only in the same slot.
     next_generation: u32,
-    /// Who made the epoll.
+    /// The process that made the epoll.
     process: Process,
     /// Whether to try `epoll_pwait2`; cleared for good by the first refusal.
-    fine_timeouts: bool,
+    tries_pwait2: bool,
     stats: ReactorStats,
-    _live: Live,
+    _live: LiveCount,
 }
 
-/// How many reactors there are in this process. Only their number is of interest, so nothing else is ordered by it.
-static LIVE: AtomicUsize = AtomicUsize::new(0);
+/// The number of reactors in this process. Relaxed, because the count orders no other memory
+/// access.
+static LIVE_REACTORS: AtomicUsize = AtomicUsize::new(0);
 
-/// Counts a reactor while it lives.
-struct Live;
+/// Counts a reactor while it exists.
+struct LiveCount;
 
-impl Live {
-    fn new() -> Live {
-        LIVE.fetch_add(1, Ordering::Relaxed);
-        Live
+impl LiveCount {
+    fn new() -> LiveCount {
+        LIVE_REACTORS.fetch_add(1, Ordering::Relaxed);
+        LiveCount
     }
 }
 
-impl Drop for Live {
+impl Drop for LiveCount {
     fn drop(&mut self) {
-        LIVE.fetch_sub(1, Ordering::Relaxed);
+        LIVE_REACTORS.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-/// How many reactors live in this process, those that it has inherited by a fork among them: what must be zero before a
-/// process forks others that are to have their own.
+/// The number of reactors in this process, including those inherited through a fork.
+///
+/// The number must be zero before a process forks children that are to have their own reactors.
 pub fn live_reactors() -> usize {
-    LIVE.load(Ordering::Relaxed)
+    LIVE_REACTORS.load(Ordering::Relaxed)
 }
 
 struct Source<S> {
-    /// The registered number, or [`RETIRED`].
+    /// The registered descriptor number, or [`RETIRED`].
     fd: RawFd,
     generation: u32,
     state: S,
 }
 
-const NOBODY: u32 = u32::MAX;
-/// The descriptor was closed behind our back and its number belongs to another source by now.
+const NO_OWNER: u32 = u32::MAX;
+/// The descriptor was closed without a [`deregister`](Reactor::deregister), and its number belongs
+/// to another source now.
 const RETIRED: RawFd = -1;
 
 impl<S> Reactor<S> {
     /// Makes an epoll instance and its eventfd, both close-on-exec.
     ///
     /// # Errors
-    /// Those of `epoll_create1(2)` and `eventfd(2)`: no descriptor is left.
+    /// Those of `epoll_create1(2)` and `eventfd(2)`, for instance when no descriptor number is
+    /// free. No descriptor stays open then.
     pub fn new() -> io::Result<Reactor<S>> {
         let epoll = sys::epoll_create()?;
         let notifier = Notifier::new()?;
@@ -98,26 +105,29 @@ impl<S> Reactor<S> {
             owners: Vec::new(),
             next_generation: 0,
             process: Process::current()?,
-            fine_timeouts: true,
+            tries_pwait2: true,
             stats: ReactorStats::default(),
-            _live: Live::new(),
+            _live: LiveCount::new(),
         })
     }
 
     /// Watches `fd` and keeps `state` for it until [`deregister`](Self::deregister).
     ///
-    /// Deregister before you close the descriptor: the kernel forgets it by itself only when its last duplicate is
-    /// closed, and keeps reporting events that nobody can stop any more until then. If it was closed all the same and its
-    /// number has come back as another file, this registration retires the old one: the old token is stale but for
-    /// [`deregister`](Self::deregister), which gives its state back and cannot disturb the new owner.
+    /// Deregister before you close the descriptor. A closed descriptor stays in epoll until its
+    /// last duplicate is closed; until then its events continue, and no call can stop them.
+    ///
+    /// If a registered descriptor was closed and its number names another file now, registering
+    /// that file retires the old registration. The old token is then stale for all methods except
+    /// [`deregister`](Self::deregister), which returns the old state and does not affect the new
+    /// registration.
     ///
     /// # Errors
-    /// - `AlreadyExists`: this file is registered already; that registration is untouched.
-    /// - `PermissionDenied` (`EPERM`): epoll cannot watch such a file, a regular one for instance.
+    /// - `AlreadyExists`: `fd` is registered already; that registration is untouched.
+    /// - `PermissionDenied` (`EPERM`): epoll cannot watch such a file, for instance a regular file.
     /// - `InvalidInput`: [`Mode::Exclusive`] with [`Interest::PRIORITY`].
-    /// - others of `epoll_ctl(2)`, out of memory or watches among them.
+    /// - others of `epoll_ctl(2)`, such as out of memory or too many epoll watches.
     ///
-    /// `state` is dropped then, and nothing stays behind.
+    /// On an error, `state` is dropped and nothing stays registered.
     ///
     /// # Cost
     /// One `epoll_ctl`.
@@ -131,7 +141,8 @@ impl<S> Reactor<S> {
         self.add(fd.as_raw_fd(), interest, mode, state)
     }
 
-    /// Watches the descriptor that `state` itself owns, which therefore cannot be closed while it is registered.
+    /// Watches the descriptor that `state` itself owns, so that the descriptor cannot be closed
+    /// while it is registered.
     ///
     /// # Errors
     /// As [`register`](Self::register).
@@ -147,7 +158,7 @@ impl<S> Reactor<S> {
         self.check_process()?;
         let flags = epoll_flags(interest, mode)?;
         let slot = self.sources.vacant_entry();
-        let index = u32::try_from(slot.key()).ok().filter(|&index| index != NOBODY);
+        let index = u32::try_from(slot.key()).ok().filter(|&index| index != NO_OWNER);
         let index = index.ok_or(io::ErrorKind::OutOfMemory)?;
         let generation = self.next_generation;
         let token = Token::new(index, generation);
@@ -155,34 +166,35 @@ impl<S> Reactor<S> {
         self.stats.registrations += 1;
         self.next_generation = generation.wrapping_add(1);
         slot.insert(Source { fd, generation, state });
-        self.take_over(fd, index);
+        self.set_owner(fd, index);
         Ok(token)
     }
 
-    /// Enters the new owner of a number. The kernel has just accepted it, so a former owner's descriptor is closed.
-    fn take_over(&mut self, fd: RawFd, index: u32) {
+    /// Records which source owns a descriptor number, and retires the former owner. The kernel has
+    /// just accepted the number, so the former owner's descriptor is closed.
+    fn set_owner(&mut self, fd: RawFd, index: u32) {
         let number = usize::try_from(fd).expect("the kernel accepted a negative descriptor");
         if self.owners.len() <= number {
-            self.owners.resize(number + 1, NOBODY);
+            self.owners.resize(number + 1, NO_OWNER);
         }
         let former = std::mem::replace(&mut self.owners[number], index);
-        if former != NOBODY {
+        if former != NO_OWNER {
             self.sources[former as usize].fd = RETIRED;
         }
     }
 
-    /// Replaces what is watched for, and arms a [`Mode::OneShot`] source again.
+    /// Replaces the interest and the mode, and arms a [`Mode::OneShot`] registration again.
     ///
     /// # Errors
-    /// - `NotFound`: the token is stale, or its descriptor was closed and the number has a new owner.
-    /// - `InvalidInput`: from or to [`Mode::Exclusive`].
+    /// - `NotFound`: the token is stale, or another registration has its descriptor number now.
+    /// - `InvalidInput`: the old or the new mode is [`Mode::Exclusive`].
     /// - others of `epoll_ctl(2)`.
     ///
     /// # Cost
     /// One `epoll_ctl`.
     pub fn modify(&mut self, token: Token, interest: Interest, mode: Mode) -> io::Result<()> {
         self.check_process()?;
-        let source = self.live(token).ok_or(io::ErrorKind::NotFound)?;
+        let source = self.find_active(token).ok_or(io::ErrorKind::NotFound)?;
         if mode == Mode::Exclusive {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
@@ -195,9 +207,9 @@ impl<S> Reactor<S> {
         Ok(())
     }
 
-    /// Stops watching and gives the state back; `None` for a stale token.
+    /// Stops watching the descriptor and returns the state; `None` for a stale token.
     ///
-    /// Events that were already collected for it reach nobody.
+    /// Events that a wait has already returned for the registration no longer match any state.
     ///
     /// # Cost
     /// One `epoll_ctl`.
@@ -205,10 +217,11 @@ impl<S> Reactor<S> {
         let fd = self.find(token)?.fd;
         let source = self.sources.remove(token.index());
         if let Ok(number) = usize::try_from(fd) {
-            self.owners[number] = NOBODY;
-            // In a forked child it stays: the parent still wants its events.
+            self.owners[number] = NO_OWNER;
+            // A forked child leaves the descriptor in epoll: the parent still needs its events.
             if self.process.is_current() {
-                // ENOENT and EBADF say that the descriptor was closed before: the kernel has forgotten it already.
+                // ENOENT and EBADF mean that the descriptor was closed, and the kernel has removed
+                // it already.
                 let _ = sys::epoll_delete(&self.epoll, fd);
                 self.stats.deregistrations += 1;
             }
@@ -218,36 +231,40 @@ impl<S> Reactor<S> {
 
     /// The state of a registration; `None` for a stale token.
     pub fn get(&self, token: Token) -> Option<&S> {
-        Some(&self.live(token)?.state)
+        Some(&self.find_active(token)?.state)
     }
 
-    /// The state of a registration, to be changed; `None` for a stale token.
+    /// The state of a registration, mutable; `None` for a stale token.
     pub fn get_mut(&mut self, token: Token) -> Option<&mut S> {
-        self.live(token)?;
+        self.find_active(token)?;
         self.sources.get_mut(token.index()).map(|source| &mut source.state)
     }
 
-    fn live(&self, token: Token) -> Option<&Source<S>> {
+    fn find_active(&self, token: Token) -> Option<&Source<S>> {
         self.find(token).filter(|source| source.fd != RETIRED)
     }
 
+    /// Finds a source, retired sources included.
     fn find(&self, token: Token) -> Option<&Source<S>> {
         let source = self.sources.get(token.index())?;
         (source.generation == token.generation()).then_some(source)
     }
 
-    /// Waits until a descriptor is ready, a [`Notifier`] is used or `timeout` has passed; `None` waits for ever.
+    /// Waits until a descriptor is ready, a [`Notifier`] is used or `timeout` has passed. `None`
+    /// waits for ever.
     ///
-    /// Returns how many events `events` now holds. Zero means that time is up, that a notifier was used, or that a
-    /// signal handler ran on this thread: look around, and wait again with what is left of your time. The timeout is
-    /// exact to what the kernel gives and never cut short by rounding.
+    /// Returns the number of events in `events`. Zero means that `timeout` has passed, that a
+    /// notifier was used, or that a signal handler ran on this thread. The caller checks for work
+    /// and waits again for the rest of its time. The timeout is as exact as the kernel allows, and
+    /// rounding never shortens it.
     ///
     /// # Errors
-    /// In a forked child; else those of `epoll_wait(2)` except `EINTR`, of which none is known.
+    /// In a forked child, always. Elsewhere those of `epoll_wait(2)` except `EINTR`; none of them
+    /// is known to happen.
     ///
     /// # Cost
-    /// One `epoll_pwait2`, or one `epoll_wait` where a kernel before 5.11 or a filter refuses it: the timeout is
-    /// then rounded up to whole milliseconds.
+    /// One `epoll_pwait2`. If a kernel before 5.11 or a seccomp filter refuses that call, one
+    /// `epoll_wait` with the timeout rounded up to whole milliseconds.
     pub fn wait(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<usize> {
         self.check_process()?;
         let list = events.buffer();
@@ -256,8 +273,8 @@ impl<S> Reactor<S> {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => list.clear(),
             Err(error) => return Err(error),
         }
-        let notice = Token::NOTIFIER.to_bits();
-        if let Some(position) = list.iter().position(|event| event.u64 == notice) {
+        let notifier = Token::NOTIFIER.to_bits();
+        if let Some(position) = list.iter().position(|event| event.u64 == notifier) {
             list.remove(position);
         }
         Ok(list.len())
@@ -269,21 +286,21 @@ impl<S> Reactor<S> {
         timeout: Option<Duration>,
     ) -> io::Result<()> {
         self.stats.waits += 1;
-        if self.fine_timeouts {
+        if self.tries_pwait2 {
             match sys::epoll_pwait2(&self.epoll, list, timeout) {
-                Err(error) if is_refusal(&error) => self.fine_timeouts = false,
+                Err(error) if is_refusal(&error) => self.tries_pwait2 = false,
                 outcome => return outcome,
             }
         }
         sys::epoll_wait(&self.epoll, list, whole_millis(timeout))
     }
 
-    /// A handle for other threads, which ends a sleep of this reactor.
+    /// A handle with which other threads end a wait of this reactor.
     pub fn notifier(&self) -> Notifier {
         self.notifier.clone()
     }
 
-    /// Tells whether this process is a fork of the one that made the reactor.
+    /// Returns true if this process was forked from the process that made the reactor.
     pub fn is_forked(&self) -> bool {
         !self.process.is_current()
     }
@@ -302,14 +319,16 @@ impl<S> Reactor<S> {
         Ok(())
     }
 
-    /// A hold on epoll's own descriptor, for an owner who lends it out as [`AsFd`] while the reactor is in a cell.
+    /// Epoll's own descriptor, for an owner that implements [`AsFd`] but keeps the reactor in a
+    /// cell.
     pub fn epoll(&self) -> Arc<OwnedFd> {
         Arc::clone(&self.epoll)
     }
 
-    /// Ends the reactor and gives back the states that are left, so that their owner can drop them one by one.
+    /// Ends the reactor and returns the states that are left, so that the caller can drop them one
+    /// after the other.
     pub fn into_states(self) -> Vec<S> {
-        drop(self.epoll); // first: what is closed with a state is then in no epoll any more
+        drop(self.epoll); // first, so that no state closes a descriptor that is still in epoll
         self.sources.into_iter().map(|(_, source)| source.state).collect()
     }
 
@@ -318,28 +337,30 @@ impl<S> Reactor<S> {
         self.sources.iter().map(|(_, source)| &source.state)
     }
 
-    /// How many descriptors are registered, the notifier's own not counted.
+    /// The number of registered descriptors, without the notifier's own.
     pub fn len(&self) -> usize {
         self.sources.len()
     }
 
-    /// Tells whether no descriptor is registered.
+    /// Returns true if no descriptor is registered.
     pub fn is_empty(&self) -> bool {
         self.sources.is_empty()
     }
 
-    /// What was counted since the reactor was made.
+    /// The counters since the reactor was made.
     pub fn stats(&self) -> ReactorStats {
         self.stats
     }
 }
 
-/// An old kernel says `ENOSYS`; a seccomp filter that does not know the call usually says `EPERM`.
+/// An old kernel returns `ENOSYS`. A seccomp filter that does not know the call usually returns
+/// `EPERM`.
 fn is_refusal(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM))
 }
 
-/// Milliseconds for `epoll_wait`, rounded up: a wait that ends early would spin until the time has come.
+/// Milliseconds for `epoll_wait`, rounded up: if waits ended early, the loop would spin until the
+/// deadline.
 fn whole_millis(timeout: Option<Duration>) -> i32 {
     match timeout {
         None => -1,
@@ -362,7 +383,7 @@ fn epoll_flags(interest: Interest, mode: Mode) -> io::Result<u32> {
     };
     if interest.is_readable() {
         flags |= libc::EPOLLIN;
-        // The kernel refuses RDHUP beside EXCLUSIVE.
+        // The kernel refuses EPOLLRDHUP together with EPOLLEXCLUSIVE.
         flags |= if mode == Mode::Exclusive { 0 } else { libc::EPOLLRDHUP };
     }
     if interest.is_writable() {

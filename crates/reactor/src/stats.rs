@@ -1,4 +1,4 @@
-//! What the reactor counts.
+//! The counters of a reactor.
 
 /// Counters of one [`Reactor`](crate::Reactor), since it was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -8,7 +8,7 @@ pub struct ReactorStats {
     pub waits: u64,
     /// Descriptors added to epoll (`EPOLL_CTL_ADD`).
     pub registrations: u64,
-    /// Changes of what epoll watches for (`EPOLL_CTL_MOD`).
+    /// Changes of a registration's interest or mode (`EPOLL_CTL_MOD`).
     pub modifications: u64,
     /// Descriptors removed from epoll (`EPOLL_CTL_DEL`).
     pub deregistrations: u64,

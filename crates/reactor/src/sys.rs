@@ -1,6 +1,7 @@
-//! Every system call of this crate. Those that can fail on a sound machine are behind [`fault::check`].
+//! Every system call of this crate. Calls that can fail on a healthy machine go through
+//! [`fault::check`].
 //!
-//! The wrappers own no policy: they turn a return value into an `io::Result` and nothing else.
+//! The wrappers decide nothing: each only turns a return value into an `io::Result`.
 
 #![allow(unsafe_code, reason = "system calls are made here and nowhere else in this crate")]
 
@@ -18,7 +19,7 @@ pub(crate) fn epoll_create() -> io::Result<OwnedFd> {
     fault::check(Call::EpollCreate)?;
     // SAFETY: the call takes no pointer.
     let fd = check(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
-    // SAFETY: the kernel has just made this descriptor for us; nobody else knows its number.
+    // SAFETY: the kernel has just made this descriptor for us, and no other code knows its number.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
@@ -40,15 +41,16 @@ pub(crate) fn epoll_delete(epoll: &OwnedFd, fd: RawFd) -> io::Result<()> {
     epoll_ctl(epoll, libc::EPOLL_CTL_DEL, fd, 0, 0)
 }
 
-fn epoll_ctl(epoll: &OwnedFd, act: i32, fd: RawFd, flags: u32, data: u64) -> io::Result<()> {
+fn epoll_ctl(epoll: &OwnedFd, operation: i32, fd: RawFd, flags: u32, data: u64) -> io::Result<()> {
     let mut event = libc::epoll_event { events: flags, u64: data };
-    // SAFETY: `event` is a live, writable `epoll_event` for the whole call. A number in `fd` that is not open is an
-    // error for the kernel (EBADF), not undefined behaviour.
-    check(unsafe { libc::epoll_ctl(epoll.as_raw_fd(), act, fd, &raw mut event) })?;
+    // SAFETY: `event` is a live, writable `epoll_event` for the whole call. If `fd` is not open,
+    // the kernel returns an error (EBADF); this is not undefined behaviour.
+    check(unsafe { libc::epoll_ctl(epoll.as_raw_fd(), operation, fd, &raw mut event) })?;
     Ok(())
 }
 
-/// `epoll_pwait2(2)`: waits with a timeout in nanoseconds. Linux 5.11; fails with `ENOSYS` before.
+/// `epoll_pwait2(2)`: waits with a timeout in nanoseconds. Before Linux 5.11 it fails with
+/// `ENOSYS`.
 pub(crate) fn epoll_pwait2(
     epoll: &OwnedFd,
     events: &mut Vec<libc::epoll_event>,
@@ -61,9 +63,9 @@ pub(crate) fn epoll_pwait2(
     });
     let timeout = timeout.as_ref().map_or(ptr::null(), ptr::from_ref);
     events.clear();
-    // SAFETY: the kernel writes at most `capacity` events from the start of the vector's allocation, which holds
-    // that many; `timeout` is null or points at a timespec that lives to the end of this function; a null signal mask
-    // leaves the mask alone.
+    // SAFETY: the kernel writes at most `capacity` events from the start of the vector's
+    // allocation, which holds that many. `timeout` is null or points to a timespec that lives to
+    // the end of this function. A null signal mask leaves the thread's mask unchanged.
     let count = unsafe {
         libc::syscall(
             libc::SYS_epoll_pwait2,
@@ -81,7 +83,8 @@ pub(crate) fn epoll_pwait2(
     Ok(())
 }
 
-/// `struct __kernel_timespec`: 64 bits on every architecture, which libc's `timespec` is not.
+/// `struct __kernel_timespec`: each field has 64 bits on every architecture, unlike in libc's
+/// `timespec`.
 #[repr(C)]
 struct KernelTimespec {
     seconds: i64,
@@ -96,8 +99,8 @@ pub(crate) fn epoll_wait(
 ) -> io::Result<()> {
     fault::check(Call::EpollWait)?;
     events.clear();
-    // SAFETY: the kernel writes at most `capacity` events from the start of the vector's allocation, which holds
-    // that many.
+    // SAFETY: the kernel writes at most `capacity` events from the start of the vector's
+    // allocation, which holds that many.
     let count = unsafe {
         libc::epoll_wait(epoll.as_raw_fd(), events.as_mut_ptr(), capacity(events), millis)
     };
@@ -120,13 +123,15 @@ pub(crate) fn eventfd() -> io::Result<File> {
     Ok(unsafe { File::from_raw_fd(fd) })
 }
 
-/// `write(2)` on an eventfd: adds `count`. `WouldBlock` when the sum would pass `u64::MAX - 1`. Safe in a signal handler, since
-/// std makes this one system call and nothing else.
+/// `write(2)` on an eventfd: adds `count` to its counter. Returns `WouldBlock` if the sum would
+/// exceed `u64::MAX - 1`. Safe in a signal handler, since std makes this one system call and
+/// nothing else.
 pub(crate) fn eventfd_write(mut eventfd: &File, count: u64) -> io::Result<()> {
     eventfd.write(&count.to_ne_bytes()).map(drop) // the kernel takes all eight bytes or none
 }
 
-/// `read(2)` on an eventfd: takes the count and leaves zero. `WouldBlock` when it is zero. Safe in a signal handler, as the write.
+/// `read(2)` on an eventfd: returns the counter and resets it to zero. Returns `WouldBlock` if the
+/// counter is zero. Safe in a signal handler, as the write is.
 pub(crate) fn eventfd_read(mut eventfd: &File) -> io::Result<u64> {
     let mut count = [0; 8];
     let _ = eventfd.read(&mut count)?; // the kernel gives all eight bytes or none
@@ -144,20 +149,23 @@ pub(crate) fn set_nonblocking(fd: BorrowedFd<'_>) -> io::Result<()> {
     Ok(())
 }
 
-/// `poll(2)` on one descriptor, without waiting: which of the asked conditions, errors and hang-ups hold now.
+/// `poll(2)` on one descriptor, without waiting. Returns those of `conditions` that hold now, and
+/// any error or hang-up.
 pub(crate) fn poll_now(fd: BorrowedFd<'_>, conditions: i16) -> io::Result<i16> {
     let mut entry = libc::pollfd { fd: fd.as_raw_fd(), events: conditions, revents: 0 };
-    // SAFETY: `entry` is one live `pollfd`, and the count says one.
+    // SAFETY: `entry` is one live, writable `pollfd`, and the count is one.
     check(unsafe { libc::poll(&raw mut entry, 1, 0) })?;
     Ok(entry.revents)
 }
 
-/// `pthread_atfork(3)`: calls `act` in every child that `fork` makes from now on. Only the first call has an effect.
-pub(crate) fn call_in_children(act: extern "C" fn()) -> io::Result<()> {
+/// `pthread_atfork(3)`: from now on, `fork` calls `hook` in every child. Only the first call has an
+/// effect.
+pub(crate) fn call_in_children(hook: extern "C" fn()) -> io::Result<()> {
     static REGISTERED: OnceLock<i32> = OnceLock::new();
     let errno = *REGISTERED.get_or_init(|| {
-        // SAFETY: `act` is a function of this program, which is not unloaded while a child of it runs.
-        unsafe { libc::pthread_atfork(None, None, Some(act as unsafe extern "C" fn())) }
+        // SAFETY: `hook` is a function of this program, which is not unloaded while a child of it
+        // runs.
+        unsafe { libc::pthread_atfork(None, None, Some(hook as unsafe extern "C" fn())) }
     });
     if errno == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(errno)) }
 }

@@ -1,11 +1,12 @@
-//! The 64 bits that travel through epoll and come back with every event.
+//! The 64 bits that a registration gives to epoll and that epoll returns with every event.
 
 use std::fmt;
 
-/// Names one registration in a [`Reactor`](crate::Reactor), and never any later one.
+/// Identifies one registration in a [`Reactor`](crate::Reactor), and never a later one.
 ///
-/// A slot of the reactor's slab plus the generation that was stamped on it when it was filled. When the slot is freed
-/// and filled again, an old token, or an event that still carries it, matches nothing.
+/// A token is the index of a slot in the reactor's slab, plus the generation that the slot got when
+/// it was filled. When the slot is filled again, an old token matches nothing, nor does an event
+/// that still carries the old token.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Token {
     index: u32,
@@ -13,7 +14,7 @@ pub struct Token {
 }
 
 impl Token {
-    /// The eventfd's token. A slab never grows to its index.
+    /// The eventfd's token. The slab never grows to this index.
     pub(crate) const NOTIFIER: Token = Token { index: u32::MAX, generation: u32::MAX };
 
     pub(crate) fn new(index: u32, generation: u32) -> Token {

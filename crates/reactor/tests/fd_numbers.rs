@@ -1,4 +1,5 @@
-//! What hangs on the very numbers of descriptors; these tests run one at a time in a process of their own.
+//! Tests that depend on the exact numbers of descriptors. They run one at a time, in a process of
+//! their own.
 
 use std::fs::File;
 use std::io::Write;
@@ -10,7 +11,7 @@ use std::time::Duration;
 use squall_reactor::fault::{self, Call};
 use squall_reactor::{Events, Interest, Mode, Reactor};
 
-/// Long enough that only a lost event lets it pass.
+/// Passes only if an event is lost.
 const WATCHDOG: Option<Duration> = Some(Duration::from_secs(10));
 
 fn alone() -> MutexGuard<'static, ()> {
@@ -26,7 +27,7 @@ fn new<S>() -> (Reactor<S>, Events) {
     (Reactor::new().unwrap(), Events::with_capacity(64))
 }
 
-// R5, IOL-05 (the executor's half is in its own tests)
+// R5, IOL-05 (the tests of the executor cover its part)
 #[test]
 fn a_stale_event_is_dropped() {
     let _alone = alone();
@@ -39,22 +40,23 @@ fn a_stale_event_is_dropped() {
     b_peer.write_all(b"x").unwrap();
     assert_eq!(reactor.wait(&mut events, WATCHDOG).unwrap(), 2);
 
-    // Whoever handles a's event replaces b by a new socket with b's number, in b's slot.
+    // The handler of a's event replaces b by a new socket, which gets b's number and b's slot.
     assert_eq!(reactor.deregister(b_token), Some('b'));
     drop(b);
     let (c, _c_peer) = pair();
     assert_eq!(c.as_raw_fd(), old_number, "the kernel hands out the lowest free number");
     let c_token = reactor.register(c.as_fd(), Interest::READABLE, Mode::Level, 'c').unwrap();
 
-    let told: Vec<_> = events.iter().filter_map(|event| reactor.get(event.token())).collect();
-    assert_eq!(told, [&'a']);
+    let reported: Vec<_> =
+        events.iter().filter_map(|event| reactor.get(event.token())).collect();
+    assert_eq!(reported, [&'a']);
     assert_ne!(b_token, c_token);
     assert_eq!(reactor.get(a_token), Some(&'a'));
 }
 
 // R21
 #[test]
-fn late_deregistration_of_a_closed_fd_leaves_the_new_owner_alone() {
+fn late_deregistration_of_a_closed_fd_does_not_remove_the_file_that_reuses_its_number() {
     let _alone = alone();
     let (mut reactor, mut events) = new();
     let (old, _old_peer) = pair();
@@ -87,7 +89,8 @@ fn a_reactor_that_cannot_be_made_leaves_no_descriptor() {
         fault::inject(call, 0, 1, 24 /* EMFILE */);
         assert_eq!(Reactor::<()>::new().unwrap_err().raw_os_error(), Some(24));
     }
-    // The three attempts opened at most two descriptors each; had one leaked, its number would be taken.
+    // Each attempt opens at most two descriptors. If it leaked one, the next file would get a
+    // higher number.
     let numbers: Vec<_> = (0..3)
         .map(|_| {
             fault::inject(Call::EpollAdd, 0, 1, 24);

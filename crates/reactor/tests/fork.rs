@@ -1,4 +1,4 @@
-//! A reactor and the processes that fork makes of its owner.
+//! What a reactor does in a child process after a fork.
 
 #![allow(unsafe_code, reason = "fork(2) has no safe wrapper")]
 
@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use squall_reactor::{Events, Interest, Mode, Process, Reactor};
 
-/// Forks; in the child, runs `child` with what it takes and leaves. Both processes own what was captured.
+/// Forks. The child runs `$child` and exits. Both processes own what the closure captured.
 macro_rules! in_a_child {
     ($child:expr) => {
-        // SAFETY: the child runs on the only thread it has, and leaves by `_exit`.
+        // SAFETY: only this thread exists in the child, and the child exits by `_exit`.
         match unsafe { libc::fork() } {
             0 => leave($child),
             pid => assert_succeeds(pid),
@@ -25,7 +25,7 @@ fn leave(child: impl FnOnce() -> Result<(), &'static str>) -> ! {
     if let Ok(Err(what)) = &found {
         let _ = std::io::stderr().write_all(what.as_bytes());
     }
-    // SAFETY: ends the child without running what the parent has registered for its own end.
+    // SAFETY: `_exit` ends the child without running the exit handlers of the parent.
     unsafe { libc::_exit(i32::from(!matches!(found, Ok(Ok(()))))) }
 }
 
@@ -65,7 +65,7 @@ fn a_child_cannot_touch_the_epoll_of_its_parent() {
     });
     assert!(!reactor.is_forked());
     let mut events = Events::with_capacity(4);
-    assert_eq!(reactor.wait(&mut events, Some(Duration::ZERO)).unwrap(), 0, "the child's notice");
+    assert_eq!(reactor.wait(&mut events, Some(Duration::ZERO)).unwrap(), 0, "the notice of the child woke the parent");
     b.write_all(b"x").unwrap();
     assert_eq!(reactor.wait(&mut events, Some(Duration::from_secs(10))).unwrap(), 1);
     assert_eq!(reactor.get(token), Some(&"a"));
@@ -76,9 +76,9 @@ fn a_child_cannot_touch_the_epoll_of_its_parent() {
 fn a_process_differs_from_its_child_and_grandchild() {
     let parent = Process::current().unwrap();
     in_a_child!(|| {
-        check(!parent.is_current(), "the child took itself for its parent")?;
+        check(!parent.is_current(), "the child takes itself for its parent")?;
         let child = Process::current().map_err(|_| "current")?;
-        check(child.is_current() && child != parent, "the child did not know itself")
+        check(child.is_current() && child != parent, "the child does not recognise itself")
     });
     assert!(parent.is_current());
 }

@@ -1,4 +1,4 @@
-//! The reactor through its public face: tokens, modes, time and the notifier.
+//! The reactor's public API: tokens, modes, timeouts and the notifier.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use squall_reactor::fault::{self, Call};
 use squall_reactor::{Events, Interest, Mode, Reactor};
 
-/// Long enough that only a lost event lets it pass.
+/// Passes only if an event is lost.
 const WATCHDOG: Option<Duration> = Some(Duration::from_secs(10));
 const AT_ONCE: Option<Duration> = Some(Duration::ZERO);
 
@@ -25,7 +25,7 @@ fn new<S>() -> (Reactor<S>, Events) {
 }
 
 #[test]
-fn level_mode_reports_for_as_long_as_it_lasts() {
+fn level_mode_reports_readiness_for_as_long_as_it_lasts() {
     let (mut reactor, mut events) = new();
     let (a, mut b) = pair();
     let token = reactor.register(a.as_fd(), Interest::READABLE, Mode::Level, "a").unwrap();
@@ -138,7 +138,8 @@ fn each_notice_is_a_new_edge_although_the_eventfd_is_never_read() {
     let notifier = reactor.notifier();
     for _ in 0..1000 {
         notifier.notify();
-        assert_eq!(reactor.wait(&mut events, None).unwrap(), 0); // would sleep for ever without an edge
+        // Without a new edge, this wait would never end.
+        assert_eq!(reactor.wait(&mut events, None).unwrap(), 0);
     }
 }
 
@@ -163,7 +164,7 @@ fn the_longest_timeouts_are_legal() {
 }
 
 #[test]
-fn a_kernel_without_pwait2_is_asked_once_and_served_by_epoll_wait() {
+fn epoll_pwait2_is_tried_once_and_epoll_wait_replaces_it() {
     if !fault::ACTIVE {
         return eprintln!("skipped: faults are injected in debug builds only");
     }
@@ -183,7 +184,7 @@ fn a_kernel_without_pwait2_is_asked_once_and_served_by_epoll_wait() {
 
 // R10
 #[test]
-fn an_interrupted_wait_is_an_empty_one() {
+fn an_interrupted_wait_returns_no_events() {
     if !fault::ACTIVE {
         return eprintln!("skipped: faults are injected in debug builds only");
     }
@@ -194,7 +195,7 @@ fn an_interrupted_wait_is_an_empty_one() {
     fault::inject(Call::EpollPwait2, 1, 1, 4 /* EINTR */);
     assert_eq!(reactor.wait(&mut events, WATCHDOG).unwrap(), 1);
     assert_eq!(reactor.wait(&mut events, WATCHDOG).unwrap(), 0);
-    assert!(events.is_empty(), "events of the wait before were served twice");
+    assert!(events.is_empty(), "events of the previous wait were returned again");
     assert_eq!(reactor.wait(&mut events, WATCHDOG).unwrap(), 1);
 }
 
@@ -229,7 +230,7 @@ fn more_ready_descriptors_than_the_buffer_holds_are_all_served() {
 }
 
 #[test]
-fn a_peer_that_closed_shows_while_its_bytes_are_still_there() {
+fn a_closed_peer_is_reported_while_its_bytes_are_unread() {
     let (mut reactor, mut events) = new();
     let (mut a, mut b) = pair();
     reactor.register(a.as_fd(), Interest::READABLE, Mode::Edge, ()).unwrap();
@@ -244,7 +245,7 @@ fn a_peer_that_closed_shows_while_its_bytes_are_still_there() {
 }
 
 #[test]
-fn a_reactor_can_sit_inside_another() {
+fn a_reactor_can_be_registered_with_another() {
     let (mut outer, mut events) = new();
     let (mut inner, mut inner_events) = new();
     let (a, mut b) = pair();
@@ -272,7 +273,7 @@ fn a_worker_that_pauses_leaves_the_rest_of_the_backlog_to_another() {
     let [first, second] = &mut workers;
     assert_eq!(first.wait(&mut events, Some(Duration::from_secs(10))).unwrap(), 1);
     (0..3).for_each(|_| drop(listener.accept().unwrap()));
-    first.deregister(*tokens[0].as_ref().unwrap()).unwrap(); // a pause
+    first.deregister(*tokens[0].as_ref().unwrap()).unwrap(); // the first worker pauses
     let mut accepted = 3;
     while second.wait(&mut events, Some(Duration::ZERO)).unwrap() == 1 {
         drop(listener.accept().unwrap());

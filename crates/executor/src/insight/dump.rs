@@ -1,10 +1,11 @@
-//! A picture of everything that lives on a loop.
+//! A list of everything that lives on a loop.
 
 use std::fmt;
 use std::panic::Location;
 use std::time::Duration;
 
-/// Every task, timer and handler of a loop; made by [`EventLoop::dump`](crate::EventLoop::dump), to be printed or looked through.
+/// Every task, timer and handler of a loop, to print or to inspect. Made by
+/// [`EventLoop::dump`](crate::EventLoop::dump).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Dump {
@@ -20,13 +21,13 @@ pub struct Dump {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct DumpedTask {
-    /// The name that [`spawn_named`](crate::spawn_named) gave it.
+    /// The name from [`spawn_named`](crate::spawn_named).
     pub name: Option<String>,
-    /// Where it was spawned.
+    /// Where the task was spawned.
     pub location: &'static Location<'static>,
-    /// The time since then, as of the current turn.
+    /// The time since it was spawned, as of the current turn.
     pub age: Duration,
-    /// Whether it is queued to be polled; else it waits to be woken.
+    /// True if the task is queued to be polled, false if it waits for a wake.
     pub is_ready: bool,
 }
 
@@ -34,13 +35,13 @@ pub struct DumpedTask {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct DumpedTimer {
-    /// Whether it calls a callback; else it wakes who sleeps.
+    /// True if the timer calls a callback, false if it wakes a sleeping task.
     pub is_callback: bool,
     /// Where the timer was armed or the sleep was made.
     pub location: &'static Location<'static>,
     /// The time since it was armed, as of the current turn.
     pub age: Duration,
-    /// The time until it is due; zero if it is late, [`Duration::MAX`] if it never comes.
+    /// The time until the timer is due. Zero if it is overdue, [`Duration::MAX`] if it never fires.
     pub due_in: Duration,
 }
 
@@ -48,9 +49,9 @@ pub struct DumpedTimer {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct DumpedHandler {
-    /// Where it was added.
+    /// Where the handler was added.
     pub location: &'static Location<'static>,
-    /// The time since then, as of the current turn.
+    /// The time since it was added, as of the current turn.
     pub age: Duration,
 }
 

@@ -1,8 +1,10 @@
-//! What a loop tells about itself: counters, dumps, reports of slow callbacks and of panics. Open `stats.rs` first.
+//! Information about a loop: counters, dumps, and reports of slow callbacks and panics. Open
+//! `stats.rs` first.
 //!
-//! `origin` is where something was made, kept with every task, timer and handler so that `dump` and `slow_callback` can name its line.
-//! `panics` keeps a panic in the code that caused it. These files describe; the parts of the loop fill them in. Nothing here imports
-//! another room, except that a slow callback is measured with the clock of `time/`.
+//! Every task, timer and handler keeps its `origin`, so that `dump` and `slow_callback` can name
+//! the line that made it. `panics` catches panics of user code, so that the loop goes on. The files
+//! here define the data, and the parts of the loop fill it in. They import no other module folder,
+//! except that `slow_callback` uses the clock in `time/`.
 
 pub(crate) mod dump;
 pub(crate) mod origin;

@@ -1,4 +1,4 @@
-//! Reports of entries that held the loop for too long.
+//! Reports of entries and timers that held the loop for too long.
 
 use std::fmt;
 use std::panic::Location;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::insight::panics::shield;
 use crate::time::turn_clock::TurnClock;
 
-/// What the loop spends its time on.
+/// The kinds of work that the loop does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Work {
@@ -16,11 +16,11 @@ pub enum Work {
     Task,
     /// A poll of the future of `block_on` or `run_sync`.
     BlockOn,
-    /// A callback of `add_callback`, of another thread or of a `Future`.
+    /// A callback from `add_callback`, from another thread or of a `Future`.
     Callback,
-    /// A callback of `call_later`, `call_at` or a `PeriodicCallback`.
+    /// A callback from `call_later`, `call_at` or a `PeriodicCallback`.
     Timer,
-    /// A callback of `add_handler`.
+    /// A callback from `add_handler`.
     Handler,
     /// A waker that is not squall's.
     Waker,
@@ -39,22 +39,23 @@ impl fmt::Display for Work {
     }
 }
 
-/// One entry that ran for longer than the threshold of [`Builder::slow_callback`](crate::Builder::slow_callback).
+/// A report of one call or poll that took at least the threshold of
+/// [`Builder::slow_callback`](crate::Builder::slow_callback).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct SlowCallback {
-    /// What it was.
+    /// The kind of work.
     pub work: Work,
-    /// The name of a task that was spawned with one.
+    /// The name of a task from `spawn_named`.
     pub name: Option<String>,
-    /// Where it was spawned, added or armed; `None` for a foreign waker and for a wake-up that came too late.
+    /// Where the task, callback, timer or handler was made. `None` for a waker.
     pub location: Option<&'static Location<'static>>,
-    /// How long this one call or poll took.
+    /// The time that this call or poll took.
     pub elapsed: Duration,
 }
 
 impl SlowCallback {
-    /// Who is about to run; the time follows.
+    /// A report of work that has not run yet. [`SlowCallbackHook::time`] sets `elapsed`.
     pub(crate) fn new(work: Work, location: Option<&'static Location<'static>>) -> SlowCallback {
         SlowCallback { work, name: None, location, elapsed: Duration::ZERO }
     }
@@ -73,7 +74,7 @@ impl fmt::Display for SlowCallback {
     }
 }
 
-/// When to report, and to whom.
+/// The hook for slow callbacks, and its threshold.
 #[derive(Clone)]
 pub(crate) struct SlowCallbackHook {
     pub(crate) threshold: Duration,
@@ -81,16 +82,21 @@ pub(crate) struct SlowCallbackHook {
 }
 
 impl SlowCallbackHook {
-    /// Runs `entry` between two readings of the clock, and reports it if it was slow.
-    pub(crate) fn time(&self, clock: &TurnClock, who: Option<SlowCallback>, entry: impl FnOnce()) {
+    /// Runs `work` between two readings of the clock, and reports it if it was slow.
+    pub(crate) fn time(
+        &self,
+        clock: &TurnClock,
+        description: Option<SlowCallback>,
+        work: impl FnOnce(),
+    ) {
         let begin = clock.time();
-        entry();
+        work();
         let elapsed = clock.time().saturating_duration_since(begin);
-        if let Some(who) = who
+        if let Some(description) = description
             && elapsed >= self.threshold
         {
             shield("the hook for slow callbacks", || {
-                (self.report)(&SlowCallback { elapsed, ..who })
+                (self.report)(&SlowCallback { elapsed, ..description })
             });
         }
     }

@@ -1,7 +1,8 @@
-//! Any descriptor as a citizen of the loop.
+//! [`AsyncFd`]: awaits calls on any file descriptor.
 //!
-//! A descriptor is tried first. Only when a call says `WouldBlock` is it registered, once and for both directions,
-//! edge-triggered: one that never blocks costs no `epoll_ctl`, any other one ADD and one DEL in its life.
+//! Each call is tried first. If it returns `WouldBlock`, the descriptor is registered: once,
+//! edge-triggered and for both directions. A descriptor that never blocks costs no `epoll_ctl`. Any
+//! other costs one ADD and one DEL in its life.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -19,11 +20,12 @@ use crate::loop_core::Core;
 
 /// A descriptor whose calls can be awaited.
 ///
-/// It belongs to no loop until a call on it would block; then to the loop of that thread, until either is dropped. When it
-/// is used again after its loop is gone, it registers with the loop that runs then.
+/// An `AsyncFd` belongs to no loop until a call on it would block. From then on it belongs to the
+/// loop of that thread, until the `AsyncFd` or the loop is dropped. If it is used after its loop is
+/// gone, it registers with the loop that runs then.
 ///
-/// The `poll_` methods remember one waiter for each direction, the last who polled: they are for an owner. The async
-/// methods take `&self` and may have any number of waiters at once.
+/// The `poll_` methods are for a single owner: each direction keeps only the last waker. The async
+/// methods take `&self`, and any number of calls can wait at once.
 ///
 /// ```
 /// use std::io::{Read, Write};
@@ -42,15 +44,15 @@ use crate::loop_core::Core;
 /// # std::io::Result::Ok(())
 /// ```
 pub struct AsyncFd<T: AsFd> {
-    // Dropped before `io`: the descriptor leaves epoll before it is closed.
+    // Dropped before `io`, so that the descriptor leaves epoll before it is closed.
     registration: Registration,
-    /// Other loops watch it too.
+    /// Other loops watch the descriptor too, so it is registered as `new_shared` says.
     is_shared: bool,
     io: T,
 }
 
 impl<T: AsFd> AsyncFd<T> {
-    /// Takes a descriptor over and makes it non-blocking.
+    /// Takes ownership of a descriptor and makes it non-blocking.
     ///
     /// # Errors
     /// Those of `fcntl(2)`.
@@ -59,17 +61,18 @@ impl<T: AsFd> AsyncFd<T> {
         Ok(AsyncFd::from_nonblocking(io))
     }
 
-    /// Takes over a descriptor that is known to be non-blocking; with any other, a call would hold up the whole loop.
+    /// Takes ownership of a descriptor that is already non-blocking. A call on a blocking
+    /// descriptor would block the whole loop.
     pub fn from_nonblocking(io: T) -> AsyncFd<T> {
         AsyncFd { registration: Registration::default(), is_shared: false, io }
     }
 
-    /// Takes over a listening socket that other loops, in this process or in others, accept from too, and makes it
-    /// non-blocking.
+    /// Takes ownership of a listening socket from which other loops accept too, in this process or
+    /// in others. Makes the socket non-blocking.
     ///
-    /// It is watched for reading only, level-triggered and exclusively (`EPOLLEXCLUSIVE`): a connection wakes one loop or a
-    /// few, not all, and one that a loop leaves waiting is shown again. So whoever does not want to accept for a while must
-    /// [`rest`](Self::rest), or the loop spins.
+    /// The socket is registered for reading only, level-triggered and exclusive (`EPOLLEXCLUSIVE`).
+    /// A connection wakes one loop or a few, not all. A connection that no loop accepts is reported
+    /// again. So a caller that pauses accepting must call [`rest`](Self::rest), or the loop spins.
     ///
     /// # Errors
     /// Those of `fcntl(2)`.
@@ -78,34 +81,36 @@ impl<T: AsFd> AsyncFd<T> {
         Ok(AsyncFd { registration: Registration::default(), is_shared: true, io })
     }
 
-    /// Takes the descriptor out of its loop until the next call on it would block. Who waits for it now is not woken.
+    /// Deregisters the descriptor until the next call on it would block. Tasks that wait for the
+    /// descriptor now are not woken.
     pub fn rest(&self) {
-        self.registration.leave();
+        self.registration.deregister();
     }
 
-    /// The descriptor's owner.
+    /// Returns a reference to the value that owns the descriptor.
     pub fn get_ref(&self) -> &T {
         &self.io
     }
 
-    /// Takes the descriptor out of its loop and gives its owner back.
+    /// Deregisters the descriptor and returns the value that owns it.
     pub fn into_inner(self) -> T {
         drop(self.registration);
         self.io
     }
 
-    /// Calls `f` as soon as the descriptor is readable, and again whenever it says `WouldBlock`.
+    /// Calls `f` when the descriptor may be readable, and again after each `WouldBlock` from `f`.
     ///
     /// # Errors
-    /// Those of `f`, and of `epoll_ctl(2)`; `PermissionDenied` for a file that epoll cannot watch.
+    /// Those of `f` and of `epoll_ctl(2)`; `PermissionDenied` for a file that epoll cannot watch.
     ///
     /// # Cancel safety
-    /// As safe as `f`: nothing happens between a call of `f` that did something and the return.
+    /// As cancel safe as `f`: a call of `f` that does something is followed by the return, without
+    /// an `.await` between them.
     pub async fn read_with<R>(&self, f: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
         self.call_with(Direction::Read, f).await
     }
 
-    /// Calls `f` as soon as the descriptor is writable, and again whenever it says `WouldBlock`.
+    /// Calls `f` when the descriptor may be writable, and again after each `WouldBlock` from `f`.
     ///
     /// # Errors
     /// As [`read_with`](Self::read_with).
@@ -125,8 +130,8 @@ impl<T: AsFd> AsyncFd<T> {
     /// Cancel safe: readiness is not consumed.
     ///
     /// # Cost
-    /// One `poll(2)`, which tells what the loop cannot know: whether you drained the descriptor since it last looked.
-    /// [`read_with`](Self::read_with) does without.
+    /// One `poll(2)` for each check, because the loop cannot know whether the caller has drained
+    /// the descriptor since the last event. [`read_with`](Self::read_with) needs none.
     pub async fn readable(&self) -> io::Result<()> {
         self.ready_now(Direction::Read, Interest::READABLE).await
     }
@@ -145,7 +150,7 @@ impl<T: AsFd> AsyncFd<T> {
         self.ready_now(Direction::Write, Interest::WRITABLE).await
     }
 
-    /// Calls `f` if the descriptor may be readable; keeps the waker if it is not.
+    /// Calls `f` if the descriptor may be readable; otherwise stores the waker.
     ///
     /// # Errors
     /// As [`read_with`](Self::read_with).
@@ -157,7 +162,7 @@ impl<T: AsFd> AsyncFd<T> {
         self.poll_call(Direction::Read, f, &mut Waiter::Owner(cx.waker()))
     }
 
-    /// Calls `f` if the descriptor may be writable; keeps the waker if it is not.
+    /// Calls `f` if the descriptor may be writable; otherwise stores the waker.
     ///
     /// # Errors
     /// As [`read_with`](Self::read_with).
@@ -169,17 +174,19 @@ impl<T: AsFd> AsyncFd<T> {
         self.poll_call(Direction::Write, f, &mut Waiter::Owner(cx.waker()))
     }
 
-    /// Notes that a read brought less than it had room for, which on a TCP socket means that it is drained: the next read
-    /// waits for news at once instead of asking in vain.
+    /// Notes that a read filled only part of its buffer.
     ///
-    /// Does nothing if the peer has closed or urgent data was seen, since bytes can be left then without more news, nor
-    /// before the descriptor is registered. For TCP only: on a Unix socket, a short read can also mean that the next
-    /// bytes carry a descriptor.
+    /// On a TCP socket, this means that the socket is drained. The next read then waits for an
+    /// event at once, and saves the `recv` that would return `WouldBlock`.
+    ///
+    /// Does nothing before the descriptor is registered. Does nothing either after the peer has
+    /// closed or urgent data was seen: bytes can be left then, without another event. For TCP only:
+    /// on a Unix socket, a short read can also mean that the next bytes carry a descriptor.
     pub fn note_drained(&self) {
         self.registration.note(Direction::Read);
     }
 
-    /// Notes that a write moved less than it was given: the next one waits for room at once.
+    /// Notes that a write took only part of its bytes. The next write waits for room at once.
     pub fn note_full(&self) {
         self.registration.note(Direction::Write);
     }
@@ -197,12 +204,12 @@ impl<T: AsFd> AsyncFd<T> {
     }
 
     async fn ready_now(&self, direction: Direction, interest: Interest) -> io::Result<()> {
-        let ask = |io: &T| match is_ready(io.as_fd(), interest) {
+        let check = |io: &T| match is_ready(io.as_fd(), interest) {
             Ok(true) => Ok(()),
             Ok(false) => Err(io::ErrorKind::WouldBlock.into()),
             Err(error) => Err(error),
         };
-        self.call_with(direction, ask).await
+        self.call_with(direction, check).await
     }
 
     fn poll_call<R>(
@@ -215,7 +222,7 @@ impl<T: AsFd> AsyncFd<T> {
             ready!(self.registration.poll_ready(direction, waiter));
             match f(&self.io) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.registration.blocked(direction, self.io.as_fd(), self.is_shared)?;
+                    self.registration.would_block(direction, self.io.as_fd(), self.is_shared)?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 outcome => return Poll::Ready(outcome),
@@ -236,34 +243,38 @@ impl<T: AsFd + fmt::Debug> fmt::Debug for AsyncFd<T> {
     }
 }
 
-/// The registration of a descriptor, from the first time that it had to wait.
+/// The registration of a descriptor.
 #[derive(Default)]
 struct Registration {
+    /// `None` until a call would block, and after `rest` until a call would block again.
     watched: RefCell<Option<Watched>>,
 }
 
-/// The loop that watches a descriptor, and what the loop knows of it.
+/// The loop that watches a descriptor, and the descriptor's readiness and wakers there.
 struct Watched {
     core: Rc<Core>,
     source: Rc<Source>,
 }
 
 impl Watched {
-    /// Whether the loop is gone, or is the parent's in a forked child.
+    /// Returns true if the loop is closed, or if this is a forked child and the loop is the
+    /// parent's.
     fn is_closed(&self) -> bool {
         self.core.scheduler.is_closed()
     }
 }
 
-/// A waiting caller: the owner, who polls, or one of several async calls.
+/// A waiting caller: the owner, which polls, or one of several async calls.
 enum Waiter<'a> {
     Owner(&'a Waker),
     Listed(&'a mut ListedWaiter, &'a Waker),
 }
 
 impl Registration {
-    /// Returns ready unless the last call reported `WouldBlock`; otherwise stores the waker. A ready descriptor is not checked for a
-    /// closed loop: the call that follows does no harm, and if it would block, [`blocked`](Self::blocked) checks.
+    /// Returns ready unless the last call returned `WouldBlock`; otherwise stores the waker.
+    ///
+    /// A ready descriptor is not checked for a closed loop: the call that follows does no harm. If
+    /// that call would block, [`would_block`](Self::would_block) checks.
     #[inline]
     fn poll_ready(&self, direction: Direction, waiter: &mut Waiter<'_>) -> Poll<()> {
         let source = {
@@ -279,12 +290,17 @@ impl Registration {
             }
             Rc::clone(&watched.source)
         };
-        waiter.wait_in(&source, direction); // clones the waker: no borrow is held any more
+        waiter.wait_in(&source, direction); // clones the waker, so no borrow is held here
         Poll::Pending
     }
 
-    /// Notes a `WouldBlock`: clears the readiness, or registers with the thread's loop.
-    fn blocked(&self, direction: Direction, fd: BorrowedFd<'_>, is_shared: bool) -> io::Result<()> {
+    /// Handles a `WouldBlock`: clears the readiness, or registers with the thread's loop.
+    fn would_block(
+        &self,
+        direction: Direction,
+        fd: BorrowedFd<'_>,
+        is_shared: bool,
+    ) -> io::Result<()> {
         if let Some(watched) = &*self.watched.borrow()
             && !watched.is_closed()
         {
@@ -297,9 +313,10 @@ impl Registration {
                  use it in a task of a loop or inside block_on",
             )
         })?;
-        let source = Rc::new(Source::blocked(direction));
+        let source = Rc::new(Source::not_ready(direction));
         core.driver.add_source(fd, &source, is_shared)?;
-        // The former loop's last reference may be in there: it is dropped when no borrow is left.
+        // `former` may hold the last reference to its loop, so it is dropped when no borrow is
+        // left.
         let former = self.watched.replace(Some(Watched { core, source }));
         drop(former);
         Ok(())
@@ -312,8 +329,8 @@ impl Registration {
         }
     }
 
-    fn leave(&self) {
-        let watched = self.watched.take(); // it may own foreign wakers: dropped when no borrow is held
+    fn deregister(&self) {
+        let watched = self.watched.take(); // may own foreign wakers: dropped when no borrow is held
         if let Some(Watched { core, source }) = watched {
             core.driver.remove_source(&source);
         }
@@ -321,7 +338,7 @@ impl Registration {
 }
 
 impl Waiter<'_> {
-    /// Leaves the waker in a source.
+    /// Stores the waker in a source.
     fn wait_in(&mut self, source: &Rc<Source>, direction: Direction) {
         match self {
             Waiter::Owner(waker) => source.wait(direction, waker.clone()),
@@ -335,33 +352,34 @@ impl Waiter<'_> {
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        self.leave();
+        self.deregister();
     }
 }
 
-/// An async call's entry in the list of waiters, which it leaves when it is dropped.
+/// An async call's entry in a source's list of waiters. Dropping it removes the entry.
 #[derive(Default)]
 struct ListedWaiter {
-    /// The source that it waits in, and its number there.
-    place: Option<(Rc<Source>, u64)>,
+    /// The source with the entry, and the entry's number there. `None` until the call first waits.
+    entry: Option<(Rc<Source>, u64)>,
 }
 
 impl ListedWaiter {
-    /// Its number in this source: a new one if the descriptor has moved to another loop since.
+    /// Returns the entry's number in this source. If the descriptor has moved to another loop,
+    /// makes a new entry.
     fn number_in(&mut self, source: &Rc<Source>) -> u64 {
-        match &self.place {
+        match &self.entry {
             Some((known, number)) if Rc::ptr_eq(known, source) => *number,
             _ => {
-                self.leave();
+                self.remove();
                 let number = source.new_waiter();
-                self.place = Some((Rc::clone(source), number));
+                self.entry = Some((Rc::clone(source), number));
                 number
             }
         }
     }
 
-    fn leave(&mut self) {
-        if let Some((source, number)) = self.place.take() {
+    fn remove(&mut self) {
+        if let Some((source, number)) = self.entry.take() {
             source.remove_listed(number);
         }
     }
@@ -369,6 +387,6 @@ impl ListedWaiter {
 
 impl Drop for ListedWaiter {
     fn drop(&mut self) {
-        self.leave();
+        self.remove();
     }
 }

@@ -1,7 +1,8 @@
-//! The loop's hold on epoll: what is registered there, and where its events go.
+//! The loop's reactor: registers descriptors with epoll and delivers their events.
 //!
-//! Called by the turn, which waits and delivers here, by [`AsyncFd`](crate::AsyncFd) and by the handler functions. Delivering only
-//! queues entries and sets bits, so the borrow of the reactor never meets foreign code.
+//! The turn calls the driver to wait and to deliver. [`AsyncFd`](crate::AsyncFd) and the handler
+//! functions call it to register. Delivery only queues entries and sets bits, so no foreign code
+//! runs while the reactor is borrowed.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -19,19 +20,20 @@ use crate::io::source::Source;
 use crate::task::entry::Entry;
 use crate::task::scheduler::Scheduler;
 
-/// Events that the kernel may report at once.
+/// The most events that one wait returns.
 const EVENTS_PER_WAIT: usize = 1024;
 
 pub(crate) struct Driver {
-    /// `None` once the loop is closed.
+    /// `None` after the loop is closed.
     reactor: RefCell<Option<Reactor<Registered>>>,
-    /// The buffer for events; `None` while they are delivered.
+    /// The buffer for events. `None` before the first wait, and from a wait to the end of the
+    /// delivery.
     events: Cell<Option<Events>>,
     /// This loop's number, unique within the process: part of every `HandlerId`.
     loop_number: u64,
     handlers: Cell<usize>,
     stale_events: Cell<u64>,
-    /// The counters of the reactor of a closed loop.
+    /// The reactor's last counters; valid after the loop is closed.
     final_stats: Cell<ReactorStats>,
 }
 
@@ -53,12 +55,12 @@ impl Driver {
         }
     }
 
-    /// Whether a descriptor is registered that could have an event.
+    /// Returns true if any descriptor is registered.
     pub(crate) fn is_watching(&self) -> bool {
         self.reactor.borrow().as_ref().is_some_and(|reactor| !reactor.is_empty())
     }
 
-    /// Waits for events, at most for `timeout`; `None` waits for ever.
+    /// Waits for events, at most for `timeout`. `None` waits for ever.
     pub(crate) fn wait(&self, timeout: Option<Duration>) -> io::Result<Events> {
         let mut events =
             self.events.take().unwrap_or_else(|| Events::with_capacity(EVENTS_PER_WAIT));
@@ -69,7 +71,7 @@ impl Driver {
         Ok(events)
     }
 
-    /// Passes events on to the sources and handlers that they are for; returns how many events there were.
+    /// Passes each event to its source or handler. Returns the number of events.
     pub(crate) fn deliver(&self, events: Events, scheduler: &Scheduler) -> usize {
         let reactor = self.reactor.borrow();
         for event in &events {
@@ -90,7 +92,8 @@ impl Driver {
         count
     }
 
-    /// Registers a source, for both directions, or for reading a listener that other loops share.
+    /// Registers a source for both directions. If `is_shared`, registers it for reading only,
+    /// because it is a listener that other loops share.
     pub(crate) fn add_source(
         &self,
         fd: BorrowedFd<'_>,
@@ -112,7 +115,7 @@ impl Driver {
         drop(source.token.get().and_then(|token| self.deregister(token)));
     }
 
-    /// Registers a handler with its descriptor, which it owns.
+    /// Registers a handler with its descriptor, which the handler then owns.
     pub(crate) fn add_handler<T: AsFd + 'static>(
         &self,
         io: T,
@@ -121,7 +124,7 @@ impl Driver {
         origin: Origin,
     ) -> io::Result<HandlerId> {
         let handler = Rc::new(Handler::new(origin));
-        let fd = io.as_fd(); // the user's code, so before the borrow
+        let fd = io.as_fd(); // foreign code, so before the borrow
         let registered = Registered::Handler(Rc::clone(&handler));
         let token = self.register(fd, interest, Mode::Level, registered)?;
         self.handlers.set(self.handlers.get() + 1);
@@ -129,7 +132,7 @@ impl Driver {
         Ok(HandlerId { token, loop_number: self.loop_number })
     }
 
-    /// Replaces the interest of a handler; `NotFound` if it was removed.
+    /// Replaces the interest of a handler. Returns `NotFound` if the handler was removed.
     pub(crate) fn update_handler(&self, handler: HandlerId, interest: Interest) -> io::Result<()> {
         let token = self.token_of(handler);
         match (&mut *self.reactor.borrow_mut(), token) {
@@ -138,7 +141,8 @@ impl Driver {
         }
     }
 
-    /// Removes a handler and drops it with its descriptor. Returns false if it was removed before.
+    /// Removes a handler and drops it with its descriptor. Returns false if the handler was already
+    /// removed.
     pub(crate) fn remove_handler(&self, handler: HandlerId) -> bool {
         let registered = self.token_of(handler).and_then(|token| self.deregister(token));
         let Some(Registered::Handler(handler)) = registered else { return false };
@@ -151,9 +155,9 @@ impl Driver {
     fn token_of(&self, handler: HandlerId) -> Option<Token> {
         let reactor = self.reactor.borrow();
         let registered = reactor.as_ref()?.get(handler.token)?;
-        let is_its =
+        let is_here =
             matches!(registered, Registered::Handler(_)) && handler.loop_number == self.loop_number;
-        is_its.then_some(handler.token)
+        is_here.then_some(handler.token)
     }
 
     fn register(
@@ -173,12 +177,12 @@ impl Driver {
         self.reactor.borrow_mut().as_mut()?.deregister(token)
     }
 
-    /// The counters of the reactor, those of a closed loop as they were at its end.
+    /// The counters of the reactor; after the loop is closed, its last counters.
     pub(crate) fn reactor_stats(&self) -> ReactorStats {
         self.reactor.borrow().as_ref().map_or(self.final_stats.get(), Reactor::stats)
     }
 
-    /// How many descriptors are registered, handlers included.
+    /// The number of registered descriptors, handlers included.
     pub(crate) fn len(&self) -> usize {
         self.reactor.borrow().as_ref().map_or(0, Reactor::len)
     }
@@ -203,7 +207,8 @@ impl Driver {
             .collect()
     }
 
-    /// Ends the reactor: drops the handlers, and wakes the tasks that wait for a descriptor, which find the loop gone.
+    /// Ends the reactor. Drops the handlers, and wakes the tasks that wait for a descriptor: their
+    /// next call finds the loop closed.
     pub(crate) fn close(&self) {
         let reactor = self.reactor.borrow_mut().take();
         self.handlers.set(0);
@@ -216,7 +221,8 @@ impl Driver {
         }
     }
 
-    /// Closes epoll's descriptor in a forked child. Sources and handlers are leaked, because the parent still uses what they own.
+    /// Closes epoll's descriptor in a forked child. Leaks the sources and handlers, because the
+    /// parent still uses what they own.
     pub(crate) fn abandon(&self) {
         mem::forget(self.reactor.borrow_mut().take().map(Reactor::into_states));
     }

@@ -7,20 +7,21 @@ use squall_reactor::{Event, Token};
 use crate::insight::origin::Origin;
 use crate::insight::panics::shield;
 
-/// Names a handler of [`add_handler`](crate::add_handler), and never any later one.
+/// Identifies a handler of [`add_handler`](crate::add_handler), and never a later one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct HandlerId {
     pub(crate) token: Token,
-    /// The number of its loop. Tokens of different loops can be equal.
+    /// The number of the handler's loop, because tokens of different loops can be equal.
     pub(crate) loop_number: u64,
 }
 
 type Call = Box<dyn FnMut(Event)>;
 
 pub(crate) struct Handler {
-    /// The callback, which owns the descriptor. `None` while it runs, and after the handler was removed.
+    /// The callback, which owns the descriptor. `None` while it runs, and after the handler was
+    /// removed.
     call: RefCell<Option<Call>>,
-    /// The events since the last run, merged. While there are some, the handler is queued.
+    /// The events since the last run, merged. While it is `Some`, the handler is queued.
     events: Cell<Option<Event>>,
     removed: Cell<bool>,
     origin: Origin,
@@ -44,7 +45,7 @@ impl Handler {
         *self.call.borrow_mut() = Some(call);
     }
 
-    /// Records an event. Returns true if the handler must be queued.
+    /// Records an event. Returns true if the caller must queue the handler.
     pub(crate) fn deliver(&self, event: Event) -> bool {
         let before = self.events.get();
         self.events.set(Some(before.map_or(event, |before| before.merge(event))));
@@ -55,7 +56,7 @@ impl Handler {
     pub(crate) fn run(&self) {
         let Some(event) = self.events.take() else { return };
         let Some(mut call) = self.call.take() else { return };
-        // It stays registered after a panic, as in Tornado: the next readiness calls it again.
+        // After a panic the handler stays registered, as in Tornado: the next event calls it again.
         shield("a handler", || call(event));
         if self.removed.get() {
             shield("the destructor of a handler", || drop(call));
@@ -64,7 +65,8 @@ impl Handler {
         }
     }
 
-    /// Makes sure that the callback does not run any more, and returns it, to be dropped while no borrow is held.
+    /// Makes sure that the callback does not run again. Returns the callback, so that the caller
+    /// can drop it while no borrow is held.
     pub(crate) fn remove(&self) -> Option<Call> {
         self.removed.set(true);
         self.call.take()

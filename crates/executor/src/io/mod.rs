@@ -1,14 +1,15 @@
 //! File descriptors on the loop. Open `async_fd.rs` first.
 //!
 //! ```text
-//!   above the loop:   async_fd          tries a call, waits when it would block
+//!   above the loop:   async_fd          tries a call, waits if the call would block
 //!                        │
 //!   below the loop:   driver            epoll: registers descriptors and delivers their events
 //!                      │   │
 //!                 source   handler      readiness and wakers, or a raw callback
 //! ```
 //!
-//! The turn of the loop owns the driver. An `async_fd` finds the loop of this thread through `current.rs` when it first has to wait.
+//! The loop's core owns the driver. An `AsyncFd` finds the loop of this thread through
+//! `current.rs` when a call on it first would block.
 
 pub(crate) mod async_fd;
 pub(crate) mod driver;

@@ -1,7 +1,8 @@
 //! Whether a registered descriptor is ready, and the tasks that wait for it.
 //!
-//! The [driver](super::driver) delivers events here; an [`AsyncFd`](crate::AsyncFd) reads the bits and leaves its waker. Readiness
-//! is sticky, since epoll reports each change once: a bit stays until a call on the descriptor returns `WouldBlock`.
+//! The [driver](super::driver) delivers events here. An [`AsyncFd`](crate::AsyncFd) reads the bits
+//! and stores its waker. A readiness bit stays set until a call on the descriptor returns
+//! `WouldBlock`, because edge-triggered epoll reports each change only once.
 
 use std::cell::Cell;
 use std::task::Waker;
@@ -15,29 +16,30 @@ pub(crate) enum Direction {
 }
 
 pub(crate) struct Source {
-    /// Its registration, from the moment when it is registered.
+    /// The token of the registration. `None` before the source is registered.
     pub(crate) token: Cell<Option<Token>>,
     bits: Cell<u8>,
     reader: Cell<Option<Waker>>,
     writer: Cell<Option<Waker>>,
-    /// The waiting async calls. `None` until the first one, and while a method of this file works on the list.
-    list: Cell<Option<Box<List>>>,
+    /// The waiting async calls. `None` until the first such call, and while a method of this file
+    /// works on the list.
+    list: Cell<Option<Box<WaiterList>>>,
 }
 
 const READABLE: u8 = 1;
 const WRITABLE: u8 = 2;
-/// The peer will send no more: a read does not block any more.
+/// The peer will send no more, so a read never blocks again.
 const READ_CLOSED: u8 = 4;
-/// Nothing more can be sent: a write fails at once.
+/// Nothing more can be sent, so a write fails at once.
 const WRITE_CLOSED: u8 = 8;
-/// Out-of-band data was seen. From then on bytes can follow without an event, behind the mark.
+/// Out-of-band data was seen. From then on, bytes behind the mark can be left without an event.
 const URGENT: u8 = 16;
-/// There is a list of async calls, which may be empty.
+/// The list of async calls exists, but may be empty.
 const HAS_LIST: u8 = 32;
 
 impl Direction {
-    /// The bits of which any lets a call go ahead.
-    fn ready(self) -> u8 {
+    /// The bits for this direction. If any is set, a call is tried.
+    fn ready_bits(self) -> u8 {
         match self {
             Direction::Read => READABLE | READ_CLOSED,
             Direction::Write => WRITABLE | WRITE_CLOSED,
@@ -46,8 +48,9 @@ impl Direction {
 }
 
 impl Source {
-    /// A source that was found not ready in one direction. The other direction was not tried, and counts as ready.
-    pub(crate) fn blocked(direction: Direction) -> Source {
+    /// Makes a source that is not ready in `direction`. The other direction was not tried, and
+    /// counts as ready.
+    pub(crate) fn not_ready(direction: Direction) -> Source {
         let bits = match direction {
             Direction::Read => WRITABLE,
             Direction::Write => READABLE,
@@ -61,11 +64,12 @@ impl Source {
         }
     }
 
-    /// Records an event, and passes the wakers of the tasks that waited for it to `wake`, which must run no foreign code.
+    /// Records an event, and passes the wakers of the tasks that waited for it to `wake`. `wake`
+    /// must run no foreign code.
     pub(crate) fn deliver(&self, event: Event, mut wake: impl FnMut(Waker)) {
         let mut new = 0;
         let mut note = |holds, bit| new |= if holds { bit } else { 0 };
-        // An error is returned by the next call, whichever it is.
+        // The next call returns a pending error, whether the call reads or writes.
         note(event.is_readable() || event.is_error(), READABLE);
         note(event.is_writable() || event.is_error(), WRITABLE);
         note(event.is_read_closed(), READ_CLOSED);
@@ -90,7 +94,7 @@ impl Source {
         }
     }
 
-    /// Wakes every waiting task: the loop is gone, and the next call finds that out.
+    /// Wakes every waiting task, because the loop is closed. Each task's next call finds this out.
     pub(crate) fn close(&self, mut wake: impl FnMut(Waker)) {
         [self.reader.take(), self.writer.take()].into_iter().flatten().for_each(&mut wake);
         self.wake_listed(None, wake);
@@ -98,30 +102,32 @@ impl Source {
 
     #[inline]
     pub(crate) fn is_ready(&self, direction: Direction) -> bool {
-        self.bits.get() & direction.ready() != 0
+        self.bits.get() & direction.ready_bits() != 0
     }
 
-    /// A call said `WouldBlock`: only the next event can say otherwise.
+    /// Clears the readiness after a call returned `WouldBlock`. Only an event sets it again.
     pub(crate) fn clear(&self, direction: Direction) {
-        self.bits.set(self.bits.get() & !direction.ready());
+        self.bits.set(self.bits.get() & !direction.ready_bits());
     }
 
-    /// A call moved less than it could: the descriptor is drained, or full, unless it was closed or has urgent data.
+    /// Clears the readiness after a call moved fewer bytes than it could: the descriptor is drained
+    /// or full. Does nothing if the direction is closed, or for a read if urgent data was seen.
     #[inline]
     pub(crate) fn clear_unless_final(&self, direction: Direction) {
-        let (gone, stays) = match direction {
+        let (ready, final_bits) = match direction {
             Direction::Read => (READABLE, READ_CLOSED | URGENT),
             Direction::Write => (WRITABLE, WRITE_CLOSED),
         };
-        if self.bits.get() & stays == 0 {
-            self.bits.set(self.bits.get() & !gone);
+        if self.bits.get() & final_bits == 0 {
+            self.bits.set(self.bits.get() & !ready);
         }
     }
 }
 
-/// Who waits for one direction: one owner who polls, and any number of async calls.
+/// The waiting callers of each direction: one owner, which polls, and any number of async calls.
 ///
-/// Cloning and dropping a waker may run foreign code, which may come back here: both happen while every cell is in order.
+/// Cloning or dropping a waker may run foreign code, which may call these methods again. So both
+/// happen only while no cell is taken.
 impl Source {
     fn slot(&self, direction: Direction) -> &Cell<Option<Waker>> {
         match direction {
@@ -130,7 +136,8 @@ impl Source {
         }
     }
 
-    /// Tells whether this is the waker that the owner has left; runs no foreign code.
+    /// Returns true if the owner's stored waker wakes the same task as `waker`. Runs no foreign
+    /// code.
     #[inline]
     pub(crate) fn will_wake(&self, direction: Direction, waker: &Waker) -> bool {
         let slot = self.slot(direction);
@@ -140,20 +147,20 @@ impl Source {
         is_known
     }
 
-    /// Leaves the waker of the owner.
+    /// Stores the owner's waker.
     pub(crate) fn wait(&self, direction: Direction, waker: Waker) {
         drop(self.slot(direction).replace(Some(waker)));
     }
 
-    /// A number for an async call that will wait here.
+    /// Returns a new number, for an async call that will wait here.
     pub(crate) fn new_waiter(&self) -> u64 {
         self.with_list(|list| {
-            list.numbers += 1;
-            list.numbers
+            list.last_number += 1;
+            list.last_number
         })
     }
 
-    /// Leaves, or renews, the waker of an async call.
+    /// Stores or replaces the waker of an async call.
     pub(crate) fn wait_listed(&self, direction: Direction, number: u64, waker: &Waker) {
         let is_known = |waiter: &Waiter| waiter.number == number && waiter.waker.will_wake(waker);
         if self.with_list(|list| list.waiters.iter().any(is_known)) {
@@ -168,25 +175,25 @@ impl Source {
         drop(former);
     }
 
-    /// Forgets an async call that was dropped.
+    /// Removes the entry of an async call that was dropped.
     pub(crate) fn remove_listed(&self, number: u64) {
         drop(self.with_list(|list| list.take(number)));
     }
 
-    /// Wakes the async calls of one direction, or all.
+    /// Wakes and removes the async calls of one direction; `None` means both directions.
     #[cold]
     fn wake_listed(&self, direction: Option<Direction>, wake: impl FnMut(Waker)) {
         let Some(mut list) = self.list.take() else { return };
-        let is_told = |waiter: &Waiter| direction.is_none_or(|told| told == waiter.direction);
-        let (told, others) = list.waiters.drain(..).partition(is_told);
-        let told: Vec<Waiter> = told;
+        let is_woken = |waiter: &Waiter| direction.is_none_or(|woken| woken == waiter.direction);
+        let (woken, others) = list.waiters.drain(..).partition(is_woken);
+        let woken: Vec<Waiter> = woken;
         list.waiters = others;
         self.list.set(Some(list));
-        told.into_iter().map(|waiter| waiter.waker).for_each(wake);
+        woken.into_iter().map(|waiter| waiter.waker).for_each(wake);
     }
 
-    /// `f` must not run foreign code.
-    fn with_list<R>(&self, f: impl FnOnce(&mut List) -> R) -> R {
+    /// Calls `f` with the list. `f` must not run foreign code.
+    fn with_list<R>(&self, f: impl FnOnce(&mut WaiterList) -> R) -> R {
         self.bits.set(self.bits.get() | HAS_LIST);
         let mut list = self.list.take().unwrap_or_default();
         let result = f(&mut list);
@@ -196,10 +203,10 @@ impl Source {
 }
 
 #[derive(Default)]
-struct List {
+struct WaiterList {
     waiters: Vec<Waiter>,
-    /// How many numbers were given out.
-    numbers: u64,
+    /// The number that the latest async call got; 0 before the first.
+    last_number: u64,
 }
 
 struct Waiter {
@@ -208,9 +215,9 @@ struct Waiter {
     waker: Waker,
 }
 
-impl List {
+impl WaiterList {
     fn take(&mut self, number: u64) -> Option<Waiter> {
-        let place = self.waiters.iter().position(|waiter| waiter.number == number)?;
-        Some(self.waiters.remove(place))
+        let position = self.waiters.iter().position(|waiter| waiter.number == number)?;
+        Some(self.waiters.remove(position))
     }
 }

@@ -112,20 +112,20 @@ impl<M> Inbox<M> {
     pub(crate) fn prepare_to_sleep(&self) -> bool {
         let before = self.word.fetch_or(ASLEEP, Ordering::AcqRel);
         if before & MESSAGES != 0 {
-            self.wake_up();
+            self.mark_awake();
             return false;
         }
         true
     }
 
     /// Records that the loop does not run, so that the next push writes the eventfd.
-    pub(crate) fn rest(&self) {
+    pub(crate) fn mark_asleep(&self) {
         self.word.fetch_or(ASLEEP, Ordering::AcqRel);
     }
 
-    /// Clears ASLEEP after a sleep or a [`rest`](Self::rest). From here on, a push does not write
-    /// the eventfd.
-    pub(crate) fn wake_up(&self) {
+    /// Clears ASLEEP after a sleep or a [`mark_asleep`](Self::mark_asleep). From here on, a push
+    /// does not write the eventfd.
+    pub(crate) fn mark_awake(&self) {
         self.word.fetch_and(!ASLEEP, Ordering::AcqRel);
     }
 

@@ -38,7 +38,7 @@ impl Loop {
         let notifier = Notifier::new();
         let scheduler = Scheduler::new(Inbox::new(notifier.clone()));
         scheduler.owner().enter();
-        scheduler.inbox().wake_up();
+        scheduler.inbox().mark_awake();
         Loop { scheduler, notifier }
     }
 
@@ -58,7 +58,7 @@ impl Loop {
             }
             if self.scheduler.inbox().prepare_to_sleep() {
                 self.notifier.sleep();
-                self.scheduler.inbox().wake_up();
+                self.scheduler.inbox().mark_awake();
             }
             self.scheduler.collect_messages(8);
         }
@@ -141,7 +141,7 @@ fn a_signal_is_seen_by_a_sleeping_loop() {
         while seen != 0b11 {
             if event_loop.scheduler.inbox().prepare_to_sleep() {
                 event_loop.notifier.sleep(); // loom reports a deadlock
-                event_loop.scheduler.inbox().wake_up();
+                event_loop.scheduler.inbox().mark_awake();
             }
             event_loop.scheduler.collect_messages(8);
             seen |= pending.swap(0, Ordering::Acquire);

@@ -42,7 +42,7 @@ use std::task::{Context, Poll, Waker};
 
 use crate::error::JoinError;
 use crate::insight::panics::{report, shield};
-use crate::sync::{AtomicBool, AtomicUsize, Cell, Life, Ordering, UnsafeCell};
+use crate::sync::{AtomicBool, AtomicUsize, Cell, FreeCheck, Ordering, UnsafeCell};
 use crate::task::block_pool;
 use crate::task::entry::Entry;
 use crate::task::shared_state::{LocalQueue, SharedRef};
@@ -79,7 +79,7 @@ pub(super) struct Header {
     /// The waker of the task that awaits the outcome. The loop takes it when the task is DONE.
     joiner: UnsafeCell<Option<Waker>>,
     /// The loom models use it to find a use after the task is freed.
-    life: Life,
+    free_check: FreeCheck,
 }
 
 /// The `repr(C)` makes a pointer to a task a valid pointer to its header.
@@ -142,7 +142,7 @@ impl TaskPtr {
                 flags: Cell::new(LISTED | HANDLE),
                 key: Cell::new(0),
                 joiner: UnsafeCell::new(None),
-                life: Life::begin(),
+                free_check: FreeCheck::new(),
             },
             stage: UnsafeCell::new(Stage::Running(future)),
         };
@@ -156,7 +156,7 @@ impl TaskPtr {
         // list, rule 3) and a counted waker hold a `TaskPtr`. The header is only borrowed as
         // shared; the fields that change are cells or atomics.
         let header = unsafe { self.0.as_ref() };
-        header.life.used();
+        header.free_check.record_use();
         header
     }
 
@@ -502,7 +502,7 @@ fn discard<F: Future>(outcome: Result<F::Output, JoinError>) {
 }
 
 unsafe fn free<F: Future>(task: TaskPtr) {
-    task.header().life.ends();
+    task.header().free_check.record_free();
     let task = task.0.cast::<Task<F>>();
     // SAFETY: `TaskPtr::allocate::<F>` wrote a `Task<F>`, and this was the last reference. The
     // stage is empty by rule 5, so no user value is dropped here.

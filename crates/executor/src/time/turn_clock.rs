@@ -44,7 +44,7 @@ impl TurnClock {
     }
 
     /// The last reading.
-    pub(crate) fn now(&self) -> u64 {
+    pub(crate) fn last_reading(&self) -> u64 {
         self.now.get()
     }
 
@@ -58,7 +58,7 @@ impl TurnClock {
     }
 
     /// Reads the clock and counts the time since the last reading as busy.
-    pub(crate) fn worked(&self) {
+    pub(crate) fn count_busy(&self) {
         let passed = self.read();
         self.busy.set(self.busy.get() + passed);
         self.turn.set(self.turn.get() + passed);
@@ -66,7 +66,7 @@ impl TurnClock {
     }
 
     /// Reads the clock and counts the time since the last reading as idle.
-    pub(crate) fn slept(&self) {
+    pub(crate) fn count_idle(&self) {
         let passed = self.read();
         self.idle.set(self.idle.get() + passed);
     }

@@ -1,9 +1,11 @@
-//! Data to be written to a stream.
+//! The argument of [`IoStream::write`](crate::IoStream::write).
 
 use bytes::Bytes;
 
-/// Bytes for [`IoStream::write`](crate::IoStream::write): borrowed ones are copied, owned ones are kept as they are if they
-/// are large.
+/// Bytes to write to a stream, borrowed or owned.
+///
+/// [`IoStream::write`](crate::IoStream::write) queues large owned bytes without a copy, and copies
+/// all others.
 #[derive(Debug)]
 pub struct Chunk<'a>(pub(crate) Kind<'a>);
 

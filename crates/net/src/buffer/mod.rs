@@ -1,13 +1,13 @@
-//! The memory of a stream. Open `read_buffer.rs` first.
+//! The buffers of a stream. Open `read_buffer.rs` first.
 //!
 //! ```text
-//!   read_buffer     received bytes, in one segment       write_queue     bytes to send, in pieces ◀── chunk
-//!         └───────────────┬──────────────────────────────────┘
-//!                      segment ──▶ search_position
+//!   chunk ──▶ write_queue     bytes to send, in pieces ──────────┐
+//!                                                                ▼
+//!             read_buffer     received bytes, in one segment ──▶ segment ──▶ search_position
 //! ```
 //!
-//! A `chunk` is what a user writes. A `segment` is a box of bytes, usually from the pool of its thread. Nothing here knows a socket or a
-//! loop; the room `stream/` puts both together.
+//! A `chunk` is the argument of `write`. A `segment` is a block of bytes, usually from the thread's
+//! pool. This module uses no socket and no loop; `stream/` combines them with its buffers.
 
 pub(crate) mod chunk;
 pub(crate) mod read_buffer;

@@ -1,14 +1,15 @@
-//! The read buffer: bytes that were received and not consumed yet.
+//! The read buffer: bytes that were received and are not consumed yet.
 
 use bytes::Bytes;
 use memchr::memmem::Finder;
 
 use crate::buffer::segment::{SEGMENT_SIZE, Segment};
 
-/// With less spare room than this, a read would not be worth its system call.
-const WORTH_READING: usize = 4 << 10;
+/// If the spare room is smaller, a read would not be worth its system call.
+const MIN_SPARE: usize = 4 << 10;
 
-/// Owns a segment while it holds bytes, or while a read is about to fill it; otherwise it owns nothing.
+/// Owns a segment while it holds bytes or while a read is about to fill it. Otherwise it owns no
+/// memory.
 #[derive(Default)]
 pub(crate) struct ReadBuffer {
     segment: Option<Box<Segment>>,
@@ -23,32 +24,34 @@ impl ReadBuffer {
         self.segment.as_ref().map_or(0, |segment| segment.len())
     }
 
-    /// The end of the first delimiter in the first `most` bytes. No byte is searched twice for the same delimiter.
-    pub(crate) fn find(&mut self, finder: &Finder<'_>, most: usize) -> Option<usize> {
+    /// Returns the end of the first delimiter in the first `max` bytes. No byte is searched twice
+    /// for the same delimiter, if that is short; see `SearchPosition`.
+    pub(crate) fn find(&mut self, finder: &Finder<'_>, max: usize) -> Option<usize> {
         let segment = self.segment.as_mut()?;
         let mut position = segment.search_position;
-        let found = position.find(finder, &segment.data()[..most.min(segment.len())]);
+        let found = position.find(finder, &segment.data()[..max.min(segment.len())]);
         segment.search_position = position;
         found
     }
 
-    /// Room for at least one and at most `most` bytes, behind the data; [`commit`](Self::commit) tells how many came.
-    pub(crate) fn spare(&mut self, most: usize) -> &mut [u8] {
+    /// Returns the spare room behind the data: at least 1 and at most `max` bytes. A read writes
+    /// there and calls [`commit`](Self::commit) with the number of bytes.
+    pub(crate) fn spare(&mut self, max: usize) -> &mut [u8] {
         let segment = match self.segment.take() {
-            None if most <= SEGMENT_SIZE => Segment::pooled(),
-            None => Segment::sized(most),
-            Some(segment) if segment.room() >= most.min(WORTH_READING) => segment,
-            Some(segment) => with_more_room(segment, most.min(WORTH_READING)),
+            None if max <= SEGMENT_SIZE => Segment::pooled(),
+            None => Segment::sized(max),
+            Some(segment) if segment.room() >= max.min(MIN_SPARE) => segment,
+            Some(segment) => with_more_room(segment, max.min(MIN_SPARE)),
         };
-        self.segment.insert(segment).spare(most)
+        self.segment.insert(segment).spare(max)
     }
 
-    /// Counts `n` bytes of the spare room as data.
+    /// Appends the first `n` bytes of the spare room to the data.
     pub(crate) fn commit(&mut self, n: usize) {
-        self.segment.as_mut().expect("spare made a segment").commit(n);
+        self.segment.as_mut().expect("spare was called before commit").commit(n);
     }
 
-    /// Drops the first `n` bytes of the data.
+    /// Removes the first `n` bytes of the data.
     #[track_caller]
     pub(crate) fn consume(&mut self, n: usize) {
         match &mut self.segment {
@@ -58,8 +61,8 @@ impl ReadBuffer {
         self.give_back_if_empty();
     }
 
-    /// Takes the first `n` bytes out. They never keep a pooled segment alive: small reads are copied, and a large one leaves with its own
-    /// segment.
+    /// Removes the first `n` bytes and returns them. The result never keeps a pooled segment alive:
+    /// small reads are copied, and a large read takes over its own segment.
     pub(crate) fn take(&mut self, n: usize) -> Bytes {
         if n > SEGMENT_SIZE
             && n == self.len()
@@ -73,13 +76,13 @@ impl ReadBuffer {
         bytes
     }
 
-    /// Moves at most `most` bytes to the end of `other`, and returns how many.
-    pub(crate) fn move_to(&mut self, other: &mut ReadBuffer, most: usize) -> usize {
-        let most = most.min(self.len());
-        if most == 0 {
+    /// Moves at most `max` bytes to the end of `other`, and returns their number.
+    pub(crate) fn move_to(&mut self, other: &mut ReadBuffer, max: usize) -> usize {
+        let max = max.min(self.len());
+        if max == 0 {
             return 0;
         }
-        let spare = other.spare(most);
+        let spare = other.spare(max);
         let n = spare.len();
         spare.copy_from_slice(&self.data()[..n]);
         other.commit(n);
@@ -87,7 +90,8 @@ impl ReadBuffer {
         n
     }
 
-    /// Frees the memory that a waiting stream does not need: an empty segment, or most of a large one.
+    /// Frees memory that a waiting stream does not need: an empty segment, or the unused part of a
+    /// segment that is at most a quarter full.
     pub(crate) fn shrink(&mut self) {
         self.give_back_if_empty();
         if let Some(segment) = self.segment.take_if(|segment| segment.len() <= segment.size() / 4) {
@@ -104,15 +108,16 @@ impl ReadBuffer {
     }
 }
 
-/// Makes room for `wanted` bytes more.
+/// Makes room for `wanted` more bytes behind the data.
 fn with_more_room(mut segment: Box<Segment>, wanted: usize) -> Box<Segment> {
     let needed = segment.len() + wanted;
     if segment.consumed() >= segment.size() / 2 && segment.size() >= needed {
-        // At least half of the segment was consumed: what moves is paid for by that.
+        // At least half of the segment was consumed, so no more bytes move than were consumed: the
+        // cost per received byte stays constant.
         segment.move_to_front();
         return segment;
     }
-    // Doubling, so that a long read moves each byte about once.
+    // The size doubles, so that a long read moves each byte about once.
     let size = needed.max(segment.size().saturating_mul(2));
     let mut larger = if size <= SEGMENT_SIZE { Segment::pooled() } else { Segment::sized(size) };
     segment.move_into(&mut larger);
@@ -131,8 +136,8 @@ impl Drop for ReadBuffer {
 mod tests {
     use super::*;
 
-    fn put(buffer: &mut ReadBuffer, bytes: &[u8], most: usize) -> usize {
-        let spare = buffer.spare(most);
+    fn put(buffer: &mut ReadBuffer, bytes: &[u8], max: usize) -> usize {
+        let spare = buffer.spare(max);
         let n = spare.len().min(bytes.len());
         spare[..n].copy_from_slice(&bytes[..n]);
         buffer.commit(n);
@@ -144,29 +149,29 @@ mod tests {
     }
 
     #[test]
-    fn room_is_never_more_than_asked_for_and_never_nothing() {
-        for most in [1, 2, 100, SEGMENT_SIZE, 10 * SEGMENT_SIZE] {
+    fn spare_room_is_never_empty_and_never_more_than_asked_for() {
+        for max in [1, 2, 100, SEGMENT_SIZE, 10 * SEGMENT_SIZE] {
             let mut buffer = ReadBuffer::default();
             for _ in 0..50 {
-                let room = buffer.spare(most).len();
-                assert!((1..=most).contains(&room));
+                let room = buffer.spare(max).len();
+                assert!((1..=max).contains(&room));
                 buffer.commit(1);
             }
         }
     }
 
     #[test]
-    fn bytes_come_out_as_they_went_in_whatever_the_pieces() {
+    fn bytes_stay_in_order_for_every_size_of_reads_and_takes() {
         let sent: Vec<u8> = (0..200_000_u32).map(|n| u8::try_from(n % 251).unwrap()).collect();
-        for (most, step) in
+        for (max, step) in
             [(1, 1), (3, 2), (7, 7), (4096, 4000), (SEGMENT_SIZE, 65_000), (SEGMENT_SIZE, 100)]
         {
             let mut buffer = ReadBuffer::default();
             let (mut written, mut received) = (0, Vec::new());
-            while received.len() < sent.len().min(most * 20_000) {
+            while received.len() < sent.len().min(max * 20_000) {
                 for _ in 0..3 {
-                    let upto = sent.len().min(written + most);
-                    written += put(&mut buffer, &sent[written..upto], most);
+                    let upto = sent.len().min(written + max);
+                    written += put(&mut buffer, &sent[written..upto], max);
                 }
                 let n = step.min(buffer.len());
                 received.extend_from_slice(&buffer.take(n));
@@ -178,7 +183,7 @@ mod tests {
 
     // I9
     #[test]
-    fn an_empty_buffer_holds_nothing_and_a_small_rest_only_itself() {
+    fn an_empty_buffer_owns_no_memory_and_a_shrunk_one_only_its_bytes() {
         let mut buffer = ReadBuffer::default();
         put(&mut buffer, b"hello", SEGMENT_SIZE);
         assert_eq!(size(&buffer), SEGMENT_SIZE);
@@ -198,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_large_read_leaves_with_its_storage() {
+    fn a_large_read_takes_over_its_segment() {
         let mut buffer = ReadBuffer::default();
         let large = vec![7; 3 * SEGMENT_SIZE];
         let mut put_in = 0;
@@ -222,8 +227,8 @@ mod tests {
         assert!(find(&mut buffer, b"\r\n").0.is_none());
         put(&mut buffer, b"\nrest", 5);
         assert_eq!(find(&mut buffer, b"\r\n").0, Some(5));
-        assert_eq!(find(&mut buffer, b"c").0, Some(3), "another delimiter begins anew");
-        assert_eq!(buffer.find(&Finder::new(b"\r\n"), 4), None, "it ends behind the limit");
+        assert_eq!(find(&mut buffer, b"c").0, Some(3), "another delimiter starts from 0");
+        assert_eq!(buffer.find(&Finder::new(b"\r\n"), 4), None, "it ends past the limit");
         assert_eq!(find(&mut buffer, b"\r\n").0, Some(5));
         buffer.consume(2);
         assert_eq!(find(&mut buffer, b"\r\n").0, Some(3));

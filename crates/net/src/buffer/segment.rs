@@ -1,28 +1,31 @@
-//! Segments: boxes of bytes for what is read and written.
+//! Segments: blocks of bytes for the buffers of streams.
 //!
-//! Most have one size, and each thread keeps some of those in a pool. A busy stream takes one and gives it back as soon as it holds
-//! no bytes, so an idle stream owns none.
+//! Most segments have the same size, and each thread keeps some of those in a pool. A busy stream
+//! takes a segment and returns it as soon as the segment holds no bytes. An idle stream owns none.
 
 use std::cell::{Cell, RefCell};
 
 use crate::buffer::search_position::SearchPosition;
 
-/// The size of a pooled segment: the default of `read_chunk_size`.
+/// The size of a pooled segment in bytes, which is also the default of `read_chunk_size`.
 pub(crate) const SEGMENT_SIZE: usize = 64 << 10;
 
-/// How many segments a thread keeps, 8 MiB; more are freed. If the pool were smaller than the number of connections that are busy in
-/// one batch, segments would be freed and allocated again and again, with a `brk` each time.
+/// How many segments a thread keeps (8 MiB); the pool frees the others. If the pool held fewer
+/// segments than connections are busy in one batch, each batch would free and allocate segments
+/// again, with a `brk` each time.
 const MAX_POOLED: usize = 128;
 
-/// Segments move between streams and the pool in their boxes.
+/// The pool holds boxes, so that taking or returning a segment moves only a pointer.
 type Pool = Vec<Box<Segment>>;
 
 thread_local! {
-    /// The segment that was given back last. Most are taken again at once.
+    /// The segment that was returned last. Most are taken again at once.
     static LAST: Cell<Option<Box<Segment>>> = const { Cell::new(None) };
     static POOL: RefCell<Pool> = const { RefCell::new(Vec::new()) };
 }
 
+/// A block of bytes: consumed bytes, then data, then spare room.
+///
 /// ```text
 ///   bytes   ├── consumed ──┼── data ──┼── spare ──┤
 ///           0            start       end        len
@@ -33,12 +36,13 @@ pub(crate) struct Segment {
     start: usize,
     /// Always ≤ `bytes.len()`.
     end: usize,
-    /// How far the data was searched for a delimiter.
+    /// The position up to which the data was searched for a delimiter.
     pub(crate) search_position: SearchPosition,
 }
 
 impl Segment {
-    /// An empty segment of [`SEGMENT_SIZE`], from the pool if possible. Its spare room holds whatever bytes its last owner left there.
+    /// Returns an empty segment of [`SEGMENT_SIZE`], from the pool if possible. The spare room may
+    /// still hold bytes of the previous owner.
     pub(crate) fn pooled() -> Box<Segment> {
         match LAST.try_with(Cell::take) {
             Ok(Some(last)) => last,
@@ -51,25 +55,25 @@ impl Segment {
         POOL.try_with(|pool| pool.borrow_mut().pop()).ok().flatten()
     }
 
-    /// An empty segment of any size.
+    /// Allocates an empty segment of any size.
     pub(crate) fn sized(size: usize) -> Box<Segment> {
         let bytes = vec![0; size].into_boxed_slice();
         Box::new(Segment { bytes, start: 0, end: 0, search_position: SearchPosition::default() })
     }
 
-    /// Returns a segment to the pool. One of any other size than the pool's is freed.
+    /// Returns the segment to the pool. Frees a segment whose size is not [`SEGMENT_SIZE`].
     pub(crate) fn give_back(mut self: Box<Segment>) {
         if self.bytes.len() == SEGMENT_SIZE {
             (self.start, self.end, self.search_position) = (0, 0, SearchPosition::default());
-            // At the end of the thread the pool is gone, and the segment is freed.
-            if let Ok(Some(former)) = LAST.try_with(|last| last.replace(Some(self))) {
-                former.keep();
+            // When the thread ends, the pool is gone, and the segment is freed.
+            if let Ok(Some(previous)) = LAST.try_with(|last| last.replace(Some(self))) {
+                previous.push_to_pool();
             }
         }
     }
 
     #[cold]
-    fn keep(self: Box<Segment>) {
+    fn push_to_pool(self: Box<Segment>) {
         let _ = POOL.try_with(|pool| {
             let mut pool = pool.borrow_mut();
             if pool.len() < MAX_POOLED {
@@ -78,7 +82,7 @@ impl Segment {
         });
     }
 
-    /// The size of the whole box, in bytes.
+    /// The size of the whole block, in bytes.
     pub(crate) fn size(&self) -> usize {
         self.bytes.len()
     }
@@ -96,24 +100,25 @@ impl Segment {
         self.bytes.len() - self.end
     }
 
-    /// How many bytes were consumed, which is the room that [`move_to_front`](Self::move_to_front) would gain.
+    /// How many bytes were consumed. [`move_to_front`](Self::move_to_front) would add their room
+    /// to the spare room.
     pub(crate) fn consumed(&self) -> usize {
         self.start
     }
 
-    /// The room behind the data, at most `most` bytes of it.
-    pub(crate) fn spare(&mut self, most: usize) -> &mut [u8] {
-        let end = self.bytes.len().min(self.end.saturating_add(most));
+    /// Returns the first `max` bytes of the spare room, or all of it if it is smaller.
+    pub(crate) fn spare(&mut self, max: usize) -> &mut [u8] {
+        let end = self.bytes.len().min(self.end.saturating_add(max));
         &mut self.bytes[self.end..end]
     }
 
-    /// Counts `n` bytes of the spare room as data.
+    /// Appends the first `n` bytes of the spare room to the data.
     pub(crate) fn commit(&mut self, n: usize) {
-        assert!(n <= self.room(), "a transport read more than it had room for");
+        assert!(n <= self.room(), "a transport read {n} bytes into room for {}", self.room());
         self.end += n;
     }
 
-    /// Copies as much as fits behind the data, and returns how many bytes.
+    /// Copies as many bytes as fit behind the data, and returns their number.
     pub(crate) fn push(&mut self, from: &[u8]) -> usize {
         let n = from.len().min(self.room());
         self.spare(n).copy_from_slice(&from[..n]);
@@ -121,7 +126,7 @@ impl Segment {
         n
     }
 
-    /// Drops the first `n` bytes of the data.
+    /// Removes the first `n` bytes of the data.
     #[track_caller]
     pub(crate) fn consume(&mut self, n: usize) {
         assert!(n <= self.len(), "consumed {n} of {} bytes", self.len());
@@ -135,14 +140,15 @@ impl Segment {
         self.start = 0;
     }
 
-    /// Moves the data into another segment, which is empty and large enough, and returns this one to the pool.
+    /// Moves the data into `other`, which must be empty and large enough, and returns this segment
+    /// to the pool.
     pub(crate) fn move_into(self: Box<Segment>, other: &mut Segment) {
         other.push(self.data());
         other.search_position = self.search_position;
         self.give_back();
     }
 
-    /// The data, without a copy if nothing of it was consumed.
+    /// Returns the data, without a copy if no byte was consumed.
     pub(crate) fn into_bytes(self) -> Vec<u8> {
         let mut bytes = self.bytes.into_vec();
         bytes.truncate(self.end);

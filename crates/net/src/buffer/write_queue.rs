@@ -1,6 +1,7 @@
-//! The write queue: bytes that were written and not sent yet.
+//! The write queue: bytes that were written and are not sent yet.
 //!
-//! Small writes are gathered in pooled segments, large owned ones are kept without a copy. One `sendmsg` sends many pieces.
+//! The queue copies small writes into pooled segments and keeps large owned bytes without a copy.
+//! One `sendmsg` sends many pieces.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -11,24 +12,25 @@ use bytes::{Buf, Bytes};
 use crate::buffer::chunk::{Chunk, Kind};
 use crate::buffer::segment::Segment;
 
-/// Owned bytes up to this size are cheaper to copy than to keep.
-const WORTH_KEEPING: usize = 2 << 10;
-/// Room for small writes that follow a piece which is kept.
-const SMALL_PIECE: usize = 512;
-/// Pieces that are sent in one call; more would gain nothing.
-const PIECES_AT_ONCE: usize = 64;
-/// How many empty lists a thread keeps, and the capacity that one of them may have.
+/// Owned bytes up to this size are cheaper to copy than to queue as a piece of their own.
+const MAX_COPIED: usize = 2 << 10;
+/// The smallest segment for copied writes that follow an owned piece, in bytes.
+const MIN_SEGMENT: usize = 512;
+/// The most pieces that one call sends. More would gain nothing.
+const MAX_SLICES: usize = 64;
+/// How many empty lists a thread keeps.
 const MAX_POOLED: usize = 128;
+/// The largest capacity of a list that a thread keeps, in pieces.
 const MAX_POOLED_CAPACITY: usize = 64;
 
-/// Lists move between queues and the pool in their boxes.
+/// The pool holds boxes, so that taking or returning a list moves only a pointer.
 type Pool = Vec<Box<Pieces>>;
 
 thread_local! {
     static POOL: RefCell<Pool> = const { RefCell::new(Vec::new()) };
 }
 
-/// Owns no memory while it is empty.
+/// Pieces to send, in order. An empty queue owns no memory.
 #[derive(Default)]
 pub(crate) struct WriteQueue {
     pieces: Option<Box<Pieces>>,
@@ -38,21 +40,22 @@ pub(crate) struct WriteQueue {
 struct Pieces {
     /// No piece is empty.
     list: VecDeque<Piece>,
-    /// The sum over the pieces.
+    /// The number of bytes in all pieces.
     len: usize,
 }
 
 enum Piece {
-    /// Small writes, with room for more behind them.
-    Gathered(Box<Segment>),
-    Kept(Bytes),
+    /// Copies of small writes. The segment may have room for more.
+    Copied(Box<Segment>),
+    /// Large owned bytes, not copied.
+    Owned(Bytes),
 }
 
 impl Piece {
     fn bytes(&self) -> &[u8] {
         match self {
-            Piece::Gathered(segment) => segment.data(),
-            Piece::Kept(bytes) => bytes,
+            Piece::Copied(segment) => segment.data(),
+            Piece::Owned(bytes) => bytes,
         }
     }
 }
@@ -66,8 +69,9 @@ impl WriteQueue {
         self.pieces.is_none()
     }
 
-    /// Queues bytes. Returns the chunk if its bytes were copied: its destructor is foreign code.
-    #[must_use = "it is to be dropped while nothing is borrowed"]
+    /// Queues bytes. Returns the chunk if it is empty or its bytes were copied. Its destructor may
+    /// run user code, so the caller must drop it while nothing is borrowed.
+    #[must_use = "drop the chunk while nothing is borrowed"]
     pub(crate) fn push<'a>(&mut self, chunk: Chunk<'a>) -> Option<Chunk<'a>> {
         if chunk.len() == 0 {
             return Some(chunk);
@@ -75,28 +79,28 @@ impl WriteQueue {
         let pieces = self.pieces.get_or_insert_with(Pieces::empty);
         pieces.len += chunk.len();
         match chunk.0 {
-            Kind::Owned(bytes) if bytes.len() > WORTH_KEEPING => {
-                pieces.list.push_back(Piece::Kept(bytes));
+            Kind::Owned(bytes) if bytes.len() > MAX_COPIED => {
+                pieces.list.push_back(Piece::Owned(bytes));
                 None
             }
             _ => {
-                pieces.gather(chunk.bytes());
+                pieces.push_copy(chunk.bytes());
                 Some(chunk)
             }
         }
     }
 
-    /// The bytes to be sent next, at most `most`, if they are all in one piece.
-    pub(crate) fn single(&self, most: usize) -> Option<&[u8]> {
+    /// Returns the next bytes to send, at most `max`, if they all are in one piece.
+    pub(crate) fn single(&self, max: usize) -> Option<&[u8]> {
         let pieces = self.pieces.as_ref()?;
         let first = pieces.list.front()?.bytes();
-        (pieces.list.len() == 1 || first.len() >= most).then(|| &first[..first.len().min(most)])
+        (pieces.list.len() == 1 || first.len() >= max).then(|| &first[..first.len().min(max)])
     }
 
-    /// Shows the first pieces to `send`, at most `most` bytes.
-    pub(crate) fn with_slices<R>(&self, most: usize, send: impl FnOnce(&[IoSlice<'_>]) -> R) -> R {
-        let mut slices = [IoSlice::new(&[]); PIECES_AT_ONCE];
-        let (mut count, mut left) = (0, most);
+    /// Calls `send` with the first pieces, at most `max` bytes and [`MAX_SLICES`] pieces.
+    pub(crate) fn with_slices<R>(&self, max: usize, send: impl FnOnce(&[IoSlice<'_>]) -> R) -> R {
+        let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+        let (mut count, mut left) = (0, max);
         let pieces = self.pieces.iter().flat_map(|pieces| &pieces.list);
         for (slice, piece) in slices.iter_mut().zip(pieces) {
             if left == 0 {
@@ -122,9 +126,9 @@ impl WriteQueue {
         }
     }
 
-    /// Drops the first `n` bytes, which were sent.
+    /// Removes the first `n` bytes, which were sent.
     pub(crate) fn advance(&mut self, n: usize) {
-        assert!(n <= self.len(), "a transport sent more than it was given");
+        assert!(n <= self.len(), "a transport sent {n} of {} bytes", self.len());
         if let Some(pieces) = &mut self.pieces {
             pieces.advance(n);
         }
@@ -144,7 +148,7 @@ impl Pieces {
         if self.list.capacity() > MAX_POOLED_CAPACITY {
             return;
         }
-        // At the end of the thread the pool is gone, and the list is freed.
+        // When the thread ends, the pool is gone, and the list is freed.
         let _ = POOL.try_with(|pool| {
             let mut pool = pool.borrow_mut();
             if pool.len() < MAX_POOLED {
@@ -153,20 +157,22 @@ impl Pieces {
         });
     }
 
-    fn gather(&mut self, mut bytes: &[u8]) {
+    /// Copies `bytes` behind the last piece.
+    fn push_copy(&mut self, mut bytes: &[u8]) {
         loop {
-            if let Some(Piece::Gathered(segment)) = self.list.back_mut() {
+            if let Some(Piece::Copied(segment)) = self.list.back_mut() {
                 bytes = &bytes[segment.push(bytes)..];
             }
             if bytes.is_empty() {
                 return;
             }
-            // Between kept pieces, as with the framing of chunked bodies, a pooled segment would be a waste.
+            // Between owned pieces, a pooled segment would waste memory: the framing of an HTTP
+            // body in chunks needs only a few bytes there.
             let segment = match self.list.back() {
-                Some(Piece::Kept(_)) => Segment::sized(bytes.len().max(SMALL_PIECE)),
+                Some(Piece::Owned(_)) => Segment::sized(bytes.len().max(MIN_SEGMENT)),
                 _ => Segment::pooled(),
             };
-            self.list.push_back(Piece::Gathered(segment));
+            self.list.push_back(Piece::Copied(segment));
         }
     }
 
@@ -176,18 +182,18 @@ impl Pieces {
             let Some(piece) = self.list.front_mut() else { return };
             let sent = n.min(piece.bytes().len());
             match piece {
-                Piece::Gathered(segment) => segment.consume(sent),
-                Piece::Kept(bytes) => bytes.advance(sent),
+                Piece::Copied(segment) => segment.consume(sent),
+                Piece::Owned(bytes) => bytes.advance(sent),
             }
             n -= sent;
             if piece.bytes().is_empty() {
-                self.pop();
+                self.pop_front();
             }
         }
     }
 
-    fn pop(&mut self) {
-        if let Some(Piece::Gathered(segment)) = self.list.pop_front() {
+    fn pop_front(&mut self) {
+        if let Some(Piece::Copied(segment)) = self.list.pop_front() {
             segment.give_back();
         }
     }
@@ -197,7 +203,7 @@ impl Drop for WriteQueue {
     fn drop(&mut self) {
         if let Some(mut pieces) = self.pieces.take() {
             while !pieces.list.is_empty() {
-                pieces.pop();
+                pieces.pop_front();
             }
         }
     }
@@ -228,12 +234,12 @@ mod tests {
                     queue.push((&bytes).into()).map(|_| "".into())
                 });
                 let n = next(queue.len() + 1).min(next(100_000) + 1).min(queue.len());
-                let most = [1, 1000, usize::MAX][next(3)];
-                let visible = match queue.single(most) {
+                let max = [1, 1000, usize::MAX][next(3)];
+                let visible = match queue.single(max) {
                     Some(bytes) => bytes.to_vec(),
-                    None => queue.with_slices(most, |slices| slices.concat_bytes()),
+                    None => queue.with_slices(max, |slices| slices.concat_bytes()),
                 };
-                assert!(visible.len() <= most);
+                assert!(visible.len() <= max);
                 let n = n.min(visible.len());
                 sent.extend_from_slice(&visible[..n]);
                 queue.advance(n);
@@ -259,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn small_writes_share_a_piece_and_an_empty_queue_holds_nothing() {
+    fn small_writes_share_a_piece_and_an_empty_queue_owns_no_memory() {
         let mut queue = WriteQueue::default();
         for _ in 0..1000 {
             drop(queue.push("tiny".into()));

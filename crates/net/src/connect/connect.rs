@@ -1,4 +1,4 @@
-//! Connecting: resolve, race the addresses, keep the first that answers.
+//! Connecting: resolves the name, races the addresses, and keeps the first socket that connects.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -18,7 +18,7 @@ use crate::connect::resolver::{Resolver, SystemResolver};
 use crate::connect::target::{Kind, Target};
 use crate::sys;
 
-/// How a connection is made; set by value.
+/// Options of [`TcpStream::connect_with`](crate::TcpStream::connect_with).
 ///
 /// ```
 /// use std::time::Duration;
@@ -46,31 +46,34 @@ impl Default for ConnectOptions {
 }
 
 impl ConnectOptions {
-    /// The address to connect from, with a port that is free. Addresses of the other family are not tried.
+    /// Sets the local address to connect from; the kernel chooses a free port. Addresses of the
+    /// other family are not tried.
     pub fn source(self, ip: impl Into<IpAddr>) -> ConnectOptions {
         self.source_address(SocketAddr::new(ip.into(), 0))
     }
 
-    /// The address and the port to connect from. A port serves one attempt at a time.
+    /// Sets the local address and port to connect from. Addresses of the other family are not
+    /// tried. From one port, at most one connection to each peer address is possible.
     pub fn source_address(mut self, address: SocketAddr) -> ConnectOptions {
         self.source = Some(address);
         self
     }
 
-    /// The most time for everything, the lookup included; none by default, so the kernel's: about two minutes.
+    /// Sets the longest time for the lookup and all attempts together. By default only the kernel's
+    /// limit applies: about two minutes for an attempt.
     pub fn deadline(mut self, time: Duration) -> ConnectOptions {
         self.deadline = Some(time);
         self
     }
 
-    /// How long an attempt goes unanswered before the next address is tried beside it: 250 ms by default, at least 10 ms, at
-    /// most 2 s (RFC 8305).
+    /// Sets how long an attempt may go unanswered before the attempt for the next address starts
+    /// beside it. The default is 250 ms. `time` is clamped to 10 ms to 2 s (RFC 8305).
     pub fn attempt_delay(mut self, time: Duration) -> ConnectOptions {
         self.attempt_delay = time.clamp(Duration::from_millis(10), Duration::from_secs(2));
         self
     }
 
-    /// Who knows the addresses of names; [`SystemResolver`] by default.
+    /// Sets the resolver that looks names up. The default is [`SystemResolver`].
     pub fn resolver(mut self, resolver: impl Resolver + 'static) -> ConnectOptions {
         self.resolver = Rc::new(resolver);
         self
@@ -87,42 +90,46 @@ impl fmt::Debug for ConnectOptions {
     }
 }
 
-/// A socket that is connected. [`TcpStream`](crate::TcpStream) wraps it.
+/// A connected socket. [`TcpStream`](crate::TcpStream) wraps it.
 type Connected = AsyncFd<TcpStream>;
 
-/// Connects to an address.
+/// Connects to one address.
 pub(crate) async fn connect_to(to: SocketAddr, from: Option<SocketAddr>) -> io::Result<Connected> {
     let fd = AsyncFd::from_nonblocking(sys::connect(to, from)?);
-    // The socket is writable when the connect has succeeded or failed. A socket that is still connecting has no peer yet.
+    // The socket becomes writable when the connect succeeds or fails. A socket that is still
+    // connecting has no peer address.
     fd.write_with(|socket| match socket.take_error()? {
         Some(error) => Err(error),
-        None => socket.peer_addr().map(drop).map_err(not_yet),
+        None => socket.peer_addr().map(drop).map_err(not_connected_to_would_block),
     })
     .await?;
     Ok(fd)
 }
 
-/// `ENOTCONN` means that the socket is still connecting.
-fn not_yet(error: io::Error) -> io::Error {
+/// Turns `ENOTCONN` into `WouldBlock`, since the socket is still connecting.
+fn not_connected_to_would_block(error: io::Error) -> io::Error {
     match error.kind() {
         io::ErrorKind::NotConnected => io::ErrorKind::WouldBlock.into(),
         _ => error,
     }
 }
 
+/// Connects to a target before the deadline of the options.
 pub(crate) async fn connect(target: Target, options: ConnectOptions) -> io::Result<Connected> {
     target.check()?;
     let mut failures = Vec::new();
     let Some(deadline) = options.deadline else {
-        return connect_in_time(&target, &options, &mut failures).await;
+        return connect_any(&target, &options, &mut failures).await;
     };
-    match timeout(deadline, connect_in_time(&target, &options, &mut failures)).await {
+    match timeout(deadline, connect_any(&target, &options, &mut failures)).await {
         Ok(outcome) => outcome,
-        Err(_) => Err(ConnectError::late(target, failures)),
+        Err(_) => Err(ConnectError::timed_out(target, failures)),
     }
 }
 
-async fn connect_in_time(
+/// Connects to any address of the target, without a deadline. Adds each failed attempt to
+/// `failures`.
+async fn connect_any(
     target: &Target,
     options: &ConnectOptions,
     failures: &mut Vec<(SocketAddr, io::Error)>,
@@ -130,10 +137,11 @@ async fn connect_in_time(
     let mut addresses = match &target.0 {
         Kind::Name { host, port } => options.resolver.resolve(host, *port).await?,
         Kind::Address(address) => vec![*address],
-        Kind::Unclear(_) => Vec::new(), // `check` has refused it
+        Kind::Invalid(_) => Vec::new(), // `check` has returned an error for it
     };
     let mut seen = HashSet::new();
-    addresses.retain(|address| seen.insert(*address)); // an address that failed once would fail again
+    // Each address is tried once: a second attempt would fail like the first.
+    addresses.retain(|address| seen.insert(*address));
     if let Some(source) = options.source {
         addresses.retain(|address| address.is_ipv4() == source.is_ipv4());
     }
@@ -155,25 +163,27 @@ async fn connect_in_time(
 
 type Attempt<'a> = Pin<Box<dyn Future<Output = io::Result<Connected>> + 'a>>;
 
-/// Connection attempts side by side. Dropping the race closes those that have not won.
+/// Connection attempts side by side. Dropping the race closes the sockets of all attempts that
+/// have not won.
 struct Race<'a> {
+    /// Decides which attempt starts when.
     machine: HappyEyeballs,
     attempts: Vec<(SocketAddr, Attempt<'a>)>,
-    /// The time until the next attempt begins, even if none has failed.
+    /// Ends when the next attempt starts even though no attempt has failed.
     delay: Option<Pin<Box<Sleep>>>,
     options: &'a ConnectOptions,
     failures: &'a mut Vec<(SocketAddr, io::Error)>,
 }
 
 impl Race<'_> {
-    /// Returns the first socket that connects; `None` if every attempt has failed.
+    /// Returns the first socket that connects, or `None` if every attempt has failed.
     async fn run(&mut self) -> Option<Connected> {
         let mut step = self.machine.next();
         loop {
             match step {
-                Step::Lost => return None,
+                Step::AllFailed => return None,
                 Step::Wait => {}
-                Step::Begin(address) => {
+                Step::Start(address) => {
                     let attempt = connect_to(address, self.options.source);
                     self.attempts.push((address, Box::pin(attempt)));
                     let delay = self.options.attempt_delay;
@@ -184,7 +194,7 @@ impl Race<'_> {
                 RaceEvent::Connected(socket) => return Some(socket),
                 RaceEvent::Failed(address, error) => {
                     self.failures.push((address, error));
-                    yield_now().await; // thousands may fail at once, and other tasks need the loop
+                    yield_now().await; // thousands may fail at once, and other tasks must run too
                     self.machine.failed()
                 }
                 RaceEvent::DelayPassed => self.machine.next(),

@@ -1,28 +1,30 @@
-//! Why no address of a host could be connected to.
+//! The error of a connect that failed for every address of a host.
 
 use std::error::Error;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 
-/// How many failures the text names; a name may have thousands of addresses.
-const NAMED: usize = 8;
+/// How many failures the message lists. A name may have thousands of addresses.
+const MAX_LISTED: usize = 8;
 
-/// The failures of a connect that has tried several addresses, or that ran out of time: the source of its `io::Error`.
+/// The failures of a connect that tried several addresses, found none to try, or timed out. The
+/// connect's `io::Error` contains this error; see [`get_ref`](io::Error::get_ref).
 #[derive(Debug)]
 pub struct ConnectError {
     target: String,
     attempts: Vec<(SocketAddr, io::Error)>,
-    is_late: bool,
+    has_timed_out: bool,
 }
 
 impl ConnectError {
-    /// What each address said, in the order of the failures.
+    /// Returns the failed addresses with their errors, in the order in which they failed.
     pub fn attempts(&self) -> &[(SocketAddr, io::Error)] {
         &self.attempts
     }
 
-    /// Every address has failed. One that failed alone says so itself.
+    /// Makes the error of a connect for which every address has failed. A single failure is
+    /// returned as it is, without a `ConnectError` around it.
     pub(crate) fn all_failed(
         target: impl fmt::Display,
         mut attempts: Vec<(SocketAddr, io::Error)>,
@@ -31,15 +33,16 @@ impl ConnectError {
             return attempts.remove(0).1;
         }
         let kind = attempts.last().map_or(io::ErrorKind::NotFound, |(_, error)| error.kind());
-        io::Error::new(kind, ConnectError { target: target.to_string(), attempts, is_late: false })
+        let target = target.to_string();
+        io::Error::new(kind, ConnectError { target, attempts, has_timed_out: false })
     }
 
-    /// Time was up before an address answered.
-    pub(crate) fn late(
+    /// Makes the error of a connect whose deadline passed before an attempt succeeded.
+    pub(crate) fn timed_out(
         target: impl fmt::Display,
         attempts: Vec<(SocketAddr, io::Error)>,
     ) -> io::Error {
-        let error = ConnectError { target: target.to_string(), attempts, is_late: true };
+        let error = ConnectError { target: target.to_string(), attempts, has_timed_out: true };
         io::Error::new(io::ErrorKind::TimedOut, error)
     }
 }
@@ -47,15 +50,15 @@ impl ConnectError {
 impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "cannot connect to {}", self.target)?;
-        if self.is_late {
+        if self.has_timed_out {
             f.write_str(" in time")?;
         } else if self.attempts.is_empty() {
             f.write_str(": it has no address that fits")?;
         }
-        for (n, (address, error)) in self.attempts.iter().take(NAMED).enumerate() {
+        for (n, (address, error)) in self.attempts.iter().take(MAX_LISTED).enumerate() {
             write!(f, "{} {address}: {error}", if n == 0 { ":" } else { ";" })?;
         }
-        match self.attempts.len().saturating_sub(NAMED) {
+        match self.attempts.len().saturating_sub(MAX_LISTED) {
             0 => Ok(()),
             more => write!(f, "; and {more} more"),
         }

@@ -1,14 +1,16 @@
-//! Which address is tried when, for a host that has several.
+//! Happy eyeballs: decides in which order, and when, the addresses of a host are tried.
 //!
-//! The families take turns, beginning with that of the first address. The next attempt begins when the former has had a little
-//! time, or at once when one fails; the first that succeeds wins. No clock and no socket here: the driver tells what happened
-//! and is told what to do.
+//! IPv4 and IPv6 addresses alternate, beginning with the family of the first address. The next
+//! attempt starts after a delay, or at once when an attempt fails. The first attempt that succeeds
+//! wins. This state machine uses no clock and no socket: `connect.rs` reports events to it and
+//! carries out the steps that it returns.
 //!
 //! ```text
-//!             ┌───────── delay passed, or one failed, and addresses are left ───────┐
-//!             ▼                                                                     │
-//!   start ─▶ Begin(address) ──▶ attempts in flight ──▶ one connected: won ──────────┤
-//!                                                  └─▶ the last failed, none left: lost
+//!         ┌── the delay passed or an attempt failed; addresses are left ──┐
+//!         ▼                                                               │
+//!   Start(address) ──▶ attempts in flight ────────────────────────────────┘
+//!                              ├──▶ an attempt connected: the race is won
+//!                              └──▶ the last attempt failed; no address is left: AllFailed
 //! ```
 //!
 //! Source: RFC 8305, sections 4 and 5.
@@ -18,60 +20,62 @@ use std::net::SocketAddr;
 
 #[derive(Debug)]
 pub(crate) struct HappyEyeballs {
-    /// Not tried yet, in the order in which they will be.
-    waiting: VecDeque<SocketAddr>,
+    /// Addresses that are not tried yet, in the order of their attempts.
+    untried: VecDeque<SocketAddr>,
     in_flight: usize,
 }
 
-/// What the driver is to do.
+/// What the caller must do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// Begin an attempt, and wait for news, or for the delay if there [are more](HappyEyeballs::has_more).
-    Begin(SocketAddr),
-    /// Wait for news.
+    /// Start an attempt. Then wait until an attempt ends, or until the delay has passed if
+    /// [addresses are left](HappyEyeballs::has_more).
+    Start(SocketAddr),
+    /// Wait until an attempt ends.
     Wait,
-    /// Every attempt has failed.
-    Lost,
+    /// Give up: every attempt has failed.
+    AllFailed,
 }
 
 impl HappyEyeballs {
     pub(crate) fn new(addresses: Vec<SocketAddr>) -> HappyEyeballs {
-        HappyEyeballs { waiting: interleave(addresses), in_flight: 0 }
+        HappyEyeballs { untried: interleave(addresses), in_flight: 0 }
     }
 
-    /// The beginning, the end of a delay, or the failure of an attempt that never began.
+    /// Returns the next step, at the beginning or after the delay.
     pub(crate) fn next(&mut self) -> Step {
-        match self.waiting.pop_front() {
+        match self.untried.pop_front() {
             Some(address) => {
                 self.in_flight += 1;
-                Step::Begin(address)
+                Step::Start(address)
             }
-            None if self.in_flight == 0 => Step::Lost,
+            None if self.in_flight == 0 => Step::AllFailed,
             None => Step::Wait,
         }
     }
 
-    /// An attempt has failed: the next begins at once.
+    /// Returns the next step after an attempt has failed. The next attempt starts at once.
     pub(crate) fn failed(&mut self) -> Step {
         self.in_flight -= 1;
         self.next()
     }
 
-    /// Tells whether a delay is worth waiting for.
+    /// Whether untried addresses are left, so that the caller must wait for the delay.
     pub(crate) fn has_more(&self) -> bool {
-        !self.waiting.is_empty()
+        !self.untried.is_empty()
     }
 }
 
-/// Lets the families take turns, beginning with that of the first address; within a family the order stays.
+/// Alternates the families, beginning with the family of the first address. Within a family, the
+/// order stays.
 fn interleave(addresses: Vec<SocketAddr>) -> VecDeque<SocketAddr> {
-    let first = addresses.first().is_some_and(SocketAddr::is_ipv6);
-    let (mut ours, mut theirs): (VecDeque<_>, VecDeque<_>) =
-        addresses.into_iter().partition(|address| address.is_ipv6() == first);
-    let mut order = VecDeque::with_capacity(ours.len() + theirs.len());
-    while !ours.is_empty() || !theirs.is_empty() {
-        order.extend(ours.pop_front());
-        order.extend(theirs.pop_front());
+    let first_is_ipv6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
+    let (mut first_family, mut other_family): (VecDeque<_>, VecDeque<_>) =
+        addresses.into_iter().partition(|address| address.is_ipv6() == first_is_ipv6);
+    let mut order = VecDeque::with_capacity(first_family.len() + other_family.len());
+    while !first_family.is_empty() || !other_family.is_empty() {
+        order.extend(first_family.pop_front());
+        order.extend(other_family.pop_front());
     }
     order
 }
@@ -91,8 +95,8 @@ mod tests {
         text.split_whitespace().map(address).collect()
     }
 
-    fn begin(name: &str) -> Step {
-        Step::Begin(addresses(name)[0])
+    fn start(name: &str) -> Step {
+        Step::Start(addresses(name)[0])
     }
 
     // TCC-07
@@ -113,7 +117,7 @@ mod tests {
     #[test]
     fn one_attempt_is_made_when_it_succeeds_in_time() {
         let mut machine = HappyEyeballs::new(addresses("a1 a2"));
-        assert_eq!(machine.next(), begin("a1"));
+        assert_eq!(machine.next(), start("a1"));
         assert!(machine.has_more(), "the delay is armed; it does not pass before the success");
     }
 
@@ -121,60 +125,61 @@ mod tests {
     #[test]
     fn a_single_address_that_fails_is_the_end() {
         let mut machine = HappyEyeballs::new(addresses("a1"));
-        assert_eq!(machine.next(), begin("a1"));
+        assert_eq!(machine.next(), start("a1"));
         assert!(!machine.has_more());
-        assert_eq!(machine.failed(), Step::Lost);
+        assert_eq!(machine.failed(), Step::AllFailed);
     }
 
     // TCC-10
     #[test]
-    fn a_failure_begins_the_next_at_once() {
+    fn a_failure_starts_the_next_attempt_at_once() {
         let mut machine = HappyEyeballs::new(addresses("a1 a2"));
-        assert_eq!(machine.next(), begin("a1"));
-        assert_eq!(machine.failed(), begin("a2"));
-        assert_eq!(machine.failed(), Step::Lost);
+        assert_eq!(machine.next(), start("a1"));
+        assert_eq!(machine.failed(), start("a2"));
+        assert_eq!(machine.failed(), Step::AllFailed);
     }
 
-    // TCC-11: Tornado waits for the one attempt of a family; here, as in the RFC, time begins the next of any family
+    // TCC-11: Tornado never starts a second attempt in the same family because of the delay. Here,
+    // as in the RFC, the delay starts the next attempt whatever its family.
     #[test]
-    fn the_delay_begins_the_next_of_the_same_family_and_then_nothing() {
+    fn the_delay_starts_the_next_address_of_the_same_family_and_then_nothing() {
         let mut machine = HappyEyeballs::new(addresses("a1 a2"));
-        assert_eq!(machine.next(), begin("a1"));
-        assert_eq!(machine.next(), begin("a2"));
+        assert_eq!(machine.next(), start("a1"));
+        assert_eq!(machine.next(), start("a2"));
         assert!(!machine.has_more());
         assert_eq!(machine.next(), Step::Wait);
     }
 
     // TCC-13
     #[test]
-    fn the_delay_begins_the_other_family_and_a_late_failure_begins_nothing() {
+    fn the_delay_starts_the_other_family_and_a_late_failure_starts_nothing() {
         let mut machine = HappyEyeballs::new(addresses("a1 b1"));
-        assert_eq!(machine.next(), begin("a1"));
-        assert_eq!(machine.next(), begin("b1"));
+        assert_eq!(machine.next(), start("a1"));
+        assert_eq!(machine.next(), start("b1"));
         assert_eq!(machine.failed(), Step::Wait);
-        assert_eq!(machine.failed(), Step::Lost);
+        assert_eq!(machine.failed(), Step::AllFailed);
     }
 
-    // TCC-15: with delays at every place among the failures
+    // TCC-15: with delays at every position among the failures
     #[test]
-    fn four_addresses_that_fail_in_any_order_are_lost_only_after_the_last() {
+    fn four_addresses_that_fail_in_any_order_are_given_up_only_after_the_last() {
         for script in 0..(1 << 8) {
             let mut machine = HappyEyeballs::new(addresses("a1 a2 b1 b2"));
-            let (mut begun, mut failures, mut step) = (0, 0, machine.next());
+            let (mut started, mut failures, mut step) = (0, 0, machine.next());
             for turn in 0.. {
-                begun += usize::from(matches!(step, Step::Begin(_)));
-                if step == Step::Lost {
+                started += usize::from(matches!(step, Step::Start(_)));
+                if step == Step::AllFailed {
                     break;
                 }
-                let time_passes = machine.has_more() && turn < 8 && script >> turn & 1 == 1;
-                step = if time_passes {
+                let delay_passes = machine.has_more() && turn < 8 && script >> turn & 1 == 1;
+                step = if delay_passes {
                     machine.next()
                 } else {
                     failures += 1;
                     machine.failed()
                 };
             }
-            assert_eq!((begun, failures), (4, 4), "script {script:b}");
+            assert_eq!((started, failures), (4, 4), "script {script:b}");
         }
     }
 }

@@ -3,11 +3,11 @@
 //! ```text
 //!   connect ──▶ target           what to connect to: an address, or a name and a port
 //!      │ │ └──▶ resolver         name ──▶ addresses, on a thread of the blocking pool
-//!      │ └────▶ happy_eyeballs   which address is tried when (pure, no clock and no socket)
-//!      └──────▶ connect_error    why no address could be connected to
+//!      │ └────▶ happy_eyeballs   which address is tried when (no clock and no socket)
+//!      └──────▶ connect_error    the failures of all addresses
 //! ```
 //!
-//! The result is the bare connected socket; `socket/tcp_stream.rs` wraps it.
+//! The result is the connected socket alone; `socket/tcp_stream.rs` wraps it.
 
 pub(crate) mod connect;
 pub(crate) mod connect_error;

@@ -1,4 +1,4 @@
-//! From a host's name to its addresses.
+//! Resolvers: find the addresses of a host by its name.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
@@ -12,7 +12,7 @@ use std::rc::Rc;
 use squall_executor::future::Future;
 use squall_executor::{spawn, spawn_blocking};
 
-/// The future of [`Resolver::resolve`].
+/// The future that [`Resolver::resolve`] returns.
 pub type Resolving = Pin<Box<dyn StdFuture<Output = io::Result<Vec<SocketAddr>>>>>;
 
 /// Finds the addresses of a host. Tornado: `Resolver`.
@@ -20,10 +20,10 @@ pub type Resolving = Pin<Box<dyn StdFuture<Output = io::Result<Vec<SocketAddr>>>
 /// ```
 /// use squall_net::{ConnectOptions, Resolver, Resolving, TcpListener, TcpStream, block_on};
 ///
-/// /// Every name is this machine.
-/// struct Home;
+/// /// Resolves every name to this machine.
+/// struct Localhost;
 ///
-/// impl Resolver for Home {
+/// impl Resolver for Localhost {
 ///     fn resolve(&self, _host: &str, port: u16) -> Resolving {
 ///         Box::pin(async move { Ok(vec![([127, 0, 0, 1], port).into()]) })
 ///     }
@@ -32,70 +32,76 @@ pub type Resolving = Pin<Box<dyn StdFuture<Output = io::Result<Vec<SocketAddr>>>
 /// block_on(async {
 ///     let listener = TcpListener::bind("127.0.0.1:0")?;
 ///     let port = listener.local_addr()?.port();
-///     TcpStream::connect_with(("anywhere", port), ConnectOptions::default().resolver(Home)).await?;
+///     let options = ConnectOptions::default().resolver(Localhost);
+///     TcpStream::connect_with(("anywhere", port), options).await?;
 ///     std::io::Result::Ok(())
 /// })?;
 /// # std::io::Result::Ok(())
 /// ```
 pub trait Resolver {
-    /// Looks the host up. No address at all is an error of the caller's making.
+    /// Looks up the addresses of `host`. The list may be empty: then the connect fails with
+    /// `NotFound`.
     fn resolve(&self, host: &str, port: u16) -> Resolving;
 }
 
-/// The system's own: `getaddrinfo(3)`, on a thread of the loop's blocking pool.
+/// The system's resolver: `getaddrinfo(3)`, on a thread of the loop's blocking pool.
 ///
-/// At most 16 lookups of one thread's loops run at a time, the others wait in order: a name server that does not answer cannot
-/// take the whole pool. A lookup that is dropped goes on, since nothing ends it, and keeps its place until it is through.
+/// Per thread, at most 16 lookups run at a time, for all its loops together. Further lookups wait
+/// in order. So a name server that does not answer cannot occupy the whole pool. Nothing can end a
+/// running lookup: if its future is dropped, the lookup still counts until it has finished.
 ///
-/// A place comes back when the lookup's loop runs. Of several loops on one thread, one that rests with lookups under way keeps
-/// the others' waiting: run it now and then, or drop it.
+/// A lookup stops counting when its loop runs after the lookup has finished. If a thread has
+/// several loops and one of them stops running during its lookups, those of the other loops may
+/// wait for it. Run that loop now and then, or drop it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemResolver;
 
-/// Lookups that run at a time.
-const LOOKUPS: usize = 16;
+/// How many lookups a thread's loops may run at a time.
+const MAX_LOOKUPS: usize = 16;
 
 thread_local! {
-    static GATE: Rc<Gate> = Rc::default();
+    static LIMIT: Rc<LookupLimit> = Rc::default();
 }
 
-/// Places for lookups, given out in order.
+/// Limits the lookups that run at a time. Waiting lookups get their permits in order.
 #[derive(Default)]
-struct Gate {
-    taken: Cell<usize>,
+struct LookupLimit {
+    /// The number of permits in use, always ≤ [`MAX_LOOKUPS`].
+    in_use: Cell<usize>,
+    /// The requests that wait, oldest first. Setting a result grants a permit. A request that was
+    /// dropped is cancelled, and may still be in the queue.
     waiting: RefCell<VecDeque<Future<()>>>,
 }
 
-impl Gate {
-    /// Waits for a place. Dropped, it waits for none.
-    async fn enter(self: &Rc<Self>) -> Place {
-        if self.taken.get() < LOOKUPS {
-            self.taken.set(self.taken.get() + 1);
+impl LookupLimit {
+    /// Waits for a permit. Cancel safe: dropping the future withdraws the request.
+    async fn acquire(self: &Rc<Self>) -> Permit {
+        if self.in_use.get() < MAX_LOOKUPS {
+            self.in_use.set(self.in_use.get() + 1);
         } else {
-            let turn = Turn { gate: Rc::clone(self), future: Future::new(), is_taken: false };
-            self.waiting.borrow_mut().push_back(turn.future.clone());
-            turn.wait().await;
+            let limit = Rc::clone(self);
+            let request = PermitRequest { limit, granted: Future::new(), is_received: false };
+            self.waiting.borrow_mut().push_back(request.granted.clone());
+            request.wait().await;
         }
-        Place { gate: Rc::clone(self) }
+        Permit { limit: Rc::clone(self) }
     }
 
-    /// Hands a place to the next who still waits.
-    fn leave(&self) {
+    /// Hands a permit to the first request that still waits, or returns it if none does.
+    fn release(&self) {
         loop {
             let next = self.waiting.borrow_mut().pop_front();
             match next {
                 Some(next) if next.set_result(()).is_ok() => return,
-                Some(_) => {} // it was dropped
-                None => return self.taken.set(self.taken.get() - 1),
+                Some(_) => {} // this request was dropped
+                None => return self.in_use.set(self.in_use.get() - 1),
             }
         }
     }
-}
 
-impl Gate {
-    /// Forgets those at either end of the line who wait no more, so that a name server that does not answer gathers no memory of
-    /// connects that gave up.
-    fn forget_gone(&self) {
+    /// Removes cancelled requests from both ends of the queue. Otherwise, while a name server does
+    /// not answer, the requests of connects that gave up would pile up.
+    fn remove_cancelled(&self) {
         let mut waiting = self.waiting.borrow_mut();
         while waiting.front().is_some_and(Future::done) {
             waiting.pop_front();
@@ -106,91 +112,100 @@ impl Gate {
     }
 }
 
-/// Somebody's turn, which goes on to the next if it comes to nobody.
-struct Turn {
-    gate: Rc<Gate>,
-    future: Future<()>,
-    is_taken: bool,
+/// A request that waits for a permit. A request that is dropped passes its permit on.
+struct PermitRequest {
+    limit: Rc<LookupLimit>,
+    /// Done once the permit is granted or the request is cancelled.
+    granted: Future<()>,
+    is_received: bool,
 }
 
-impl Turn {
+impl PermitRequest {
     async fn wait(mut self) {
-        let _ = self.future.ready().await; // only its own drop cancels it
-        self.is_taken = true;
+        let _ = self.granted.ready().await; // no error: only the drop of this request cancels it
+        self.is_received = true;
     }
 }
 
-impl Drop for Turn {
+impl Drop for PermitRequest {
     fn drop(&mut self) {
-        if self.is_taken {
+        if self.is_received {
             return;
         }
-        if self.future.cancel() {
-            self.gate.forget_gone();
+        if self.granted.cancel() {
+            self.limit.remove_cancelled();
         } else {
-            self.gate.leave(); // the place was given, and nobody is here to use it
+            self.limit.release(); // the permit was granted, but this request did not receive it
         }
     }
 }
 
-struct Place {
-    gate: Rc<Gate>,
+/// Permission to run one lookup. Dropping the permit releases it.
+struct Permit {
+    limit: Rc<LookupLimit>,
 }
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
-        self.gate.leave();
+        self.limit.release();
     }
 }
 
 impl Resolver for SystemResolver {
     fn resolve(&self, host: &str, port: u16) -> Resolving {
         let host = host.to_owned();
-        gated(move || Ok((host.as_str(), port).to_socket_addrs()?.collect()))
+        run_with_permit(move || Ok((host.as_str(), port).to_socket_addrs()?.collect()))
     }
 }
 
-/// Runs a lookup on the pool, in its turn.
-fn gated(look_up: impl FnOnce() -> io::Result<Vec<SocketAddr>> + Send + 'static) -> Resolving {
+/// Waits for a permit, then runs a lookup on the pool.
+fn run_with_permit(
+    look_up: impl FnOnce() -> io::Result<Vec<SocketAddr>> + Send + 'static,
+) -> Resolving {
     Box::pin(async move {
-        let place = GATE.with(Rc::clone).enter().await;
-        let looking = async move {
-            let _place = place; // kept until the thread is through, whoever still waits for it
+        let permit = LIMIT.with(Rc::clone).acquire().await;
+        let lookup = async move {
+            // Held until the thread has finished, even if the caller drops the future.
+            let _permit = permit;
             spawn_blocking(look_up).await
         };
-        spawn(looking).await.map_err(io::Error::from)?.map_err(io::Error::from)?
+        spawn(lookup).await.map_err(io::Error::from)?.map_err(io::Error::from)?
     })
 }
 
-/// Answers for the hosts that it knows, and asks another resolver for the rest. Tornado: `OverrideResolver`.
+/// Resolves hosts from its own table, and passes all others to another resolver. Tornado:
+/// `OverrideResolver`.
 ///
 /// ```
 /// use squall_net::{OverrideResolver, SystemResolver};
 ///
 /// let resolver = OverrideResolver::new(SystemResolver)
 ///     .host("db.internal", ["10.0.0.7".parse()?])
-///     .host_and_port("db.internal", 5432, ["10.0.0.8:15432".parse()?]); // more specific, so it goes first
+///     // This entry is more specific, so port 5432 uses it and not the entry above.
+///     .host_and_port("db.internal", 5432, ["10.0.0.8:15432".parse()?]);
 /// # Ok::<(), std::net::AddrParseError>(())
 /// ```
 pub struct OverrideResolver {
     hosts: HashMap<String, Vec<IpAddr>>,
     ports: HashMap<(String, u16), Vec<SocketAddr>>,
-    rest: Rc<dyn Resolver>,
+    fallback: Rc<dyn Resolver>,
 }
 
 impl OverrideResolver {
-    /// Knows no host yet.
-    pub fn new(rest: impl Resolver + 'static) -> OverrideResolver {
-        OverrideResolver { hosts: HashMap::new(), ports: HashMap::new(), rest: Rc::new(rest) }
+    /// Makes a resolver with an empty table, which passes every host to `fallback`.
+    pub fn new(fallback: impl Resolver + 'static) -> OverrideResolver {
+        let fallback = Rc::new(fallback);
+        OverrideResolver { hosts: HashMap::new(), ports: HashMap::new(), fallback }
     }
 
-    /// A host's addresses, whatever the port.
+    /// Sets the addresses of a host for every port.
     pub fn host(mut self, host: &str, to: impl IntoIterator<Item = IpAddr>) -> OverrideResolver {
         self.hosts.insert(host.to_owned(), to.into_iter().collect());
         self
     }
 
-    /// Where one port of a host is found.
+    /// Sets the addresses of one port of a host. They take precedence over those of
+    /// [`host`](Self::host).
     pub fn host_and_port(
         mut self,
         host: &str,
@@ -207,7 +222,7 @@ impl Resolver for OverrideResolver {
         let known = match (self.ports.get(&(host.to_owned(), port)), self.hosts.get(host)) {
             (Some(addresses), _) => addresses.clone(),
             (None, Some(ips)) => ips.iter().map(|ip| SocketAddr::new(*ip, port)).collect(),
-            (None, None) => return self.rest.resolve(host, port),
+            (None, None) => return self.fallback.resolve(host, port),
         };
         Box::pin(std::future::ready(Ok(known)))
     }
@@ -231,40 +246,40 @@ mod tests {
 
     use super::*;
 
-    // X11: a stuck name server holds the places of lookups, and nobody else's
+    // X11: a name server that does not answer blocks lookups only, not other jobs of the pool
     #[test]
     fn stuck_lookups_leave_the_pool_to_others_and_are_let_through_in_order() {
         block_on(async {
             let (release, stuck) = mpsc::channel::<()>();
             let stuck = std::sync::Arc::new(std::sync::Mutex::new(stuck));
-            let order = Rc::new(RefCell::new(Vec::new()));
+            let finished = Rc::new(RefCell::new(Vec::new()));
             let look_up = |n: usize| {
-                let (stuck, order) = (std::sync::Arc::clone(&stuck), Rc::clone(&order));
-                let answer = gated(move || {
+                let (stuck, finished) = (std::sync::Arc::clone(&stuck), Rc::clone(&finished));
+                let answer = run_with_permit(move || {
                     let _ = stuck.lock().unwrap().recv();
                     Ok(Vec::new())
                 });
                 spawn(async move {
                     answer.await.unwrap();
-                    order.borrow_mut().push(n);
+                    finished.borrow_mut().push(n);
                 })
             };
             let mut lookups: Vec<_> = (0..200).map(look_up).collect();
             let job = timeout(Duration::from_secs(10), spawn_blocking(|| 42)).await;
             assert_eq!(job.expect("the pool is full of lookups").unwrap(), 42);
-            assert_eq!(GATE.with(|gate| gate.taken.get()), LOOKUPS);
-            // Dropped while they wait, and while they run: the places go on.
-            lookups.drain(LOOKUPS..100).for_each(|lookup| lookup.abort());
+            assert_eq!(LIMIT.with(|limit| limit.in_use.get()), MAX_LOOKUPS);
+            // Some lookups are dropped while they wait, some while they run: no permit is lost.
+            lookups.drain(MAX_LOOKUPS..100).for_each(|lookup| lookup.abort());
             lookups.drain(..4).for_each(|lookup| lookup.abort());
             squall_executor::yield_now().await;
-            assert_eq!(GATE.with(|gate| gate.waiting.borrow().len()), 100, "those who wait still");
-            drop(release); // the name server answers at last
+            assert_eq!(LIMIT.with(|limit| limit.waiting.borrow().len()), 100, "waiting lookups");
+            drop(release); // now the name server answers
             for lookup in lookups {
                 lookup.await.unwrap();
             }
-            assert_eq!(order.borrow().len(), LOOKUPS - 4 + 100);
+            assert_eq!(finished.borrow().len(), MAX_LOOKUPS - 4 + 100);
             squall_executor::sleep(Duration::from_millis(1)).await;
-            assert_eq!(GATE.with(|gate| gate.taken.get()), 0);
+            assert_eq!(LIMIT.with(|limit| limit.in_use.get()), 0);
         });
     }
 }

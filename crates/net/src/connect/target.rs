@@ -1,11 +1,13 @@
-//! Where a connection is to go.
+//! The target of a connect.
 
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// The other end of a connection: an address, or a host's name and a port. Numeric hosts are addresses at once, and no
-/// resolver sees them, but for IPv6 addresses with the name of an interface (`fe80::1%eth0`), whose number the system knows.
+/// The target of a connect: an address, or a host name and a port.
+///
+/// A numeric host becomes an address without a resolver. The exception is an IPv6 address with the
+/// name of an interface (`fe80::1%eth0`): the resolver turns that name into the interface's number.
 ///
 /// ```
 /// use squall_net::Target;
@@ -25,25 +27,26 @@ pub(crate) enum Kind {
         host: String,
         port: u16,
     },
-    /// A text that is no target; to connect says so.
-    Unclear(String),
+    /// Text that is not of the form `host:port`. [`Target::check`] returns the error.
+    Invalid(String),
 }
 
-/// The longest name of a host (RFC 1035).
-const LONGEST_NAME: usize = 253;
+/// The longest host name in bytes (RFC 1035).
+const MAX_NAME_LEN: usize = 253;
 
 impl Target {
-    /// Refuses what no resolver should see.
+    /// Returns `InvalidInput` for text and host names that must not reach a resolver.
     pub(crate) fn check(&self) -> io::Result<()> {
         let invalid = |text| Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         match &self.0 {
-            Kind::Unclear(text) => invalid(format!("{text:?} is not of the form host:port")),
-            Kind::Name { host, .. } if host.is_empty() => invalid("an empty host name".into()),
+            Kind::Invalid(text) => invalid(format!("{text:?} is not of the form host:port")),
+            Kind::Name { host, .. } if host.is_empty() => invalid("the host name is empty".into()),
             Kind::Name { host, .. } if host.contains('\0') => {
-                invalid(format!("a NUL byte in the host name {host:?}"))
+                invalid(format!("the host name {host:?} contains a NUL byte"))
             }
-            Kind::Name { host, .. } if host.len() > LONGEST_NAME => {
-                invalid(format!("a host name of {} bytes, more than {LONGEST_NAME}", host.len()))
+            Kind::Name { host, .. } if host.len() > MAX_NAME_LEN => {
+                let len = host.len();
+                invalid(format!("the host name has {len} bytes, more than {MAX_NAME_LEN}"))
             }
             _ => Ok(()),
         }
@@ -83,12 +86,12 @@ impl From<&str> for Target {
             Some((host, port)) if !host.contains(':') || is_bracketed(host) => {
                 Target::named(host, port)
             }
-            _ => Target(Kind::Unclear(text.to_owned())),
+            _ => Target(Kind::Invalid(text.to_owned())),
         }
     }
 }
 
-/// Only an address of IPv6 has colons, and brackets around them.
+/// Whether a host is in brackets, as an IPv6 address must be because it contains colons.
 fn is_bracketed(host: &str) -> bool {
     host.starts_with('[') && host.ends_with(']')
 }
@@ -111,17 +114,17 @@ impl fmt::Display for Target {
             Kind::Address(address) => address.fmt(f),
             Kind::Name { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
             Kind::Name { host, port } => write!(f, "{host}:{port}"),
-            Kind::Unclear(text) => f.write_str(text),
+            Kind::Invalid(text) => f.write_str(text),
         }
     }
 }
 
-/// A host, for the pairs of which a [`Target`] can be made.
+/// The host of a `(host, port)` pair that converts into a [`Target`].
 #[derive(Clone, Debug)]
 pub enum IpHost {
     /// An address.
     Ip(IpAddr),
-    /// An address or a name.
+    /// An address or a name, as text.
     Text(String),
 }
 
@@ -186,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_taken_apart_at_the_last_colon() {
+    fn text_is_split_at_the_last_colon() {
         assert_eq!(Target::from("[::1]:80"), Target::from((Ipv6Addr::LOCALHOST, 80)));
         assert_eq!(Target::from("host:80").0, Kind::Name { host: "host".into(), port: 80 });
         let zone = Target::from("[fe80::1%eth0]:80");

@@ -1,14 +1,14 @@
-//! The classes of errors of `accept(2)`: what an error says about the next call.
+//! Classifies the errors of `accept(2)` by what they mean for the next call.
 
 use std::io;
 
-/// What an error of `accept(2)` is about.
+/// What failed in a call of `accept(2)`.
 pub(crate) enum AcceptError {
-    /// The connection that was to be accepted, or the network: the next one may work.
+    /// The connection or the network. The next call may succeed.
     Connection,
-    /// Descriptors or memory that have run out: trying again at once would spin.
+    /// Descriptors or memory have run out. Calling again at once would spin.
     Resources,
-    /// The listening socket itself.
+    /// The listening socket itself. It cannot accept any more.
     Listener,
 }
 
@@ -18,7 +18,8 @@ impl AcceptError {
             Some(libc::EBADF | libc::EINVAL | libc::ENOTSOCK | libc::EFAULT) => {
                 AcceptError::Listener
             }
-            // ENOSPC: epoll has no watch left for the listener. An error without a number is not from accept(2).
+            // ENOSPC comes from epoll, which has no watch left for the listener. An error without
+            // an errno is not from accept(2).
             Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM | libc::ENOSPC)
             | None => AcceptError::Resources,
             Some(_) => AcceptError::Connection,

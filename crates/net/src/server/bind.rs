@@ -1,4 +1,4 @@
-//! Listening sockets that are made before there is a loop, or a second process.
+//! Binds listening sockets before a loop exists, and before a fork.
 
 use std::collections::HashSet;
 use std::fs;
@@ -11,12 +11,13 @@ use std::path::Path;
 use crate::server::path_lock::PathLock;
 use crate::sys;
 
-/// Connections that may wait to be accepted; the kernel caps it at `net.core.somaxconn`.
+/// How many connections may wait to be accepted. The kernel caps this at `net.core.somaxconn`.
 pub(crate) const BACKLOG: i32 = 4096;
-/// How often a port that the kernel chose for one family and that is taken in the other is given back for another.
-const PORTS_TRIED: usize = 16;
+/// How many ports [`bind_sockets`] tries if its `port` is 0. A try fails if the port that the
+/// kernel chose for one address is in use for another.
+const MAX_PORT_TRIES: usize = 16;
 
-/// How [`bind_sockets`] makes sockets; set by value.
+/// Options of [`bind_sockets`]. Each method returns the changed options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BindOptions {
     backlog: i32,
@@ -30,36 +31,44 @@ impl Default for BindOptions {
 }
 
 impl BindOptions {
-    /// Connections that may wait to be accepted; 4096 by default, and the kernel caps it at `net.core.somaxconn`.
+    /// Sets how many connections may wait to be accepted; 4096 by default. The kernel caps the
+    /// number at `net.core.somaxconn`.
     pub fn backlog(mut self, connections: u16) -> BindOptions {
         self.backlog = connections.into();
         self
     }
 
-    /// Lets other sockets of this user listen on the same port (`SO_REUSEPORT`): the kernel deals connections out among them.
-    /// What waits in the queue of one that is closed is reset; sockets that are shared by fork, or handed on, lose nothing.
+    /// Lets other sockets of this user listen on the same port (`SO_REUSEPORT`); off by default.
+    ///
+    /// The kernel distributes connections among these sockets. When a socket is closed, the
+    /// connections in its queue are reset. A socket that is shared by a fork or handed to another
+    /// process loses none.
     pub fn reuse_port(mut self, reuse: bool) -> BindOptions {
         self.reuse_port = reuse;
         self
     }
 }
 
-/// Listens on every address of a host, IPv4 first; `None` is every interface, in both families. Port 0 is one port, which the
-/// kernel chooses, for all of them. The sockets are non-blocking and close-on-exec, IPv6 ones are for IPv6 only, and
-/// accepted streams have `TCP_NODELAY`. For [`TcpServer::add_sockets`](crate::TcpServer::add_sockets), before or after a
+/// Listens on every address of a host and returns the sockets, IPv4 first.
+///
+/// `None` stands for every interface, in both address families. If `port` is 0, the kernel chooses
+/// one port for all sockets. The sockets are non-blocking and close-on-exec, IPv6 sockets accept
+/// IPv6 only, and accepted streams have `TCP_NODELAY`. Pass the sockets to
+/// [`TcpServer::add_sockets`](crate::TcpServer::add_sockets). They may be bound before or after a
 /// fork. Tornado: `bind_sockets`.
 ///
-/// Names are resolved here and now: bind before the loop runs.
+/// The call blocks while it resolves a name, so bind before the loop runs.
 ///
+/// # Errors
+/// Errors of the name service, `socket(2)`, `bind(2)` and `listen(2)`. No socket stays open then.
+/// An address family that the machine lacks is skipped, unless there is no other.
+///
+/// # Examples
 /// ```
 /// let sockets = squall_net::bind_sockets(0, Some("127.0.0.1"), Default::default())?;
 /// assert_eq!(sockets.len(), 1);
 /// # std::io::Result::Ok(())
 /// ```
-///
-/// # Errors
-/// Those of the name service, `socket(2)`, `bind(2)` and `listen(2)`; then no socket stays. A family that the machine does not
-/// have is skipped, unless it is the only one.
 pub fn bind_sockets(
     port: u16,
     address: Option<&str>,
@@ -74,12 +83,14 @@ pub fn bind_sockets(
     };
     addresses.sort_by_key(SocketAddr::is_ipv6);
     let mut seen = HashSet::new();
-    addresses.retain(|address| seen.insert(*address)); // a hosts file may name one twice
+    addresses.retain(|address| seen.insert(*address)); // a hosts file may list an address twice
     let mut tries = 1;
     loop {
         match bind_all(&addresses, options) {
             Err(error)
-                if port == 0 && error.kind() == io::ErrorKind::AddrInUse && tries < PORTS_TRIED =>
+                if port == 0
+                    && error.kind() == io::ErrorKind::AddrInUse
+                    && tries < MAX_PORT_TRIES =>
             {
                 tries += 1;
             }
@@ -88,6 +99,7 @@ pub fn bind_sockets(
     }
 }
 
+/// Binds all addresses. If the port is 0, all get the port of the first socket.
 fn bind_all(addresses: &[SocketAddr], options: BindOptions) -> io::Result<Vec<TcpListener>> {
     let how = sys::Listen { backlog: options.backlog, reuse_port: options.reuse_port };
     let mut sockets: Vec<TcpListener> = Vec::new();
@@ -101,7 +113,7 @@ fn bind_all(addresses: &[SocketAddr], options: BindOptions) -> io::Result<Vec<Tc
         }
         match sys::listen(address, how) {
             Ok(socket) => sockets.push(socket),
-            Err(error) if is_missing(&error, address) => skipped = Some(error),
+            Err(error) if is_family_missing(&error, address) => skipped = Some(error),
             Err(error) => return Err(error),
         }
     }
@@ -111,9 +123,9 @@ fn bind_all(addresses: &[SocketAddr], options: BindOptions) -> io::Result<Vec<Tc
     }
 }
 
-/// Tells whether the machine does not have the family: compiled out, or without its loopback address, for which a hosts file
-/// may still have a name.
-fn is_missing(error: &io::Error, address: SocketAddr) -> bool {
+/// Whether the machine lacks the address family. Either the kernel does not support the family, or
+/// the IPv6 loopback address is missing, which a hosts file may still name.
+fn is_family_missing(error: &io::Error, address: SocketAddr) -> bool {
     match error.raw_os_error() {
         Some(libc::EAFNOSUPPORT) => true,
         Some(libc::EADDRNOTAVAIL) => address.ip() == IpAddr::from(Ipv6Addr::LOCALHOST),
@@ -121,17 +133,23 @@ fn is_missing(error: &io::Error, address: SocketAddr) -> bool {
     }
 }
 
-/// Listens on a path, over the socket of a server that is gone; one that begins with a NUL byte is a name in the abstract
-/// namespace, which has no mode. `mode` is who may connect, whatever the umask: 0o600 is this user. Non-blocking and
-/// close-on-exec. For [`UnixServer::add_sockets`](crate::UnixServer::add_sockets). Tornado: `bind_unix_socket`.
+/// Listens on a path, and replaces the socket that an ended server has left there.
 ///
-/// At no time may others connect: until the mode is set, the socket does not listen. Of several servers that come to one path
-/// at once, one gets it; they agree by a file beside it, `.name.lock`, which is there for less than a millisecond.
+/// `mode` sets which users may connect, whatever the umask: 0o600 allows this user only. A path
+/// that begins with a NUL byte is a name in the abstract namespace, which has no mode. The socket
+/// is non-blocking and close-on-exec. Pass it to
+/// [`UnixServer::add_sockets`](crate::UnixServer::add_sockets). Tornado: `bind_unix_socket`.
+///
+/// Users that `mode` excludes can never connect, because the socket listens only after the mode is
+/// set. If several servers bind the same path at once, exactly one succeeds. They coordinate by a
+/// lock file beside the path, `.name.lock`, which exists for less than a millisecond.
 ///
 /// # Errors
-/// `AddrInUse` if a server listens there; `AlreadyExists` if there is a file that is no socket; `InvalidInput` for an empty
-/// path; `WouldBlock` if somebody keeps that file locked for a second; and those of `open(2)`, `bind(2)`, `chmod(2)` and
-/// `unlink(2)`.
+/// - `AddrInUse`: a server listens on the path.
+/// - `AlreadyExists`: a file at the path is not a socket.
+/// - `InvalidInput`: the path is empty or too long.
+/// - `WouldBlock`: the lock file stays locked for a second.
+/// - Errors of `open(2)`, `bind(2)`, `chmod(2)` and `unlink(2)`.
 pub fn bind_unix_socket(path: impl AsRef<Path>, mode: u32) -> io::Result<UnixListener> {
     let path = path.as_ref();
     let address = sys::unix_address(path)?;
@@ -140,8 +158,8 @@ pub fn bind_unix_socket(path: impl AsRef<Path>, mode: u32) -> io::Result<UnixLis
         sys::set_backlog(&listener, BACKLOG)?;
         return Ok(listener);
     }
-    // Until it listens, this socket looks as stale as one that was left behind.
-    let _alone = PathLock::of(path)?;
+    // Until the new socket listens, another server would take it for a stale one.
+    let _lock = PathLock::acquire(path)?;
     remove_stale(path)?;
     let listener = sys::bind_unix(&address)?;
     let opened = fs::set_permissions(path, fs::Permissions::from_mode(mode))
@@ -149,13 +167,13 @@ pub fn bind_unix_socket(path: impl AsRef<Path>, mode: u32) -> io::Result<UnixLis
     match opened {
         Ok(()) => Ok(listener),
         Err(error) => {
-            let _ = fs::remove_file(path); // the error that led here says more
+            let _ = fs::remove_file(path); // the first error says more
             Err(error)
         }
     }
 }
 
-/// Removes the socket of a server that is gone.
+/// Removes the socket that an ended server has left at `path`, if there is one.
 fn remove_stale(path: &Path) -> io::Result<()> {
     let found = match fs::symlink_metadata(path) {
         Ok(found) => found,
@@ -168,8 +186,9 @@ fn remove_stale(path: &Path) -> io::Result<()> {
     }
     match sys::connect_unix(&sys::unix_address(path)?) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()), // its server has just removed it
-        // A queue that is full is that of a living server.
+        // The file's server has just removed it.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        // `WouldBlock` means a full queue, so a server listens.
         Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
         _ => {
             let text = format!("a server listens on {}", path.display());

@@ -1,4 +1,5 @@
-//! The living connections of a server: how many, how to end them, and who waits for one to end.
+//! The open connections of a server: counts and aborts them, and wakes the tasks that wait for
+//! their end.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -10,14 +11,14 @@ use squall_executor::future::Future;
 pub(crate) struct Connections {
     /// The task of each connection. An entry is removed when its task's future is dropped.
     tasks: RefCell<Slab<Option<JoinHandle<()>>>>,
-    /// The most connections that may live at once.
+    /// How many connections may be open at once.
     limit: Cell<usize>,
-    /// Connections that were ended by [`abort_all`](Self::abort_all).
+    /// How many connections [`abort_all`](Self::abort_all) has aborted.
     aborted: Cell<usize>,
     /// Set when the last connection ends. `Some` while a drain waits for that.
     idle: RefCell<Option<Future<()>>>,
-    /// Set when a connection ends. `Some` while accepting waits for room.
-    room: RefCell<Option<Future<()>>>,
+    /// Set when a connection ends. `Some` while an accept loop waits for that.
+    connection_ended: RefCell<Option<Future<()>>>,
 }
 
 impl Connections {
@@ -27,7 +28,7 @@ impl Connections {
             limit: Cell::new(usize::MAX),
             aborted: Cell::new(0),
             idle: RefCell::default(),
-            room: RefCell::default(),
+            connection_ended: RefCell::default(),
         })
     }
 
@@ -43,35 +44,36 @@ impl Connections {
         self.len() >= self.limit.get()
     }
 
-    /// Adds a connection, whose task `start` spawns. The task keeps the guard until its future is dropped.
+    /// Adds a connection. `start` spawns its task, which keeps the guard until the task's future is
+    /// dropped.
     pub(crate) fn add(self: &Rc<Self>, start: impl FnOnce(ConnectionGuard) -> JoinHandle<()>) {
         let key = self.tasks.borrow_mut().insert(None);
         let task = start(ConnectionGuard { connections: Rc::clone(self), key });
-        self.tasks.borrow_mut()[key] = Some(task); // the task runs in the next batch, not yet
+        self.tasks.borrow_mut()[key] = Some(task); // still there: the task runs in the next batch
     }
 
-    /// Waits until another connection may begin.
-    pub(crate) async fn wait_for_room(&self) {
-        let room = self.room.borrow_mut().get_or_insert_default().clone();
-        let _ = room.await; // it is never cancelled
+    /// Waits until a connection ends.
+    pub(crate) async fn wait_until_connection_ends(&self) {
+        let ended = self.connection_ended.borrow_mut().get_or_insert_default().clone();
+        let _ = ended.await; // this future is never cancelled
     }
 
-    /// Waits until no connection is left.
+    /// Waits until no connection is open.
     pub(crate) async fn wait_until_idle(&self) {
         if self.len() > 0 {
             let idle = self.idle.borrow_mut().get_or_insert_default().clone();
-            let _ = idle.await; // it is never cancelled
+            let _ = idle.await; // this future is never cancelled
         }
     }
 
-    /// Ends every connection: the loop drops its future in the next batch.
+    /// Aborts every connection. The loop drops the futures of their tasks in the next batch.
     pub(crate) fn abort_all(&self) {
         let tasks = self.tasks.borrow();
         tasks.iter().filter_map(|(_, task)| task.as_ref()).for_each(JoinHandle::abort);
         self.aborted.set(self.aborted.get() + tasks.len());
     }
 
-    /// How many connections were ended by [`abort_all`](Self::abort_all).
+    /// Returns how many connections [`abort_all`](Self::abort_all) has aborted.
     pub(crate) fn aborted(&self) -> usize {
         self.aborted.get()
     }
@@ -81,15 +83,15 @@ impl Connections {
             let mut tasks = self.tasks.borrow_mut();
             (tasks.remove(key), tasks.is_empty())
         };
-        drop(task); // detaches: a panic of the handler goes to the loop's hook
+        drop(task); // detaches the task: a panic of the handler goes to the loop's panic hook
         let idle = if is_last { self.idle.take() } else { None };
-        for waiting in [idle, self.room.take()].into_iter().flatten() {
-            let _ = waiting.set_result(());
+        for event in [idle, self.connection_ended.take()].into_iter().flatten() {
+            let _ = event.set_result(());
         }
     }
 }
 
-/// Removes a connection from its server when the task's future is dropped.
+/// Removes a connection from its server when the future of the connection's task is dropped.
 pub(crate) struct ConnectionGuard {
     connections: Rc<Connections>,
     key: usize,

@@ -1,4 +1,4 @@
-//! The news that a server drains.
+//! Tells handlers that their server has begun to drain.
 
 use std::future::{Future as _, poll_fn};
 use std::pin::pin;
@@ -6,7 +6,7 @@ use std::task::Poll;
 
 use squall_executor::future::Future;
 
-/// Tells handlers that their server [drains](crate::Server::drain); clones are the same news.
+/// Tells handlers that their server [drains](crate::Server::drain). Clones share their state.
 #[derive(Clone, Debug, Default)]
 pub struct Draining(Future<()>);
 
@@ -16,18 +16,19 @@ impl Draining {
     /// # Cancel safety
     /// Cancel safe.
     pub async fn begun(&self) {
-        let _ = self.0.ready().await; // nobody cancels it
+        let _ = self.0.ready().await; // this future is never cancelled
     }
 
-    /// Tells whether draining has begun.
+    /// Whether draining has begun.
     pub fn has_begun(&self) -> bool {
         self.0.done()
     }
 
-    /// Waits for `work`, or until draining begins; then `None`, and the work is dropped. So does an idle connection end at once.
+    /// Waits for `work` and returns its output. If draining begins first, drops `work` and returns
+    /// `None`. A handler uses this to end an idle connection at once.
     ///
     /// # Cancel safety
-    /// As safe as `work`.
+    /// Cancel safe if `work` is.
     pub async fn unless_begun<T>(&self, work: impl std::future::Future<Output = T>) -> Option<T> {
         let (mut work, mut begun) = (pin!(work), pin!(self.begun()));
         poll_fn(|cx| {
@@ -40,6 +41,6 @@ impl Draining {
     }
 
     pub(crate) fn begin(&self) {
-        let _ = self.0.set_result(()); // a second drain is no news
+        let _ = self.0.set_result(()); // fails on a second drain, which changes nothing
     }
 }

@@ -1,11 +1,13 @@
-//! Listening sockets that come from another process, or go to one.
+//! Listening sockets that this process inherits, or passes to a new process.
 //!
-//! The protocol is systemd's: the sockets are descriptors 3 and up, `LISTEN_FDS` says how many, `LISTEN_FDNAMES` what they are
-//! called, and `LISTEN_PID` for whom they are. Source: sd_listen_fds(3).
+//! The protocol is systemd's. The sockets are descriptors 3 and up. `LISTEN_FDS` holds their count,
+//! `LISTEN_FDNAMES` their names, and `LISTEN_PID` the process that they are for. Source:
+//! sd_listen_fds(3).
 //!
-//! An environment outlives what it speaks of: a grandchild inherits the variables and not the sockets, and whatever it has
-//! opened may have their numbers by then. So a claim counts only if it is bound to what it claims: by `LISTEN_PID`, or, since a
-//! parent does not know that before its child runs, by [`IDENTITIES`], which says what the descriptors are.
+//! A grandchild may inherit the variables without the sockets. Files that it opens may then have
+//! the sockets' descriptor numbers. So the variables count only in two cases: `LISTEN_PID` names
+//! this process, or [`IDENTITIES`] matches the open descriptors. [`spawn_with_sockets`] sets
+//! [`IDENTITIES`], because a parent does not know the child's process id before the child runs.
 
 use std::env;
 use std::io;
@@ -17,16 +19,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::sys::{self, Family, SocketType};
 
-/// The number of the first socket.
-const FIRST: RawFd = 3;
+/// The descriptor number of the first socket.
+const FIRST_FD: RawFd = 3;
 
-/// Device and inode of each socket, as [`spawn_with_sockets`] has seen them.
+/// The variable that holds the device and inode of each socket; [`spawn_with_sockets`] sets it.
 const IDENTITIES: &str = "SQUALL_LISTEN_INODES";
 
-/// They can be taken once: a second owner of the same numbers would close the first one's.
+/// Whether the sockets were taken. They can be taken only once, because a second owner of the same
+/// descriptor numbers would close the first owner's sockets.
 static ARE_TAKEN: Mutex<bool> = Mutex::new(false);
 
-/// A socket that this process was started with.
+/// A socket that this process has inherited.
 #[derive(Debug)]
 pub struct InheritedSocket {
     name: String,
@@ -34,15 +37,16 @@ pub struct InheritedSocket {
 }
 
 impl InheritedSocket {
-    /// What systemd's `FileDescriptorName=`, or [`spawn_with_sockets`], calls it; empty if it has no name.
+    /// Returns the name from systemd's `FileDescriptorName=` or from [`spawn_with_sockets`]; empty
+    /// if there is none.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The socket as a TCP listener, non-blocking.
+    /// Converts the socket into a TCP listener, and makes it non-blocking.
     ///
     /// # Errors
-    /// `InvalidInput` if it is anything else, with what it is.
+    /// `InvalidInput` if the descriptor is anything else. The message says what it is.
     pub fn into_tcp(self) -> io::Result<TcpListener> {
         self.check("a TCP listener", &[Family::INET, Family::INET6])?;
         let listener = TcpListener::from(self.fd);
@@ -50,10 +54,10 @@ impl InheritedSocket {
         Ok(listener)
     }
 
-    /// The socket as a Unix listener, non-blocking.
+    /// Converts the socket into a Unix listener, and makes it non-blocking.
     ///
     /// # Errors
-    /// `InvalidInput` if it is anything else, with what it is.
+    /// `InvalidInput` if the descriptor is anything else. The message says what it is.
     pub fn into_unix(self) -> io::Result<UnixListener> {
         self.check("a Unix listener", &[Family::UNIX])?;
         let listener = UnixListener::from(self.fd);
@@ -61,14 +65,15 @@ impl InheritedSocket {
         Ok(listener)
     }
 
-    /// The descriptor, whatever it is.
+    /// Returns the descriptor, whatever its type is.
     pub fn into_fd(self) -> OwnedFd {
         self.fd
     }
 
     fn check(&self, wanted: &str, families: &[Family]) -> io::Result<()> {
-        let refuse = |what: String| {
-            let text = format!("the inherited descriptor {:?} is not {wanted}: {what}", self.name);
+        let refuse = |reason: String| {
+            let text =
+                format!("the inherited descriptor {:?} is not {wanted}: {reason}", self.name);
             Err(io::Error::new(io::ErrorKind::InvalidInput, text))
         };
         let family = match sys::address_family(&self.fd) {
@@ -91,13 +96,25 @@ impl AsFd for InheritedSocket {
     }
 }
 
-/// Takes the sockets that systemd, or a parent by [`spawn_with_sockets`], has started this process with; close-on-exec from now
-/// on. None if there are none, on the second call, or if they were meant for another process: `LISTEN_PID` names one, or a
-/// parent's parent has handed sockets on that did not come here.
+/// Takes the sockets that systemd, or a parent with [`spawn_with_sockets`], has passed to this
+/// process.
 ///
-/// Call it early: a program that has closed what it was started with may have opened something else under the same number.
-/// That is refused if it is close-on-exec, as all that std opens is.
+/// The sockets are close-on-exec from now on. The result is empty if there are none, if they were
+/// taken before, or if they were meant for another process. That is so if `LISTEN_PID` names
+/// another process, or if a grandparent's variables reached this process without the sockets.
 ///
+/// Call it early. A program that has closed an inherited descriptor may have opened another file
+/// with the same number. Such a descriptor is refused if it is close-on-exec, as are all that std
+/// opens.
+///
+/// # Errors
+/// - `InvalidData`: `LISTEN_FDS` is no number of descriptors, or a descriptor is close-on-exec, so
+///   this process was not started with it.
+/// - `EBADF`: a descriptor is not open.
+///
+/// No socket is taken then.
+///
+/// # Examples
 /// ```
 /// let sockets = squall_net::inherited_sockets()?;
 /// if sockets.is_empty() {
@@ -105,20 +122,16 @@ impl AsFd for InheritedSocket {
 /// }
 /// # std::io::Result::Ok(())
 /// ```
-///
-/// # Errors
-/// `InvalidData` for a `LISTEN_FDS` that is no number, or a descriptor that this process was not started with; `EBADF` for one
-/// that is not open. Nothing is taken then.
 pub fn inherited_sockets() -> io::Result<Vec<InheritedSocket>> {
     let Some(count) = env::var_os("LISTEN_FDS") else { return Ok(Vec::new()) };
     let count: u16 = count.to_str().and_then(|count| count.parse().ok()).ok_or_else(|| {
         let text = format!("LISTEN_FDS is {count:?}, which is no number of descriptors");
         io::Error::new(io::ErrorKind::InvalidData, text)
     })?;
-    let numbers = FIRST..FIRST + RawFd::from(count);
+    let numbers = FIRST_FD..FIRST_FD + RawFd::from(count);
     let is_ours = match (env::var_os("LISTEN_PID"), env::var_os(IDENTITIES)) {
         (Some(pid), _) => pid.to_str() == Some(&std::process::id().to_string()),
-        (None, Some(claimed)) => identities(numbers.clone()).is_ok_and(|found| claimed == *found),
+        (None, Some(expected)) => identities(numbers.clone()).is_ok_and(|found| expected == *found),
         (None, None) => false,
     };
     let mut are_taken = ARE_TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -132,7 +145,7 @@ pub fn inherited_sockets() -> io::Result<Vec<InheritedSocket>> {
     Ok(fds.into_iter().zip(names).map(|(fd, name)| InheritedSocket { name, fd }).collect())
 }
 
-/// What tells open files apart, as a text: device and inode of each.
+/// Returns the device and inode of each descriptor as text. Together they identify a file.
 fn identities(numbers: impl Iterator<Item = RawFd>) -> io::Result<String> {
     let identity = |number| {
         let (device, inode) = sys::identity(number)?;
@@ -141,14 +154,19 @@ fn identities(numbers: impl Iterator<Item = RawFd>) -> io::Result<String> {
     Ok(numbers.map(identity).collect::<io::Result<Vec<_>>>()?.join(" "))
 }
 
-/// Starts a command that finds `sockets`, with their names, by [`inherited_sockets`] or systemd's protocol: a new release of a
-/// server, say, which goes on accepting where this one stops. Both have them then: [drain](crate::Server::drain) this one.
+/// Spawns a command that inherits `sockets` with their names.
 ///
-/// `LISTEN_PID` is not set, since nobody knows the number before the program runs; `SQUALL_LISTEN_INODES` says which sockets
-/// are meant. The command may be used again, with other sockets.
+/// The program finds them with [`inherited_sockets`] or by systemd's protocol. So a new release of
+/// a server can go on accepting where this process stops. Both processes have the sockets after the
+/// call, so [drain](crate::Server::drain) this server.
+///
+/// `LISTEN_PID` is not set, because the process id is not known before the program runs. Instead,
+/// `SQUALL_LISTEN_INODES` identifies the sockets. The command may be spawned again, with other
+/// sockets.
 ///
 /// # Errors
-/// Those of [`Command::spawn`], `fcntl(2)` and `fstat(2)`; `InvalidInput` for a name with a colon.
+/// - `InvalidInput`: a name contains a colon.
+/// - Errors of [`Command::spawn`], `fcntl(2)` and `fstat(2)`.
 pub fn spawn_with_sockets(
     command: &mut Command,
     sockets: &[(&str, BorrowedFd<'_>)],
@@ -162,26 +180,27 @@ pub fn spawn_with_sockets(
     command.env("LISTEN_FDNAMES", names.join(":"));
     command.env(IDENTITIES, identities(sockets.iter().map(|(_, fd)| fd.as_raw_fd()))?);
     command.env_remove("LISTEN_PID");
-    let end = FIRST + RawFd::try_from(sockets.len()).map_err(io::Error::other)?;
+    let end = FIRST_FD + RawFd::try_from(sockets.len()).map_err(io::Error::other)?;
     let mut copies = Vec::new();
     for (_, fd) in sockets {
         copies.push(sys::duplicate_from(*fd, end)?);
     }
-    // The command makes a pipe for itself, which must not get one of the numbers: those that are free are taken until then.
+    // `Command::spawn` makes a pipe, which must not get a number that a socket will have in the
+    // child. So those that are free are reserved until the command has been spawned.
     let _reserved = match sockets.first() {
         Some((_, fd)) => reserve(*fd, end)?,
         None => Vec::new(),
     };
-    let copies = Arc::new(copies); // gone, and closed, when the command has been spawned
-    sys::give_descriptors(command, &copies, FIRST);
+    let copies = Arc::new(copies); // dropped after the spawn, which closes the copies
+    sys::give_descriptors(command, &copies, FIRST_FD);
     command.spawn()
 }
 
-/// Takes every free number from [`FIRST`] to `end`, and one more.
+/// Occupies every free descriptor number from [`FIRST_FD`] up to `end`, and the next free one.
 fn reserve(fd: BorrowedFd<'_>, end: RawFd) -> io::Result<Vec<OwnedFd>> {
     let mut reserved = Vec::new();
     loop {
-        let copy = sys::duplicate_from(fd, FIRST)?;
+        let copy = sys::duplicate_from(fd, FIRST_FD)?;
         let is_beyond = copy.as_raw_fd() >= end;
         reserved.push(copy);
         if is_beyond {

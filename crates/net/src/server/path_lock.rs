@@ -1,4 +1,4 @@
-//! The lock of a path: who has it is alone with what is there.
+//! An exclusive lock on a socket path: only its owner removes or binds the socket there.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -11,26 +11,33 @@ use std::time::{Duration, Instant};
 
 use crate::sys;
 
-/// How long another may hold the lock, and how long it is left alone in between.
-const PATIENCE: Duration = Duration::from_secs(1);
-const PAUSE: Duration = Duration::from_millis(1);
+/// How long to wait while another process or thread holds the lock.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long to sleep between two attempts.
+const RETRY_DELAY: Duration = Duration::from_millis(1);
 
-/// Held until it is dropped, by `flock(2)` of a file beside the path that only this user may open, and that goes with the lock. The
-/// directory itself would need no file, but whoever may read it could hold its lock for ever.
+/// An exclusive lock on a socket path, held until it is dropped.
+///
+/// It is a `flock(2)` of a lock file beside the path. Only this user may open that file, and it is
+/// removed with the lock. Locking the directory instead would need no file, but any user who may
+/// read the directory could hold its lock for ever.
 pub(crate) struct PathLock {
-    path: PathBuf,
-    /// Dropped last: the file is removed while it is locked.
+    /// The path of the lock file.
+    lock_path: PathBuf,
+    /// Closed, and so unlocked, only after `drop` has removed the file.
     _file: File,
 }
 
 impl PathLock {
+    /// Locks `path`. Blocks the thread until the lock is free, for at most a second.
+    ///
     /// # Errors
-    /// `WouldBlock` if another holds it for a second, and those of `open(2)`.
-    pub(crate) fn of(path: &Path) -> io::Result<PathLock> {
+    /// `WouldBlock` if the lock is not free within a second, and errors of `open(2)`.
+    pub(crate) fn acquire(path: &Path) -> io::Result<PathLock> {
         let mut name = OsString::from(".");
         name.push(path.file_name().unwrap_or_default());
         name.push(".lock");
-        let path = path.with_file_name(name);
+        let lock_path = path.with_file_name(name);
         let begin = Instant::now();
         loop {
             let file = File::options()
@@ -39,14 +46,17 @@ impl PathLock {
                 .truncate(false)
                 .mode(0o600)
                 .custom_flags(libc::O_NOFOLLOW)
-                .open(&path)?;
+                .open(&lock_path)?;
             match sys::try_lock(file.as_fd()) {
-                Ok(()) if is_at(&file, &path)? => return Ok(PathLock { path, _file: file }),
-                Ok(()) => {} // its last holder has removed it
+                Ok(()) if is_at(&file, &lock_path)? => {
+                    return Ok(PathLock { lock_path, _file: file });
+                }
+                Ok(()) => {} // the previous owner removed the file after it was opened here
                 Err(error)
-                    if error.kind() == io::ErrorKind::WouldBlock && begin.elapsed() < PATIENCE =>
+                    if error.kind() == io::ErrorKind::WouldBlock
+                        && begin.elapsed() < LOCK_TIMEOUT =>
                 {
-                    thread::sleep(PAUSE);
+                    thread::sleep(RETRY_DELAY);
                 }
                 Err(error) => return Err(error),
             }
@@ -54,7 +64,7 @@ impl PathLock {
     }
 }
 
-/// Tells whether a file is the one that has a path now.
+/// Whether `path` still names `file`.
 fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     let file = file.metadata()?;
     match fs::symlink_metadata(path) {
@@ -66,6 +76,6 @@ fn is_at(file: &File, path: &Path) -> io::Result<bool> {
 
 impl Drop for PathLock {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path); // one that stays is taken by the next
+        let _ = fs::remove_file(&self.lock_path); // a file that stays is reused by the next lock
     }
 }

@@ -1,9 +1,12 @@
-//! A server: an accept loop that goes on whatever happens to single connections, and a task for each connection.
+//! A server: an accept loop for each listening socket, and a task for each connection.
+//!
+//! The accept loop survives every error of a single connection. It pauses when descriptors run out,
+//! and while the limit of open connections is reached.
 //!
 //! ```text
-//!   listening socket ── accept_loop ──▶ start ──▶ a task: handler(stream, peer)
-//!        ▲                  │                          │
-//!        └── paused while descriptors or room are missing ◀─┘ ends
+//!   listening socket ──▶ accept_loop ──▶ start ──▶ a task: handler(stream, peer)
+//!                             ▲                               │
+//!                             └── resumes below the limit ◀───┘ ends
 //! ```
 
 use std::cell::{Cell, RefCell};
@@ -30,20 +33,22 @@ use crate::stream::stream_error::StreamError;
 use crate::stream::stream_state::StreamState;
 use crate::sys;
 
-/// Connections that are accepted before the others on the loop get their turn.
+/// How many times an accept loop calls accept before it yields to the loop's other tasks.
 const ACCEPTS_PER_TURN: usize = 64;
-/// Connections that may fail one after the other before accepting pauses: some filter may refuse every one.
+/// How many connections may fail in a row before accepting pauses. A packet filter may refuse all.
 const FAILURES_IN_A_ROW: u32 = 64;
 /// How long accepting pauses when descriptors or memory have run out.
 const PAUSE: Duration = Duration::from_millis(100);
-/// Pauses that share a line of the log: one line a second.
+/// One of so many pauses is logged: about one line a second.
 const PAUSES_PER_LINE: u64 = 10;
 
-/// Accepts connections and runs a handler for each, as a task of its own; see [`TcpServer`] and [`UnixServer`].
+/// Accepts connections and runs a handler for each, in a task of its own. See [`TcpServer`] and
+/// [`UnixServer`].
 ///
-/// A handler that fails or panics ends its own connection and is logged. Accepting goes on through everything that can
-/// happen to a single connection; when descriptors run out it pauses for a tenth of a second at a time. Clones are the same
-/// server. Dropping the last one changes nothing: it serves until [`stop`](Self::stop).
+/// If a handler fails or panics, only its own connection ends, and the failure is logged. An error
+/// of a single connection does not stop the server. If descriptors or memory run out, accepting
+/// pauses for a tenth of a second at a time. Clones are handles to the same server. Dropping the
+/// last clone changes nothing: the server runs until [`stop`](Self::stop).
 pub struct Server<L: Listener> {
     state: Rc<ServerState<L>>,
 }
@@ -58,7 +63,7 @@ pub struct Server<L: Listener> {
 ///         loop {
 ///             let line = stream.read_until(b"\n").await?;
 ///             stream.write(line)?;
-///             stream.flush().await?; // a client that does not read waits alone
+///             stream.flush().await?; // a slow reader holds up this task only
 ///         }
 ///     });
 ///     let address = server.listen("127.0.0.1:0")?;
@@ -87,9 +92,13 @@ struct ServerState<L: Listener> {
     draining: Draining,
 }
 
-/// A user's handler with its type erased. It spawns the task itself, so that a connection needs no box.
+/// A user's handler with its type erased. It spawns the task itself, so that the handler's future
+/// needs no box.
 trait Handler<L: Listener> {
-    /// The stream is passed as its state, which is smaller: until the handler takes it, it is stored in the task.
+    /// Spawns the task of a connection.
+    ///
+    /// Takes the stream's state, which is smaller than an `IoStream`, because the task stores the
+    /// argument until the handler runs.
     fn start(
         self: Rc<Self>,
         stream: Rc<StreamState<L::Stream>>,
@@ -110,15 +119,16 @@ where
         guard: ConnectionGuard,
     ) -> JoinHandle<()> {
         spawn(async move {
-            let _ = &guard; // captured, and dropped with the task's future
-            if let Err(error) = self(IoStream::over(stream), peer.clone()).await {
+            let _ = &guard; // captures the guard, which is dropped with the task's future
+            if let Err(error) = self(IoStream::from_state(stream), peer.clone()).await {
                 log_failure(&peer, &error);
             }
         })
     }
 }
 
-/// Logs the error of a handler. Errors that a peer can cause are logged at debug level, so that they cannot fill the log.
+/// Logs the error of a handler. Errors that a peer can cause are logged at debug level, so that
+/// they cannot fill the log.
 fn log_failure(peer: &impl fmt::Debug, error: &io::Error) {
     use io::ErrorKind::{
         BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, TimedOut, UnexpectedEof,
@@ -136,15 +146,17 @@ fn log_failure(peer: &impl fmt::Debug, error: &io::Error) {
 }
 
 impl<L: Listener> Server<L> {
-    /// A server that listens nowhere yet. Run inside the loop that is to serve.
+    /// Makes a server that does not listen yet. Call it on the thread of the loop that will serve.
     pub fn new(
         handler: impl AsyncFn(IoStream<L::Stream>, L::Peer) -> io::Result<()> + 'static,
     ) -> Server<L> {
         Server::with_draining(|_| handler)
     }
 
-    /// As [`new`](Self::new), for a handler that wants to know when [`drain`](Self::drain) begins: an idle connection can end
-    /// then at once, instead of being cut at the deadline.
+    /// As [`new`](Self::new), for a handler that needs to know when [`drain`](Self::drain) begins.
+    ///
+    /// Such a handler can end an idle connection at once. Otherwise the connection would stay open
+    /// until it is aborted at the deadline.
     ///
     /// ```
     /// use std::time::Duration;
@@ -188,59 +200,65 @@ impl<L: Listener> Server<L> {
         }
     }
 
-    /// The limits of the streams that are accepted from now on.
+    /// Sets the limits of the streams that are accepted from now on.
     pub fn stream_config(self, config: StreamConfig) -> Server<L> {
         *self.state.config.borrow_mut() = config.shared();
         self
     }
 
-    /// The most connections that may live at once (at least 1), of all its sockets together; no limit by default. While as many
-    /// live, accepting rests, and the next ones wait in the kernel's queue.
+    /// Limits how many connections may be open at once, over all sockets of the server; at least 1.
+    ///
+    /// There is no limit by default. At the limit, accepting pauses, and new connections wait in
+    /// the kernel's queue.
     pub fn max_connections(self, most: usize) -> Server<L> {
         self.state.connections.set_limit(most.max(1));
         self
     }
 
-    /// Stops accepting; the listening sockets are closed in the next batch. Living connections go on. Twice is fine.
+    /// Stops accepting. The loop closes the listening sockets in the next batch. Open connections
+    /// go on. A second call does nothing.
     pub fn stop(&self) {
         for accepting in self.state.accepting.take() {
             accepting.abort();
         }
     }
 
-    /// Stops accepting, tells the handlers that [want to know](Self::with_draining), waits until the living connections have
-    /// ended, at most for `deadline`, and ends those that are left.
+    /// Stops accepting and waits until the open connections have ended, at most for `deadline`.
+    /// Aborts those that are left.
     ///
-    /// This is a server's end: one that listens again tells its new handlers at once that it drains. A handler that drains its own
-    /// server waits for itself, and is cut at the deadline: spawn a task for it.
+    /// First tells the handlers that hold a [`Draining`], see
+    /// [`with_draining`](Self::with_draining). A drain is final: if the server listens again, its
+    /// new handlers see at once that it drains. If a handler awaits the drain of its own server, it
+    /// waits for itself and is aborted at the deadline. Spawn a task for the drain instead.
     ///
     /// # Cancel safety
-    /// Cancel safe: the server has stopped, its connections go on.
+    /// Cancel safe: if the future is dropped, the server has stopped, and its connections go on.
     pub async fn drain(&self, deadline: Duration) -> DrainReport {
         let connections = &self.state.connections;
-        let (living, aborted) = (connections.len(), connections.aborted());
+        let (open, aborted_before) = (connections.len(), connections.aborted());
         self.stop();
         self.state.draining.begin();
-        yield_now().await; // the listening sockets are closed now
+        yield_now().await; // after this the listening sockets are closed
         if timeout(deadline, connections.wait_until_idle()).await.is_err() {
             connections.abort_all();
             connections.wait_until_idle().await;
         }
-        let aborted = connections.aborted() - aborted;
-        DrainReport { finished: living.saturating_sub(aborted), aborted }
+        let aborted = connections.aborted() - aborted_before;
+        DrainReport { finished: open.saturating_sub(aborted), aborted }
     }
 
-    /// How many connections live now.
+    /// Returns how many connections are open: their handlers have not ended.
     pub fn connections(&self) -> usize {
         self.state.connections.len()
     }
 
-    /// How many connections were accepted.
+    /// Returns how many connections were accepted.
     pub fn accepted(&self) -> u64 {
         self.state.accepted.get()
     }
 
-    /// How often accepting paused because descriptors or memory had run out.
+    /// Returns how often accepting paused, because descriptors or memory had run out or because
+    /// many connections in a row had failed.
     pub fn pauses(&self) -> u64 {
         self.state.pauses.get()
     }
@@ -265,7 +283,8 @@ impl<L: Listener> Server<L> {
 }
 
 impl Server<TcpListener> {
-    /// Listens, and returns the address with the port that the kernel chose. May be repeated.
+    /// Listens on an address, and returns it with the port that the kernel chose. May be called
+    /// more than once.
     ///
     /// # Errors
     /// As [`TcpListener::bind`].
@@ -280,11 +299,11 @@ impl Server<TcpListener> {
         Ok(address)
     }
 
-    /// Accepts from sockets that listen already, and that other loops, in this process or in others, may accept from too
-    /// (`EPOLLEXCLUSIVE`).
+    /// Accepts from sockets that listen already. Other loops, in this process or in others, may
+    /// accept from them too (`EPOLLEXCLUSIVE`).
     ///
     /// # Errors
-    /// Those of `fcntl(2)` and `setsockopt(2)`; none of the sockets is used then.
+    /// Errors of `fcntl(2)` and `setsockopt(2)`. None of the sockets is used then.
     ///
     /// # Panics
     /// If there is no loop on this thread.
@@ -298,8 +317,9 @@ impl Server<TcpListener> {
 }
 
 impl Server<UnixListener> {
-    /// Listens on a path that must not exist yet; [`bind_unix_socket`](crate::bind_unix_socket) is more patient. May be
-    /// repeated.
+    /// Listens on a path that must not exist yet. May be called more than once.
+    ///
+    /// [`bind_unix_socket`](crate::bind_unix_socket) replaces a stale socket instead.
     ///
     /// # Errors
     /// As [`UnixListener::bind`].
@@ -315,7 +335,7 @@ impl Server<UnixListener> {
     /// As [`TcpServer::add_sockets`].
     ///
     /// # Errors
-    /// Those of `fcntl(2)`; none of the sockets is used then.
+    /// Errors of `fcntl(2)`. None of the sockets is used then.
     ///
     /// # Panics
     /// If there is no loop on this thread.
@@ -338,7 +358,7 @@ impl<L: Listener> ServerState<L> {
                     Err(error) => match AcceptError::of(&error) {
                         AcceptError::Connection if failures < FAILURES_IN_A_ROW => {
                             failures += 1;
-                            log::debug!("a connection failed early: {error}");
+                            log::debug!("a connection failed before it was accepted: {error}");
                         }
                         AcceptError::Connection | AcceptError::Resources => {
                             self.pause(&listener, &error).await;
@@ -353,14 +373,15 @@ impl<L: Listener> ServerState<L> {
         }
     }
 
-    /// Waits for the next connection, and for room for it. Without room the listener leaves epoll.
+    /// Waits until the limit allows a connection, and accepts the next one. At the limit, the
+    /// listener leaves epoll.
     async fn accept(&self, listener: &L) -> io::Result<(L::Stream, L::Peer)> {
         loop {
             while self.connections.is_full() {
                 listener.rest();
-                self.connections.wait_for_room().await;
+                self.connections.wait_until_connection_ends().await;
             }
-            // Another listener of this server may take the last room while this one waits.
+            // While this listener waits, another listener of the server may reach the limit.
             let accepted = poll_fn(|cx| {
                 if self.connections.is_full() {
                     Poll::Ready(None)
@@ -380,7 +401,8 @@ impl<L: Listener> ServerState<L> {
         self.connections.add(|guard| Rc::clone(&self.handler).start(stream, peer, guard));
     }
 
-    /// Leaves the connection in the kernel's queue for a while. The descriptor that it needs may be free then.
+    /// Stops accepting for [`PAUSE`]. The connection stays in the kernel's queue. The descriptor
+    /// that it needs may be free afterwards.
     async fn pause(&self, listener: &L, error: &io::Error) {
         if self.pauses.get().is_multiple_of(PAUSES_PER_LINE) {
             log::warn!("accepting pauses for {PAUSE:?} at a time: {error}");
@@ -391,13 +413,13 @@ impl<L: Listener> ServerState<L> {
     }
 }
 
-/// What became of the connections of a server that was [drained](TcpServer::drain).
+/// How the connections of a [drained](TcpServer::drain) server ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DrainReport {
     /// Connections that ended by themselves.
     pub finished: usize,
-    /// Connections that were cut when time was up.
+    /// Connections that were aborted at the deadline.
     pub aborted: usize,
 }
 

@@ -1,4 +1,4 @@
-//! A pair of connected streams in memory.
+//! Two connected streams in memory.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -9,8 +9,10 @@ use std::task::{Context, Poll, Waker};
 
 use futures_io::{AsyncRead, AsyncWrite};
 
-/// Makes two ends that are connected: what is written to one is read from the other, at most `capacity` bytes (at least 1) on
-/// the way in each direction. For tests, and for protocols between tasks; a stream without a system call.
+/// Returns two connected streams in memory. Bytes written to one are read from the other.
+///
+/// Each direction holds at most `capacity` bytes; 0 counts as 1. For tests, and for protocols
+/// between tasks. The streams make no system calls.
 ///
 /// ```
 /// use squall_net::{IoStream, block_on, duplex};
@@ -26,53 +28,60 @@ use futures_io::{AsyncRead, AsyncWrite};
 /// # .unwrap();
 /// ```
 pub fn duplex(capacity: usize) -> (DuplexStream, DuplexStream) {
-    let way = || {
-        Rc::new(RefCell::new(Way {
+    let channel = || {
+        Rc::new(RefCell::new(Channel {
             bytes: VecDeque::new(),
             capacity: capacity.max(1),
-            is_ended: false,
-            is_abandoned: false,
-            reader: None,
-            writer: None,
+            is_closed: false,
+            is_reader_dropped: false,
+            read_waker: None,
+            write_waker: None,
         }))
     };
-    let (there, back) = (way(), way());
-    let one = DuplexStream { incoming: Rc::clone(&back), outgoing: Rc::clone(&there) };
-    (one, DuplexStream { incoming: there, outgoing: back })
+    let (forth, back) = (channel(), channel());
+    let one = DuplexStream { incoming: Rc::clone(&back), outgoing: Rc::clone(&forth) };
+    (one, DuplexStream { incoming: forth, outgoing: back })
 }
 
-/// One end of [`duplex`]. Closing it ends one direction; dropping it ends both.
+/// One end of a [`duplex`] pair. Closing it ends the direction that it writes to; dropping it ends
+/// both.
 #[derive(Debug)]
 pub struct DuplexStream {
-    incoming: Rc<RefCell<Way>>,
-    outgoing: Rc<RefCell<Way>>,
+    incoming: Rc<RefCell<Channel>>,
+    outgoing: Rc<RefCell<Channel>>,
 }
 
-/// One direction.
+/// One direction of a [`duplex`] pair.
 #[derive(Debug)]
-struct Way {
-    /// At most `capacity`.
+struct Channel {
+    /// Written and not yet read; at most `capacity` bytes.
     bytes: VecDeque<u8>,
     capacity: usize,
-    /// Nothing more will be written.
-    is_ended: bool,
-    /// Nobody will read any more.
-    is_abandoned: bool,
-    reader: Option<Waker>,
-    writer: Option<Waker>,
+    /// True once the writing end is closed or dropped: no more bytes will come.
+    is_closed: bool,
+    /// True once the reading end is dropped: a write fails.
+    is_reader_dropped: bool,
+    /// The task that waits for bytes.
+    read_waker: Option<Waker>,
+    /// The task that waits for room.
+    write_waker: Option<Waker>,
 }
 
-/// Wakes whom `who` finds, with no borrow held.
-fn wake(way: &RefCell<Way>, who: impl FnOnce(&mut Way) -> &mut Option<Waker>) {
-    let waker = who(&mut way.borrow_mut()).take();
+/// Takes the waker out of the field that `slot` returns, and wakes it with no borrow held.
+fn wake(channel: &RefCell<Channel>, slot: impl FnOnce(&mut Channel) -> &mut Option<Waker>) {
+    let waker = slot(&mut channel.borrow_mut()).take();
     if let Some(waker) = waker {
         waker.wake();
     }
 }
 
-/// Leaves a waker, and drops the former one with no borrow held.
-fn wait(way: &RefCell<Way>, waker: Waker, who: impl FnOnce(&mut Way) -> &mut Option<Waker>) {
-    let former = who(&mut way.borrow_mut()).replace(waker);
+/// Stores a waker in the field that `slot` returns, and drops the former waker with no borrow held.
+fn store(
+    channel: &RefCell<Channel>,
+    waker: Waker,
+    slot: impl FnOnce(&mut Channel) -> &mut Option<Waker>,
+) {
+    let former = slot(&mut channel.borrow_mut()).replace(waker);
     drop(former);
 }
 
@@ -83,20 +92,20 @@ impl AsyncRead for DuplexStream {
         into: &mut [u8],
     ) -> Poll<io::Result<usize>> {
         let moved = {
-            let way = &mut *self.incoming.borrow_mut();
-            let n = into.len().min(way.bytes.len());
-            for (to, from) in into.iter_mut().zip(way.bytes.drain(..n)) {
+            let channel = &mut *self.incoming.borrow_mut();
+            let n = into.len().min(channel.bytes.len());
+            for (to, from) in into.iter_mut().zip(channel.bytes.drain(..n)) {
                 *to = from;
             }
-            (n > 0 || way.is_ended || into.is_empty()).then_some(n)
+            (n > 0 || channel.is_closed || into.is_empty()).then_some(n)
         };
         match moved {
             Some(n) => {
-                wake(&self.incoming, |way| &mut way.writer);
+                wake(&self.incoming, |channel| &mut channel.write_waker);
                 Poll::Ready(Ok(n))
             }
             None => {
-                wait(&self.incoming, cx.waker().clone(), |way| &mut way.reader);
+                store(&self.incoming, cx.waker().clone(), |channel| &mut channel.read_waker);
                 Poll::Pending
             }
         }
@@ -110,44 +119,44 @@ impl AsyncWrite for DuplexStream {
         from: &[u8],
     ) -> Poll<io::Result<usize>> {
         let moved = {
-            let way = &mut *self.outgoing.borrow_mut();
-            if way.is_abandoned || way.is_ended {
+            let channel = &mut *self.outgoing.borrow_mut();
+            if channel.is_reader_dropped || channel.is_closed {
                 return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
             }
-            let n = from.len().min(way.capacity - way.bytes.len());
-            way.bytes.extend(&from[..n]);
+            let n = from.len().min(channel.capacity - channel.bytes.len());
+            channel.bytes.extend(&from[..n]);
             (n > 0 || from.is_empty()).then_some(n)
         };
         match moved {
             Some(n) => {
-                wake(&self.outgoing, |way| &mut way.reader);
+                wake(&self.outgoing, |channel| &mut channel.read_waker);
                 Poll::Ready(Ok(n))
             }
             None => {
-                wait(&self.outgoing, cx.waker().clone(), |way| &mut way.writer);
+                store(&self.outgoing, cx.waker().clone(), |channel| &mut channel.write_waker);
                 Poll::Pending
             }
         }
     }
 
-    /// Nothing to do: what was written is on its way.
+    /// Does nothing: the other end can already read every written byte.
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
 
     /// Ends this direction; reading goes on.
     fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.outgoing.borrow_mut().is_ended = true;
-        wake(&self.outgoing, |way| &mut way.reader);
+        self.outgoing.borrow_mut().is_closed = true;
+        wake(&self.outgoing, |channel| &mut channel.read_waker);
         Poll::Ready(Ok(()))
     }
 }
 
 impl Drop for DuplexStream {
     fn drop(&mut self) {
-        self.outgoing.borrow_mut().is_ended = true;
-        wake(&self.outgoing, |way| &mut way.reader);
-        self.incoming.borrow_mut().is_abandoned = true;
-        wake(&self.incoming, |way| &mut way.writer);
+        self.outgoing.borrow_mut().is_closed = true;
+        wake(&self.outgoing, |channel| &mut channel.read_waker);
+        self.incoming.borrow_mut().is_reader_dropped = true;
+        wake(&self.incoming, |channel| &mut channel.write_waker);
     }
 }

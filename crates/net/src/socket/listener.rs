@@ -1,4 +1,4 @@
-//! What a server can accept from.
+//! The listening sockets that a server accepts from.
 
 use std::fmt;
 use std::io;
@@ -6,19 +6,19 @@ use std::task::{Context, Poll};
 
 use futures_io::{AsyncRead, AsyncWrite};
 
-/// A listening socket of squall's: [`TcpListener`](crate::TcpListener) or [`UnixListener`](crate::UnixListener). No other type
-/// can be one.
+/// A listening socket: [`TcpListener`](crate::TcpListener) or
+/// [`UnixListener`](crate::UnixListener). The trait is sealed: no other type can implement it.
 pub trait Listener: Sealed + 'static {
-    /// What it accepts.
+    /// An accepted connection.
     type Stream: AsyncRead + AsyncWrite + Unpin + 'static;
-    /// What it knows of the other end.
+    /// The address of the other end of a connection.
     type Peer: Clone + fmt::Debug + 'static;
 
-    /// The next connection.
+    /// Polls for the next connection.
     #[doc(hidden)]
     fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Self::Stream, Self::Peer)>>;
 
-    /// Leaves its loop until it is asked again.
+    /// Takes the socket out of its loop until a later `poll_accept` has to wait.
     #[doc(hidden)]
     fn rest(&self);
 }

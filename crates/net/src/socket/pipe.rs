@@ -1,7 +1,8 @@
-//! The ends of pipes.
+//! The two ends of a pipe.
 //!
-//! `O_NONBLOCK`, which they need, belongs to the open file and not to the descriptor: whoever shares it, as a shell shares its
-//! terminal, sees it too. A pipe of one's own has no such company.
+//! Both ends need `O_NONBLOCK`. This flag belongs to the file description, not to the descriptor,
+//! so it affects every process that shares the description, as a shell shares its terminal. The
+//! ends of a new pipe are not shared.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -12,7 +13,7 @@ use std::task::{Context, Poll};
 use futures_io::{AsyncRead, AsyncWrite};
 use squall_executor::AsyncFd;
 
-/// Makes a pipe: what is written to one end is read from the other.
+/// Makes a pipe: bytes written to the writer are read from the reader.
 ///
 /// ```
 /// use squall_net::{IoStream, block_on, pipe};
@@ -34,24 +35,27 @@ pub fn pipe() -> io::Result<(PipeReader, PipeWriter)> {
     Ok((PipeReader::from_fd(reader.into())?, PipeWriter::from_fd(writer.into())?))
 }
 
-/// The end of a pipe, or of anything that is read like one, that is read. Tornado: `PipeIOStream`.
+/// The reading end of a pipe, or another descriptor that is read like a pipe. Tornado:
+/// `PipeIOStream`.
 #[derive(Debug)]
 pub struct PipeReader {
     fd: AsyncFd<File>,
 }
 
-/// The end of a pipe, or of anything that is written like one, that is written.
+/// The writing end of a pipe, or another descriptor that is written like a pipe.
 ///
-/// A write to a pipe that nobody reads is an error here, because programs in Rust ignore `SIGPIPE`; where it is not ignored,
-/// it ends the process, since pipes have no `MSG_NOSIGNAL`.
+/// If the reading end is closed, a write returns an error, because Rust programs ignore `SIGPIPE`.
+/// In a program that does not ignore `SIGPIPE`, the write ends the process: pipes have no
+/// `MSG_NOSIGNAL`.
 #[derive(Debug)]
 pub struct PipeWriter {
-    /// `None` once it is closed.
+    /// `None` once the descriptor is closed.
     fd: Option<AsyncFd<File>>,
 }
 
 impl PipeReader {
-    /// Takes a descriptor over and makes its open file non-blocking, for everybody who shares it.
+    /// Takes over a descriptor and makes its file description non-blocking, for every process that
+    /// shares it.
     ///
     /// # Errors
     /// Those of `fcntl(2)`.
@@ -59,14 +63,15 @@ impl PipeReader {
         Ok(PipeReader { fd: AsyncFd::new(File::from(fd))? })
     }
 
-    /// Gives the descriptor back, non-blocking as it is.
+    /// Returns the descriptor, which stays non-blocking.
     pub fn into_fd(self) -> OwnedFd {
         self.fd.into_inner().into()
     }
 }
 
 impl PipeWriter {
-    /// Takes a descriptor over and makes its open file non-blocking, for everybody who shares it.
+    /// Takes over a descriptor and makes its file description non-blocking, for every process that
+    /// shares it.
     ///
     /// # Errors
     /// Those of `fcntl(2)`.
@@ -74,12 +79,13 @@ impl PipeWriter {
         Ok(PipeWriter { fd: Some(AsyncFd::new(File::from(fd))?) })
     }
 
-    /// The descriptor; `None` if it was closed, which is why this is no [`AsFd`].
+    /// Returns the descriptor; `None` if it was closed. That is why this type does not implement
+    /// [`AsFd`].
     pub fn fd(&self) -> Option<BorrowedFd<'_>> {
         self.fd.as_ref().map(AsFd::as_fd)
     }
 
-    /// Gives the descriptor back, non-blocking as it is; `None` if it was closed.
+    /// Returns the descriptor, which stays non-blocking; `None` if it was closed.
     pub fn into_fd(self) -> Option<OwnedFd> {
         self.fd.map(|fd| fd.into_inner().into())
     }
@@ -118,12 +124,12 @@ impl AsyncWrite for PipeWriter {
         }
     }
 
-    /// Nothing to do: the kernel has every byte that a write returned for.
+    /// Does nothing: the kernel already has every written byte.
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
 
-    /// Closes the descriptor: a pipe has no other way to tell its end.
+    /// Closes the descriptor: a pipe has no other way to signal the end of the stream.
     fn poll_close(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         drop(self.fd.take());
         Poll::Ready(Ok(()))

@@ -1,4 +1,4 @@
-//! What the stream sockets of every family have in common: sending and receiving bytes.
+//! Sending and receiving bytes, the part that the stream sockets of every family share.
 
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -14,10 +14,10 @@ pub(crate) struct StreamSocket<T: AsFd> {
     pub(crate) fd: AsyncFd<T>,
 }
 
-/// A family of sockets.
+/// An address family of stream sockets.
 pub(crate) trait Family {
-    /// Whether a read that returns fewer bytes than it had room for has drained the socket. Not so where bytes can carry a
-    /// descriptor: a read stops behind them.
+    /// Whether a read that returns fewer bytes than it had room for has drained the socket. False
+    /// if bytes can carry a descriptor: a read stops after such bytes.
     const SHORT_READ_DRAINS: bool;
 }
 
@@ -49,7 +49,7 @@ impl<T: AsFd> StreamSocket<T> {
     #[inline]
     pub(crate) fn poll_send(&self, cx: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
         let polled = self.fd.poll_write_with(cx, |socket| sys::send(socket.as_fd(), from));
-        self.note_sent(&polled, || from.len());
+        self.note_if_full(&polled, || from.len());
         polled
     }
 
@@ -60,12 +60,12 @@ impl<T: AsFd> StreamSocket<T> {
     ) -> Poll<io::Result<usize>> {
         let from = &from[..from.len().min(sys::IOV_MAX)];
         let polled = self.fd.poll_write_with(cx, |socket| sys::sendmsg(socket.as_fd(), from));
-        self.note_sent(&polled, || from.iter().map(|slice| slice.len()).sum());
+        self.note_if_full(&polled, || from.iter().map(|slice| slice.len()).sum());
         polled
     }
 
-    /// Notes that the socket is full, if a write moved fewer bytes than it was given.
-    fn note_sent(&self, polled: &Poll<io::Result<usize>>, given: impl FnOnce() -> usize) {
+    /// Notes that the socket is full, if a write sent fewer bytes than it was given.
+    fn note_if_full(&self, polled: &Poll<io::Result<usize>>, given: impl FnOnce() -> usize) {
         if let Poll::Ready(Ok(n)) = polled
             && *n < given()
         {
@@ -98,7 +98,8 @@ impl<T: AsFd> AsFd for StreamSocket<T> {
     }
 }
 
-/// The traits of futures-io and `AsFd` for a type that has a `socket` and a `shutdown`.
+/// Implements the traits of futures-io and `AsFd` for a type with a field `socket` and a method
+/// `shutdown`.
 macro_rules! stream_traits {
     ($Stream:ty) => {
         impl futures_io::AsyncRead for $Stream {
@@ -128,12 +129,12 @@ macro_rules! stream_traits {
                 self.socket.poll_send_slices(cx, from)
             }
 
-            /// Nothing to do: the kernel has every byte that a write returned for.
+            /// Does nothing: the kernel already has every written byte.
             fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
                 Poll::Ready(Ok(()))
             }
 
-            /// Sends the end of this direction; reading goes on.
+            /// Shuts down the write side; reading goes on.
             fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
                 Poll::Ready(self.shutdown(Shutdown::Write))
             }

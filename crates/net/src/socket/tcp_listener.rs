@@ -1,4 +1,4 @@
-//! A listening socket.
+//! A listening TCP socket.
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -38,13 +38,16 @@ pub struct TcpListener {
 }
 
 impl TcpListener {
-    /// Listens on the first of the addresses that can be bound; port 0 lets the kernel choose.
+    /// Listens on the first of the addresses that can be bound. For port 0, the kernel chooses the
+    /// port.
     ///
-    /// `SO_REUSEADDR` is set, and `TCP_NODELAY`, which the accepted streams inherit without a system call. Names are
-    /// resolved here and now: a slow name server holds up the loop, so give an address, or bind before the loop runs.
+    /// Sets `SO_REUSEADDR`, and `TCP_NODELAY`, which accepted streams inherit without a system
+    /// call. Names are resolved on this thread, so a slow name server blocks the loop: pass an
+    /// address, or bind before the loop runs.
     ///
     /// # Errors
-    /// Those of `bind(2)` and of the name service; that of the last address if none can be bound.
+    /// Those of `bind(2)` and of the name service. If no address can be bound, the error of the
+    /// last.
     pub fn bind(address: impl ToSocketAddrs) -> io::Result<TcpListener> {
         let listener = std::net::TcpListener::bind(address)?;
         sys::set_backlog(&listener, BACKLOG)?;
@@ -52,7 +55,7 @@ impl TcpListener {
         TcpListener::from_std(listener)
     }
 
-    /// Takes a listening socket over and makes it non-blocking; its other options stay.
+    /// Takes over a listening socket and makes it non-blocking. Its other options do not change.
     ///
     /// # Errors
     /// Those of `fcntl(2)`.
@@ -60,8 +63,11 @@ impl TcpListener {
         Ok(TcpListener { fd: AsyncFd::new(listener)? })
     }
 
-    /// Takes over a listening socket that other loops, in this process or in others, accept from too: a connection wakes one
-    /// of them (`EPOLLEXCLUSIVE`). For a [server](crate::TcpServer::add_sockets), which accepts without a pause.
+    /// Takes over a listening socket from which other loops, in this process or in others, also
+    /// accept. A connection wakes one loop or a few, not all (`EPOLLEXCLUSIVE`).
+    ///
+    /// For a [server](crate::TcpServer::add_sockets), which calls `rest` before it stops accepting
+    /// for a while. Otherwise, a waiting connection would make the loop spin.
     pub(crate) fn from_shared(listener: std::net::TcpListener) -> io::Result<TcpListener> {
         Ok(TcpListener { fd: AsyncFd::new_shared(listener)? })
     }
@@ -69,20 +75,21 @@ impl TcpListener {
     /// Waits for the next connection.
     ///
     /// # Errors
-    /// Those of `accept(2)`. Most of them are about one connection that has failed, or about descriptors that have run
-    /// out: the listener goes on. [`TcpServer`](crate::TcpServer) knows which.
+    /// Those of `accept(2)`. Most mean that one connection has failed, or that no file descriptor
+    /// is free. The listener stays usable after them. [`TcpServer`](crate::TcpServer) distinguishes
+    /// them from fatal errors.
     ///
     /// # Cancel safety
-    /// Cancel safe: a connection is either returned or still waiting.
+    /// Cancel safe: a connection is either returned or still in the kernel's queue.
     ///
     /// # Cost
-    /// One `accept4` a connection, and one in vain when none is left.
+    /// One `accept4` per connection, and one that returns `WouldBlock` when the queue is empty.
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         let (stream, peer) = self.fd.read_with(sys::accept).await?;
         Ok((TcpStream::from_nonblocking(stream), peer))
     }
 
-    /// As [`accept`](Self::accept), for futures that are written by hand. It remembers one waiter, the last who polled.
+    /// As [`accept`](Self::accept), for hand-written futures. Wakes only the task that polled last.
     ///
     /// # Errors
     /// As [`accept`](Self::accept).
@@ -91,12 +98,12 @@ impl TcpListener {
         Poll::Ready(Ok((TcpStream::from_nonblocking(stream), peer)))
     }
 
-    /// The connections as a stream that never ends.
+    /// Returns the connections as a stream that never ends.
     pub fn incoming(&self) -> Incoming<'_> {
         Incoming { listener: self }
     }
 
-    /// The address that it listens on, with the port that the kernel chose.
+    /// Returns the address that the socket listens on, with the port that the kernel chose.
     ///
     /// # Errors
     /// Those of `getsockname(2)`.
@@ -104,7 +111,7 @@ impl TcpListener {
         self.fd.get_ref().local_addr()
     }
 
-    /// Gives the socket back, non-blocking as it is.
+    /// Returns the socket, which stays non-blocking.
     pub fn into_std(self) -> std::net::TcpListener {
         self.fd.into_inner()
     }

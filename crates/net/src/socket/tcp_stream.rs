@@ -1,4 +1,4 @@
-//! A connected socket.
+//! A connected TCP socket.
 
 use std::io;
 use std::net::{Shutdown, SocketAddr};
@@ -13,17 +13,18 @@ use crate::connect::target::{Kind, Target};
 use crate::socket::stream_socket::{StreamSocket, stream_traits};
 use crate::sys;
 
-/// A TCP connection, with the traits of futures-io. Closing the write side sends a FIN; dropping it closes both.
+/// A TCP connection, with the traits of futures-io. Closing the write side sends a FIN; dropping
+/// the stream closes both sides.
 ///
-/// [`IoStream`](crate::IoStream) gives it a memory: `read_until` and its siblings, and writes that queue.
+/// [`IoStream`](crate::IoStream) adds buffers: reads such as `read_until`, and writes that queue.
 #[derive(Debug)]
 pub struct TcpStream {
     socket: StreamSocket<std::net::TcpStream>,
 }
 
 impl TcpStream {
-    /// Connects to an address, or to a host by its name: that is looked up off the loop, and its addresses are tried as
-    /// [`connect_with`](Self::connect_with) says.
+    /// Connects to an address or to a host name. A name is resolved off the loop's thread, and its
+    /// addresses are tried as described at [`connect_with`](Self::connect_with).
     ///
     /// ```
     /// use squall_net::{TcpListener, TcpStream, block_on};
@@ -38,43 +39,47 @@ impl TcpStream {
     /// ```
     ///
     /// # Errors
-    /// Those of `connect(2)`, refused and unreachable among them; `InvalidInput` for a text that is no `host:port`; and those
-    /// of the name service. After several addresses, the last one's kind, with a [`ConnectError`](crate::ConnectError) that
-    /// has all.
+    /// Those of `connect(2)`, such as refused and unreachable; `InvalidInput` for a text that is
+    /// not `host:port`; and those of the name service. If several addresses fail, the error has the
+    /// kind of the last failure, and wraps a [`ConnectError`](crate::ConnectError) that lists all.
     ///
     /// # Cancel safety
     /// A dropped connect closes its sockets.
     pub async fn connect(target: impl Into<Target>) -> io::Result<TcpStream> {
         match target.into() {
-            Target(Kind::Address(address)) => TcpStream::over(connect_to(address, None).await),
-            target => TcpStream::over(Box::pin(connect(target, ConnectOptions::default())).await),
+            Target(Kind::Address(address)) => TcpStream::wrap(connect_to(address, None).await),
+            target => TcpStream::wrap(Box::pin(connect(target, ConnectOptions::default())).await),
         }
     }
 
-    /// Connects with a source address, a deadline or a resolver of one's own.
+    /// Connects with a source address, a deadline or another resolver.
     ///
-    /// Of several addresses the families take turns; the next is tried beside the former after
-    /// [`attempt_delay`](ConnectOptions::attempt_delay), or as soon as one fails. The first that answers wins, and the others
-    /// are closed. Tornado: `TCPClient.connect`. Source: RFC 8305.
+    /// If a name has several addresses, the address families alternate. The next attempt starts
+    /// after [`attempt_delay`](ConnectOptions::attempt_delay), or as soon as an attempt fails;
+    /// earlier attempts go on. The first to connect wins, and the others are closed. Tornado:
+    /// `TCPClient.connect`.
     ///
     /// # Errors
-    /// As [`connect`](Self::connect); and `TimedOut` after the [`deadline`](ConnectOptions::deadline).
+    /// As [`connect`](Self::connect); and `TimedOut` after the
+    /// [`deadline`](ConnectOptions::deadline).
     ///
     /// # Cancel safety
     /// A dropped connect closes its sockets.
+    ///
+    /// Source: RFC 8305.
     #[doc(alias = "TCPClient")]
     pub async fn connect_with(
         target: impl Into<Target>,
         options: ConnectOptions,
     ) -> io::Result<TcpStream> {
-        TcpStream::over(connect(target.into(), options).await)
+        TcpStream::wrap(connect(target.into(), options).await)
     }
 
-    fn over(connected: io::Result<AsyncFd<std::net::TcpStream>>) -> io::Result<TcpStream> {
+    fn wrap(connected: io::Result<AsyncFd<std::net::TcpStream>>) -> io::Result<TcpStream> {
         Ok(TcpStream { socket: StreamSocket::from_fd(connected?) })
     }
 
-    /// Takes a socket over and makes it non-blocking.
+    /// Takes over a socket and makes it non-blocking.
     ///
     /// # Errors
     /// Those of `fcntl(2)`.
@@ -86,12 +91,12 @@ impl TcpStream {
         TcpStream { socket: StreamSocket::from_nonblocking(stream) }
     }
 
-    /// Gives the socket back, non-blocking as it is.
+    /// Returns the socket, which stays non-blocking.
     pub fn into_std(self) -> std::net::TcpStream {
         self.socket.fd.into_inner()
     }
 
-    /// The other end's address.
+    /// Returns the other end's address.
     ///
     /// # Errors
     /// Those of `getpeername(2)`.
@@ -99,7 +104,7 @@ impl TcpStream {
         self.socket.std().peer_addr()
     }
 
-    /// This end's address.
+    /// Returns this end's address.
     ///
     /// # Errors
     /// Those of `getsockname(2)`.
@@ -107,8 +112,8 @@ impl TcpStream {
         self.socket.std().local_addr()
     }
 
-    /// Sends small writes at once instead of waiting for an acknowledgement (`TCP_NODELAY`). Accepted streams have it from
-    /// their listener.
+    /// Sets whether small writes are sent at once, without waiting for an acknowledgement
+    /// (`TCP_NODELAY`). Accepted streams inherit the option from their listener.
     ///
     /// # Errors
     /// Those of `setsockopt(2)`.
@@ -116,7 +121,7 @@ impl TcpStream {
         self.socket.std().set_nodelay(on)
     }
 
-    /// Closes one side, or both, while the descriptor stays.
+    /// Closes one side, or both; the descriptor stays open.
     ///
     /// # Errors
     /// Those of `shutdown(2)`.

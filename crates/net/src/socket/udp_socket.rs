@@ -1,4 +1,4 @@
-//! A datagram socket.
+//! A UDP socket.
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use squall_executor::AsyncFd;
 
-/// A UDP socket. Its methods take `&self` and may have any number of waiters at once.
+/// A UDP socket. Its async methods take `&self`, and any number of tasks may wait in them at once.
 ///
 /// ```
 /// use squall_net::{UdpSocket, block_on};
@@ -29,16 +29,19 @@ pub struct UdpSocket {
 }
 
 impl UdpSocket {
-    /// Binds to the first of the addresses that is free; port 0 lets the kernel choose. Names are resolved here and now: give
-    /// an address, or bind before the loop runs.
+    /// Binds to the first of the addresses that is free. For port 0, the kernel chooses the port.
+    ///
+    /// Names are resolved on this thread, so a slow name server blocks the loop: pass an address,
+    /// or bind before the loop runs.
     ///
     /// # Errors
-    /// Those of `bind(2)` and of the name service; that of the last address if none can be bound.
+    /// Those of `bind(2)` and of the name service. If no address can be bound, the error of the
+    /// last.
     pub fn bind(address: impl ToSocketAddrs) -> io::Result<UdpSocket> {
         UdpSocket::from_std(std::net::UdpSocket::bind(address)?)
     }
 
-    /// Takes a socket over and makes it non-blocking.
+    /// Takes over a socket and makes it non-blocking.
     ///
     /// # Errors
     /// Those of `fcntl(2)`.
@@ -46,12 +49,12 @@ impl UdpSocket {
         Ok(UdpSocket { fd: AsyncFd::new(socket)? })
     }
 
-    /// Gives the socket back, non-blocking as it is.
+    /// Returns the socket, which stays non-blocking.
     pub fn into_std(self) -> std::net::UdpSocket {
         self.fd.into_inner()
     }
 
-    /// Chooses one peer: [`send`](Self::send) goes there, and only its datagrams are received.
+    /// Sets the peer: [`send`](Self::send) sends to it, and only its datagrams are received.
     ///
     /// # Errors
     /// Those of `connect(2)`.
@@ -59,52 +62,54 @@ impl UdpSocket {
         self.fd.get_ref().connect(peer)
     }
 
-    /// Sends one datagram to the peer of [`connect`](Self::connect); returns its length.
+    /// Sends one datagram to the peer set by [`connect`](Self::connect). Returns its length.
     ///
     /// # Errors
-    /// Those of `send(2)`: `ConnectionRefused` if an earlier datagram found nobody, `DestinationAddrRequired` without a peer.
+    /// Those of `send(2)`: `ConnectionRefused` if an earlier datagram found no socket at the peer,
+    /// `EDESTADDRREQ` without a peer.
     ///
     /// # Cancel safety
-    /// Cancel safe: dropped, it has sent nothing.
+    /// Cancel safe: a dropped call has sent nothing.
     pub async fn send(&self, datagram: &[u8]) -> io::Result<usize> {
         self.fd.write_with(|socket| socket.send(datagram)).await
     }
 
-    /// Sends one datagram; returns its length.
+    /// Sends one datagram to `peer`. Returns its length.
     ///
     /// # Errors
     /// Those of `sendto(2)`.
     ///
     /// # Cancel safety
-    /// Cancel safe: dropped, it has sent nothing.
+    /// Cancel safe: a dropped call has sent nothing.
     pub async fn send_to(&self, datagram: &[u8], peer: SocketAddr) -> io::Result<usize> {
         self.fd.write_with(|socket| socket.send_to(datagram, peer)).await
     }
 
-    /// Receives one datagram from the peer of [`connect`](Self::connect); returns its length. What `into` has no room for is
-    /// lost.
+    /// Receives one datagram from the peer set by [`connect`](Self::connect). Returns its length.
+    /// Bytes that do not fit into `into` are lost.
     ///
     /// # Errors
-    /// Those of `recv(2)`: `ConnectionRefused` if a datagram of ours found nobody.
+    /// Those of `recv(2)`: `ConnectionRefused` if an earlier datagram found no socket at the peer.
     ///
     /// # Cancel safety
-    /// Cancel safe: dropped, it has received nothing.
+    /// Cancel safe: a dropped call has received nothing.
     pub async fn recv(&self, into: &mut [u8]) -> io::Result<usize> {
         self.fd.read_with(|socket| socket.recv(into)).await
     }
 
-    /// Receives one datagram; returns its length and who sent it. What `into` has no room for is lost.
+    /// Receives one datagram. Returns its length and the sender's address. Bytes that do not fit
+    /// into `into` are lost.
     ///
     /// # Errors
     /// Those of `recvfrom(2)`.
     ///
     /// # Cancel safety
-    /// Cancel safe: dropped, it has received nothing.
+    /// Cancel safe: a dropped call has received nothing.
     pub async fn recv_from(&self, into: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         self.fd.read_with(|socket| socket.recv_from(into)).await
     }
 
-    /// As [`recv_from`](Self::recv_from), and leaves the datagram to the next.
+    /// As [`recv_from`](Self::recv_from), but leaves the datagram for the next receive.
     ///
     /// # Errors
     /// Those of `recvfrom(2)`.
@@ -115,7 +120,8 @@ impl UdpSocket {
         self.fd.read_with(|socket| socket.peek_from(into)).await
     }
 
-    /// As [`recv_from`](Self::recv_from), for futures that are written by hand. It remembers one waiter, the last who polled.
+    /// As [`recv_from`](Self::recv_from), for hand-written futures. Wakes only the task that polled
+    /// last.
     ///
     /// # Errors
     /// As [`recv_from`](Self::recv_from).
@@ -127,7 +133,8 @@ impl UdpSocket {
         self.fd.poll_read_with(cx, |socket| socket.recv_from(into))
     }
 
-    /// As [`send_to`](Self::send_to), for futures that are written by hand. It remembers one waiter, the last who polled.
+    /// As [`send_to`](Self::send_to), for hand-written futures. Wakes only the task that polled
+    /// last.
     ///
     /// # Errors
     /// As [`send_to`](Self::send_to).
@@ -140,7 +147,7 @@ impl UdpSocket {
         self.fd.poll_write_with(cx, |socket| socket.send_to(datagram, peer))
     }
 
-    /// This end's address.
+    /// Returns this end's address.
     ///
     /// # Errors
     /// Those of `getsockname(2)`.
@@ -148,7 +155,7 @@ impl UdpSocket {
         self.fd.get_ref().local_addr()
     }
 
-    /// The address of the peer of [`connect`](Self::connect).
+    /// Returns the address of the peer set by [`connect`](Self::connect).
     ///
     /// # Errors
     /// Those of `getpeername(2)`: `NotConnected` without a peer.

@@ -16,15 +16,16 @@ use crate::sys;
 
 /// A Unix socket that accepts connections.
 ///
-/// The path stays when the listener is dropped: remove it, or bind with [`bind_unix_socket`](crate::bind_unix_socket), which
-/// takes a stale one over.
+/// Dropping the listener does not remove the path. Remove it, or bind with
+/// [`bind_unix_socket`](crate::bind_unix_socket), which replaces a stale path.
 #[derive(Debug)]
 pub struct UnixListener {
     fd: AsyncFd<std::os::unix::net::UnixListener>,
 }
 
 impl UnixListener {
-    /// Listens on a path that does not exist yet; one that begins with a NUL byte is a name in the abstract namespace.
+    /// Listens on a path that must not exist yet. A path that begins with a NUL byte is a name in
+    /// the abstract namespace.
     ///
     /// # Errors
     /// Those of `bind(2)`: `AddrInUse` if the path exists.
@@ -33,7 +34,7 @@ impl UnixListener {
         UnixListener::from_std(std::os::unix::net::UnixListener::bind_addr(&address)?)
     }
 
-    /// Takes a listening socket over and makes it non-blocking.
+    /// Takes over a listening socket and makes it non-blocking.
     ///
     /// # Errors
     /// Those of `fcntl(2)`.
@@ -54,13 +55,13 @@ impl UnixListener {
     /// Those of `accept(2)`, as for [`TcpListener::accept`](crate::TcpListener::accept).
     ///
     /// # Cancel safety
-    /// Cancel safe: a connection is either returned or still waiting.
+    /// Cancel safe: a connection is either returned or still in the kernel's queue.
     pub async fn accept(&self) -> io::Result<(UnixStream, SocketAddr)> {
         let (stream, peer) = self.fd.read_with(sys::accept_unix).await?;
         Ok((UnixStream::from_nonblocking(stream), peer))
     }
 
-    /// As [`accept`](Self::accept), for futures that are written by hand. It remembers one waiter, the last who polled.
+    /// As [`accept`](Self::accept), for hand-written futures. Wakes only the task that polled last.
     ///
     /// # Errors
     /// As [`accept`](Self::accept).
@@ -69,12 +70,12 @@ impl UnixListener {
         Poll::Ready(Ok((UnixStream::from_nonblocking(stream), peer)))
     }
 
-    /// The connections as a stream that never ends.
+    /// Returns the connections as a stream that never ends.
     pub fn incoming(&self) -> UnixIncoming<'_> {
         UnixIncoming { listener: self }
     }
 
-    /// The address that it listens on.
+    /// Returns the address that the socket listens on.
     ///
     /// # Errors
     /// Those of `getsockname(2)`.
@@ -82,7 +83,7 @@ impl UnixListener {
         self.fd.get_ref().local_addr()
     }
 
-    /// Gives the socket back, non-blocking as it is.
+    /// Returns the socket, which stays non-blocking.
     pub fn into_std(self) -> std::os::unix::net::UnixListener {
         self.fd.into_inner()
     }

@@ -14,11 +14,13 @@ use squall_executor::sleep;
 use crate::socket::stream_socket::{StreamSocket, stream_traits};
 use crate::sys;
 
-/// The first pause of a connect that finds the listener's queue full; each next one is twice as long, up to the last.
+/// The pause after the first attempt that finds the listener's queue full. Each later pause is
+/// twice as long, up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
-const LAST_PAUSE: Duration = Duration::from_millis(64);
+const LONGEST_PAUSE: Duration = Duration::from_millis(64);
 
-/// A connection between two programs of one machine, with the traits of futures-io. Besides bytes it carries descriptors.
+/// A connection between two processes on one machine, with the traits of futures-io. It carries
+/// bytes and descriptors.
 ///
 /// ```
 /// use squall_net::{IoStream, UnixStream, block_on};
@@ -37,23 +39,24 @@ pub struct UnixStream {
     socket: StreamSocket<std::os::unix::net::UnixStream>,
 }
 
-/// Who is at the other end of a [`UnixStream`], as of the connect.
+/// The process at the other end of a [`UnixStream`], at the time of the connect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PeerCredentials {
-    /// The process; `None` if it is not visible from here, as from inside a container.
+    /// The process ID. `None` if the process is not visible from here, for example from inside a
+    /// container.
     pub pid: Option<u32>,
-    /// Its effective user.
+    /// The effective user ID.
     pub uid: u32,
-    /// Its effective group.
+    /// The effective group ID.
     pub gid: u32,
 }
 
 impl UnixStream {
-    /// Connects to a path; one that begins with a NUL byte is a name in the abstract namespace.
+    /// Connects to a path. A path that begins with a NUL byte is a name in the abstract namespace.
     ///
-    /// A Unix listener whose queue is full cannot be waited for: the kernel has no event for it. Then this tries again, after
-    /// pauses of 1 to 64 ms.
+    /// If the listener's queue is full, this tries again after pauses of 1 to 64 ms: the kernel
+    /// reports no event when the queue has room.
     ///
     /// # Errors
     /// Those of `connect(2)`, except `EAGAIN`.
@@ -68,20 +71,20 @@ impl UnixStream {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => sleep(pause).await,
                 outcome => return outcome.map(UnixStream::from_nonblocking),
             }
-            pause = LAST_PAUSE.min(pause * 2);
+            pause = LONGEST_PAUSE.min(pause * 2);
         }
     }
 
-    /// Two ends that are connected.
+    /// Returns two connected streams.
     ///
     /// # Errors
     /// Those of `socketpair(2)` and `fcntl(2)`.
     pub fn pair() -> io::Result<(UnixStream, UnixStream)> {
-        let (one, other) = std::os::unix::net::UnixStream::pair()?;
-        Ok((UnixStream::from_std(one)?, UnixStream::from_std(other)?))
+        let (first, second) = std::os::unix::net::UnixStream::pair()?;
+        Ok((UnixStream::from_std(first)?, UnixStream::from_std(second)?))
     }
 
-    /// Takes a socket over and makes it non-blocking.
+    /// Takes over a socket and makes it non-blocking.
     ///
     /// # Errors
     /// Those of `fcntl(2)`.
@@ -93,12 +96,12 @@ impl UnixStream {
         UnixStream { socket: StreamSocket::from_nonblocking(stream) }
     }
 
-    /// Gives the socket back, non-blocking as it is.
+    /// Returns the socket, which stays non-blocking.
     pub fn into_std(self) -> std::os::unix::net::UnixStream {
         self.socket.fd.into_inner()
     }
 
-    /// The other end's address.
+    /// Returns the other end's address.
     ///
     /// # Errors
     /// Those of `getpeername(2)`.
@@ -106,7 +109,7 @@ impl UnixStream {
         self.socket.std().peer_addr()
     }
 
-    /// This end's address.
+    /// Returns this end's address.
     ///
     /// # Errors
     /// Those of `getsockname(2)`.
@@ -114,7 +117,7 @@ impl UnixStream {
         self.socket.std().local_addr()
     }
 
-    /// Who connected, or listens, at the other end (`SO_PEERCRED`).
+    /// Returns the IDs of the process that connected or listens at the other end (`SO_PEERCRED`).
     ///
     /// # Errors
     /// Those of `getsockopt(2)`.
@@ -123,7 +126,7 @@ impl UnixStream {
         Ok(PeerCredentials { pid: u32::try_from(pid).ok().filter(|pid| *pid > 0), uid, gid })
     }
 
-    /// Closes one side, or both, while the descriptor stays.
+    /// Closes one side, or both; the descriptor stays open.
     ///
     /// # Errors
     /// Those of `shutdown(2)`.
@@ -131,37 +134,42 @@ impl UnixStream {
         sys::shutdown(self.as_fd(), how)
     }
 
-    /// Sends bytes, at least one, with descriptors, at most 253; returns how many of the bytes were sent. All the descriptors
-    /// go with the first byte. (Source: unix(7), `SCM_RIGHTS`.)
+    /// Sends `data`, at least one byte, with at most 253 descriptors. Returns the number of bytes
+    /// sent. All descriptors go with the first byte.
     ///
     /// # Errors
-    /// `InvalidInput` for no bytes or too many descriptors, and those of `sendmsg(2)`.
+    /// `InvalidInput` if `data` is empty or `fds` is too long, and those of `sendmsg(2)`.
     ///
     /// # Cancel safety
-    /// Cancel safe: dropped, it has sent nothing.
+    /// Cancel safe: a dropped call has sent nothing.
+    ///
+    /// Source: unix(7), `SCM_RIGHTS`.
     pub async fn send_with_fds(&self, data: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<usize> {
         if data.is_empty() || fds.len() > sys::MAX_FDS {
-            let text = "descriptors travel with at least one byte, at most 253 at once";
+            let text = "at most 253 descriptors can be sent, with at least one byte";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
         self.socket.fd.write_with(|socket| sys::send_fds(socket.as_fd(), data, fds)).await
     }
 
-    /// Receives bytes, at least one, and the descriptors that came with them, close-on-exec. 0 bytes are the end of the stream.
+    /// Receives at least one byte, and the descriptors that came with the bytes, close-on-exec.
+    /// Returns 0 bytes at the end of the stream.
     ///
-    /// A read stops behind bytes with descriptors, so there is one message's of them at most. Those that come with bytes which
-    /// are read in any other way are closed by the kernel.
+    /// A read stops after bytes with descriptors, so it returns the descriptors of one message at
+    /// most. If other methods read such bytes, the kernel closes their descriptors.
     ///
     /// # Errors
-    /// Those of `recvmsg(2)`; `InvalidInput` for no room for a byte, which would take the descriptors from their bytes; and
-    /// `InvalidData` if the kernel had to drop descriptors, for want of room in this process's table: those that came are
-    /// closed.
+    /// - Those of `recvmsg(2)`.
+    /// - `InvalidInput` if `into` is empty: the read would take the descriptors without their
+    ///   bytes.
+    /// - `InvalidData` if the kernel dropped descriptors, for example because this process's
+    ///   descriptor table was full. The descriptors that came are closed.
     ///
     /// # Cancel safety
-    /// Cancel safe: dropped, it has received nothing.
+    /// Cancel safe: a dropped call has received nothing.
     pub async fn recv_with_fds(&self, into: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
         if into.is_empty() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "no room for a byte"));
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "an empty buffer"));
         }
         self.socket.fd.read_with(|socket| sys::recv_fds(socket.as_fd(), into)).await
     }

@@ -1,7 +1,9 @@
-//! What waits for the stream's end, and what was read while waiting.
+//! The state of waiting for a stream's end: the future of the end, and the bytes that were read
+//! meanwhile.
 //!
-//! Only a read finds the end of a stream. So a [watcher task](super::watcher_task) reads, at most one chunk ahead, and leaves the bytes
-//! here. The stream takes them before it asks the transport.
+//! Only a read finds the end of a stream. So a [watcher task](super::watcher_task) reads at most
+//! one chunk ahead and stores the bytes here. The stream takes these bytes before it reads from the
+//! transport.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -17,29 +19,30 @@ use crate::stream::waker_slot::WakerSlot;
 
 #[derive(Default)]
 pub(crate) struct CloseWatcher {
-    /// Set when the stream has ended and every byte of it was taken.
+    /// Set when the stream has ended and the user has read every byte of it, or this side has
+    /// closed the stream.
     closed: Future<()>,
-    /// Bytes that the task has read and the stream has not taken.
+    /// Bytes that the watcher task has read and the stream has not taken.
     pub(crate) read_ahead: RefCell<ReadBuffer>,
     /// Whether the buffer of the reading half is empty.
     is_drained: Cell<bool>,
-    /// Whether the reading half was dropped. Then bytes are read and discarded.
+    /// Whether the reading half was dropped. If so, the task reads and discards bytes.
     is_abandoned: Cell<bool>,
-    /// Why reading failed, until a read has returned it.
+    /// The error of the failed read, until a read has returned it.
     failure: Cell<Option<io::Error>>,
-    /// The task, while it polls the transport.
+    /// The watcher task, while it runs.
     task: RefCell<Option<JoinHandle<()>>>,
-    /// The task's waker, while it waits for the stream to take the bytes.
+    /// The watcher task's waker, while the task waits for the stream to take the bytes.
     pub(crate) waker: WakerSlot,
 }
 
 impl CloseWatcher {
-    /// A future that resolves at the end of the stream.
+    /// Returns a future that resolves at the end of the stream.
     pub(crate) fn closed(&self) -> Future<()> {
         self.closed.clone()
     }
 
-    /// Moves what was read ahead into `buffer`, at most `room` bytes, and returns how many.
+    /// Moves at most `room` bytes that were read ahead into `buffer`. Returns the number of bytes.
     pub(crate) fn take_read_ahead(&self, buffer: &mut ReadBuffer, room: usize) -> usize {
         let mut read_ahead = self.read_ahead.borrow_mut();
         let n = read_ahead.move_to(buffer, room);
@@ -58,7 +61,7 @@ impl CloseWatcher {
         self.failure.set(Some(failure));
     }
 
-    /// Whether the task reads in the stream's place.
+    /// Whether the watcher task reads in place of the stream.
     pub(crate) fn is_reading(&self) -> bool {
         self.task.borrow().is_some()
     }
@@ -67,13 +70,15 @@ impl CloseWatcher {
         *self.task.borrow_mut() = Some(task);
     }
 
-    /// Notes that the task has ended. If that was at the end of the stream and no byte is left, the end is announced.
+    /// Records that the task has ended. If the stream has ended and no byte is left, announces the
+    /// end.
     pub(crate) fn task_ended(&self, end: ReadEnd) {
         drop(self.task.take());
         self.set_drained(self.is_drained.get(), end);
     }
 
-    /// Notes whether the reading half has bytes left. If it has none and the stream has ended, the end is announced.
+    /// Records whether the reading half's buffer is empty. If no byte is left and the stream has
+    /// ended, announces the end.
     pub(crate) fn set_drained(&self, is_drained: bool, end: ReadEnd) {
         self.is_drained.set(is_drained);
         if is_drained && end != ReadEnd::NotReached && self.read_ahead.borrow().len() == 0 {
@@ -85,7 +90,7 @@ impl CloseWatcher {
         self.is_abandoned.get()
     }
 
-    /// Notes that the reading half was dropped.
+    /// Records that the reading half was dropped.
     pub(crate) fn abandon(&self, end: ReadEnd) {
         self.is_abandoned.set(true);
         drop(self.read_ahead.take());
@@ -93,7 +98,7 @@ impl CloseWatcher {
         self.waker.wake();
     }
 
-    /// Stops the task of a stream that was closed on this side, and announces the end.
+    /// Stops the task and announces the end, because this side has closed the stream.
     pub(crate) fn stop(&self) {
         let task = self.task.take();
         if let Some(task) = task {
@@ -102,12 +107,14 @@ impl CloseWatcher {
         self.announce();
     }
 
+    /// Resolves the future of the end.
     pub(crate) fn announce(&self) {
-        let _ = self.closed.set_result(()); // it may have been announced before
+        let _ = self.closed.set_result(()); // an error means that the end was announced before
     }
 }
 
-/// The end of a stream, as a future that owns what it needs; returned by [`IoStream::closed`](crate::IoStream::closed).
+/// A future that resolves at the end of a stream. It does not borrow the stream. Returned by
+/// [`IoStream::closed`](crate::IoStream::closed).
 #[derive(Debug)]
 #[must_use = "a future does nothing unless it is awaited"]
 pub struct Closed(pub(crate) Ready<()>);

@@ -1,4 +1,4 @@
-//! The reading half of a stream: bytes live in its buffer until a read is satisfied.
+//! The reading half of a stream. Bytes stay in its buffer until a read is satisfied.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -18,14 +18,15 @@ use crate::stream::stream_error::StreamError;
 use crate::stream::stream_state::{CloseReason, StreamState};
 use crate::stream::turn_budget::TurnBudget;
 
-/// The half of an [`IoStream`](crate::IoStream) that reads, made by [`IoStream::split`](crate::IoStream::split).
+/// The reading half of an [`IoStream`](crate::IoStream), made by
+/// [`IoStream::split`](crate::IoStream::split).
 ///
-/// Each method is the one of the whole stream, where it is described. Dropping one half leaves the other and the connection
-/// as they are; the last one closes it.
+/// Each method does what the method of the same name on `IoStream` does. Dropping one half leaves
+/// the other half and the connection as they are; dropping the second half closes the connection.
 pub struct IoReader<S = TcpStream> {
     pub(crate) state: Rc<StreamState<S>>,
     buffer: ReadBuffer,
-    /// How much may still be read in this turn.
+    /// The number of bytes that may still be read in this turn.
     budget: TurnBudget,
 }
 
@@ -42,7 +43,7 @@ impl<S> IoReader<S> {
     /// As [`IoStream::consume`](crate::IoStream::consume).
     ///
     /// # Panics
-    /// If there are fewer bytes.
+    /// If the buffer holds fewer than `n` bytes.
     #[track_caller]
     pub fn consume(&mut self, n: usize) {
         self.buffer.consume(n);
@@ -57,7 +58,8 @@ impl<S> IoReader<S> {
         }
     }
 
-    /// Closes the whole stream, as [`IoStream::close`](crate::IoStream::close) does. The other half learns it at once.
+    /// Closes the whole stream, as [`IoStream::close`](crate::IoStream::close). Wakes the task that
+    /// waits on the other half.
     pub fn close(&mut self) {
         self.state.close(CloseReason::Requested);
     }
@@ -166,14 +168,15 @@ impl<S: AsyncRead + Unpin> IoReader<S> {
         if self.state.was_read_to_end.get() && self.buffer.len() == 0 {
             return Err(StreamError::ended());
         }
-        // One more than the limit, to tell an end at the limit from more.
+        // One byte more than the limit, to distinguish a stream that ends at the limit from a
+        // longer one.
         let most = self.state.config().max_buffer_size.saturating_add(1);
         loop {
             match poll_fn(|cx| self.poll_fill_to(cx, most)).await {
                 Ok(0) => break,
                 Ok(_) if self.buffer.len() == most => return Err(self.state.too_long()),
                 Ok(_) => {}
-                Err(_) if self.state.is_closed.get() => break, // by this side, which ends the stream like any other end
+                Err(_) if self.state.is_closed.get() => break, // a local close is also an end
                 Err(error) => return Err(error),
             }
         }
@@ -197,7 +200,8 @@ impl<S: AsyncRead + Unpin> IoReader<S> {
         self.poll_fill_to(cx, self.state.config().max_buffer_size)
     }
 
-    /// Reads once, as long as the buffer holds less than `most`.
+    /// Reads once, at most until the buffer holds `most` bytes. Fails if the buffer holds them
+    /// already.
     fn poll_fill_to(
         &mut self,
         cx: &mut Context<'_>,
@@ -229,23 +233,23 @@ impl<S: AsyncRead + Unpin> IoReader<S> {
             }
             Some(Poll::Pending) => {
                 self.buffer.shrink();
-                self.state.set_reader(cx.waker());
+                self.state.set_reader_waker(cx.waker());
                 Poll::Pending
             }
             Some(Poll::Ready(read)) => {
                 self.buffer.shrink();
-                Poll::Ready(self.end(read))
+                Poll::Ready(self.record_end(read))
             }
             None => {
                 self.buffer.shrink();
-                Poll::Ready(Err(self.state.gone()))
+                Poll::Ready(Err(self.state.no_transport_error()))
             }
         }
     }
 
-    /// Records the end of the stream, and returns it.
+    /// Records the end of the stream, and returns the result of the read that found it.
     #[cold]
-    fn end(&mut self, read: io::Result<usize>) -> Result<usize, StreamError> {
+    fn record_end(&mut self, read: io::Result<usize>) -> Result<usize, StreamError> {
         self.state.read_end.set(ReadEnd::of(&read));
         if read.is_err() {
             self.state.outbox.wake_writers();
@@ -254,7 +258,8 @@ impl<S: AsyncRead + Unpin> IoReader<S> {
         Ok(read?)
     }
 
-    /// Reads through the close watcher; `None` if it does not read and has nothing left.
+    /// Takes bytes or an error from the close watcher, or waits for its task. Returns `None` if
+    /// there is nothing to take and nothing to wait for.
     fn poll_watcher(
         &mut self,
         cx: &mut Context<'_>,
@@ -272,7 +277,7 @@ impl<S: AsyncRead + Unpin> IoReader<S> {
         if !watcher.is_reading() || room == 0 || self.state.is_closed.get() {
             return None;
         }
-        self.state.set_reader(cx.waker());
+        self.state.set_reader_waker(cx.waker());
         self.buffer.shrink();
         Some(Poll::Pending)
     }
@@ -283,7 +288,7 @@ impl<S: AsyncRead + Unpin> IoReader<S> {
         taken
     }
 
-    /// Reads more, unless what came reaches the limit of a read already.
+    /// Reads more for a read of at most `limit` bytes. Fails if the buffer holds that many already.
     async fn fill_within(&mut self, limit: usize) -> Result<(), StreamError> {
         if self.buffer.len() >= limit {
             return Err(StreamError::TooLong { limit });
@@ -291,6 +296,7 @@ impl<S: AsyncRead + Unpin> IoReader<S> {
         self.fill_or_end().await
     }
 
+    /// Reads once. The end of the stream is an error.
     async fn fill_or_end(&mut self) -> Result<(), StreamError> {
         match self.fill().await? {
             0 => Err(StreamError::ended()),
@@ -298,6 +304,7 @@ impl<S: AsyncRead + Unpin> IoReader<S> {
         }
     }
 
+    /// Reads until the buffer holds `n` bytes.
     async fn fill_to(&mut self, n: usize) -> Result<(), StreamError> {
         if n > self.state.config().max_buffer_size {
             return Err(self.state.too_long());
@@ -334,7 +341,7 @@ impl<S> Drop for IoReader<S> {
         if let Some(watcher) = self.state.watcher.get() {
             watcher.abandon(self.state.read_end.get());
         }
-        self.state.clear_reader();
+        self.state.clear_reader_waker();
         self.state.drop_half();
     }
 }

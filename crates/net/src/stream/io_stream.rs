@@ -1,13 +1,13 @@
 //! A stream with a read buffer and a write queue: Tornado's IOStream over any transport.
 //!
-//! This file is the list of what a stream can do; the two halves do it. Reading: bytes stay in the buffer until a read is satisfied,
-//! so a read can be dropped and repeated. Writing: bytes are queued, and sent when the current batch of the event loop ends. What the
-//! kernel does not accept then, a task of the stream sends later.
+//! This file lists what a stream can do; the two halves do it. Received bytes stay in the buffer
+//! until a read is satisfied, so a read can be dropped and repeated. Written bytes are queued; the
+//! stream tries to send them when the loop's current batch ends, and a pump task sends the rest.
 //!
 //! ```text
-//!   read_until ─▶ found in the buffer? ── yes ─▶ returned
+//!   read_until ─▶ found in the buffer? ── yes ─▶ return it
 //!                       │ no
-//!                       └─▶ fill: transport.poll_read into the buffer's spare room, then search on
+//!                       └─▶ fill: transport.poll_read into the buffer, then search again
 //!
 //!   write ─▶ queue ─▶ end of the batch ─▶ the transport accepts all? ── no ─▶ the pump goes on
 //! ```
@@ -31,12 +31,13 @@ use crate::stream::stream_state::StreamState;
 
 /// A transport with a read buffer and a write queue. Tornado: `IOStream`.
 ///
-/// Every read is cancel safe, because bytes live in the stream: a read that is dropped, fails or exceeds its limit leaves
-/// them in place. The end of the peer's stream does not end writing. Dropping a stream closes it: what is queued is tried
-/// once and not waited for; [`shutdown`](Self::shutdown) waits.
+/// Every read is cancel safe: if a read is dropped, fails or exceeds its limit, the bytes stay in
+/// the buffer. The end of the peer's stream does not end writing. Dropping a stream closes it: the
+/// drop tries once to send what is queued and does not wait; [`shutdown`](Self::shutdown) waits.
 ///
-/// A stream belongs to the loop on which it had to wait first, and when that is gone to the next one on which it is used; not to
-/// two loops that live at once. What was written without a loop leaves with the next write or flush on one.
+/// A stream belongs to the loop on which it first has to wait. When that loop is gone, the stream
+/// belongs to the next loop that uses it; two live loops cannot use the same stream. Bytes written
+/// without a loop are sent with the next write or flush on a loop.
 ///
 /// ```
 /// use squall_net::{IoStream, TcpListener, TcpStream, block_on, spawn};
@@ -65,29 +66,26 @@ pub struct IoStream<S = TcpStream> {
 }
 
 impl<S> IoStream<S> {
-    /// Gives a transport a memory, with the default limits.
+    /// Wraps a transport, with the default limits.
     pub fn new(transport: S) -> IoStream<S> {
         IoStream::with_config(transport, StreamConfig::default())
     }
 
-    /// Gives a transport a memory, with limits.
+    /// Wraps a transport, with the limits of `config`.
     pub fn with_config(transport: S, config: StreamConfig) -> IoStream<S> {
         IoStream::with_shared_config(transport, config.shared())
     }
 
-    pub(crate) fn with_shared_config(
-        transport: S,
-        config: Option<Rc<StreamConfig>>,
-    ) -> IoStream<S> {
-        IoStream::over(StreamState::new(transport, config))
+    pub(crate) fn with_shared_config(transport: S, config: Option<Rc<StreamConfig>>) -> Self {
+        IoStream::from_state(StreamState::new(transport, config))
     }
 
-    pub(crate) fn over(state: Rc<StreamState<S>>) -> IoStream<S> {
+    pub(crate) fn from_state(state: Rc<StreamState<S>>) -> IoStream<S> {
         IoStream { reader: IoReader::new(Rc::clone(&state)), writer: IoWriter::new(state) }
     }
 
-    /// Splits the stream into halves that may live in different tasks: the read buffer goes with one, the write queue with the
-    /// other. Reading and writing at the same time needs this. [`IoReader::unsplit`] joins them again.
+    /// Splits the stream, so that two tasks can read and write at the same time. Each half keeps
+    /// its buffer. [`IoReader::unsplit`] joins the halves.
     ///
     /// ```
     /// use squall_net::{IoStream, block_on, duplex, spawn};
@@ -98,14 +96,13 @@ impl<S> IoStream<S> {
     ///     let echo = spawn(async move {
     ///         let mut there = IoStream::new(there);
     ///         while there.fill().await? > 0 {
-    ///             let n = there.buffer().len();
-    ///             let bytes = there.read_some(n).await?;
+    ///             let bytes = there.read_some(usize::MAX).await?;
     ///             there.write(bytes)?;
     ///         }
     ///         there.shutdown().await
     ///     });
     ///     spawn(async move {
-    ///         writer.write_all(&[7; 100_000]).await?; // more than fits between, so the other task must read
+    ///         writer.write_all(&[7; 100_000]).await?; // `echo` must make room for it
     ///         writer.shutdown().await
     ///     });
     ///     assert_eq!(reader.read_until_close().await?.len(), 100_000);
@@ -118,7 +115,7 @@ impl<S> IoStream<S> {
         (self.reader, self.writer)
     }
 
-    /// Lends both halves at once, so that bytes go from one to the other without a copy.
+    /// Borrows both halves at once, so that bytes can go from one to the other without a copy.
     ///
     /// ```
     /// use squall_net::{IoStream, TcpServer};
@@ -142,19 +139,17 @@ impl<S> IoStream<S> {
         &self.reader.state
     }
 
-    /// Takes the transport back out of a stream at rest.
+    /// Takes the transport out of an idle stream.
     ///
     /// # Errors
-    /// Gives the stream back if bytes are in its [`buffer`](Self::buffer) or its queue, if it is closed, or if
-    /// [`closed`](Self::closed) was asked for: bytes or news would be lost.
+    /// Returns the stream if it holds received or queued bytes, is closed, has failed to write, or
+    /// if [`closed`](Self::closed) was called: bytes or the end of the stream would be lost.
     pub fn into_inner(self) -> Result<S, IoStream<S>> {
-        if !self.buffer().is_empty() {
-            return Err(self);
-        }
-        self.reader.state.take_transport().ok_or(self)
+        let is_drained = self.buffer().is_empty();
+        if is_drained { self.reader.state.take_transport().ok_or(self) } else { Err(self) }
     }
 
-    /// Shows the transport to `f`; `None` once the stream is closed.
+    /// Calls `f` with the transport; `None` if the stream is closed or the transport has panicked.
     pub fn with_transport<R>(&self, f: impl FnOnce(&S) -> R) -> Option<R>
     where
         S: Unpin,
@@ -162,33 +157,33 @@ impl<S> IoStream<S> {
         self.reader.state.with_transport(|transport| f(&transport))
     }
 
-    /// Bytes that came and were not read yet.
+    /// The bytes that were received and not read yet.
     pub fn buffer(&self) -> &[u8] {
         self.reader.buffer()
     }
 
-    /// Takes the first `n` bytes of the [`buffer`](Self::buffer) as read.
+    /// Drops the first `n` bytes of the [`buffer`](Self::buffer).
     ///
     /// # Panics
-    /// If there are fewer.
+    /// If the buffer holds fewer than `n` bytes.
     #[track_caller]
     pub fn consume(&mut self, n: usize) {
         self.reader.consume(n);
     }
 
-    /// Bytes that were written and that the kernel does not have yet.
+    /// The number of written bytes that the transport has not accepted yet.
     pub fn queued(&self) -> usize {
         self.writer.queued()
     }
 
-    /// Closes the stream: tries once to send what is queued, does not wait, and drops the transport. What was received
-    /// can still be read. Over TLS it says that this is the end, if everything could be sent; a drop does not, and the peer takes
-    /// what came for cut off. Tornado: `IOStream.close`.
+    /// Closes the stream: tries once to send the queue, does not wait, and drops the transport.
+    /// Received bytes can still be read. Over TLS, `close` announces the end if everything was
+    /// sent; a drop does not, so the peer sees a truncated stream. Tornado: `IOStream.close`.
     pub fn close(&mut self) {
         self.reader.close();
     }
 
-    /// Tells whether [`close`](Self::close) was called here.
+    /// Whether this side has called [`close`](Self::close).
     pub fn is_closed(&self) -> bool {
         self.reader.is_closed()
     }
@@ -196,13 +191,13 @@ impl<S> IoStream<S> {
 
 /// Reading.
 impl<S: AsyncRead + Unpin> IoStream<S> {
-    /// Reads up to and including `delimiter` and returns those bytes.
+    /// Reads and returns the bytes up to and including `delimiter`. Tornado: `IOStream.read_until`.
     ///
-    /// Bytes after the delimiter stay in the buffer for the next read. The line, delimiter included, may be at most
-    /// [`max_buffer_size`](StreamConfig::max_buffer_size) bytes long. Tornado: `IOStream.read_until`.
+    /// Bytes after the delimiter stay in the buffer for the next read. The line, delimiter
+    /// included, may be at most [`max_buffer_size`](StreamConfig::max_buffer_size) bytes long.
     ///
     /// # Errors
-    /// - [`StreamError::Closed`]: the peer closed first; what came stays in the [`buffer`](Self::buffer).
+    /// - [`StreamError::Closed`]: the peer closed first; received bytes stay buffered.
     /// - [`StreamError::TooLong`]: the limit was reached without a delimiter; nothing is consumed.
     ///
     /// # Panics
@@ -212,7 +207,8 @@ impl<S: AsyncRead + Unpin> IoStream<S> {
     /// Cancel safe: a dropped read leaves every byte in the buffer.
     ///
     /// # Cost
-    /// At most one `recv` per wake-up; each byte is search_position once, plus `delimiter.len() - 1` per `recv`.
+    /// At most one `recv` per wake-up. Searches each byte once, plus `delimiter.len() - 1` per
+    /// `recv`.
     pub fn read_until(
         &mut self,
         delimiter: &[u8],
@@ -238,17 +234,17 @@ impl<S: AsyncRead + Unpin> IoStream<S> {
         self.reader.read_until_max(delimiter, max_bytes)
     }
 
-    /// Reads until `find`, which is shown all that came, at most `max_bytes` of it, tells where the read ends: the number
-    /// of bytes that it takes. Tornado: `IOStream.read_until_regex`, without the regex.
+    /// Reads until `find` returns a length, and returns that many bytes. `find` sees the buffer, at
+    /// most `max_bytes` of it. Tornado: `IOStream.read_until_regex`, without the regex.
     ///
     /// # Errors
     /// As [`read_until`](Self::read_until).
     ///
     /// # Panics
-    /// If `find` wants more than it was shown.
+    /// If `find` returns more than the length of its argument.
     ///
     /// # Cancel safety
-    /// Cancel safe, as far as `find` is.
+    /// Cancel safe, except for state that `find` keeps.
     pub fn read_until_match(
         &mut self,
         max_bytes: usize,
@@ -257,11 +253,11 @@ impl<S: AsyncRead + Unpin> IoStream<S> {
         self.reader.read_until_match(max_bytes, find)
     }
 
-    /// Reads exactly `n` bytes; none, at once, if `n` is 0. Tornado: `IOStream.read_bytes`.
+    /// Reads exactly `n` bytes. If `n` is 0, returns at once. Tornado: `IOStream.read_bytes`.
     ///
     /// # Errors
-    /// - [`StreamError::Closed`]: the stream ended before; what came stays in the [`buffer`](Self::buffer).
-    /// - [`StreamError::TooLong`]: `n` is more than [`max_buffer_size`](StreamConfig::max_buffer_size).
+    /// - [`StreamError::Closed`]: the stream ended first; received bytes stay buffered.
+    /// - [`StreamError::TooLong`]: `n` exceeds [`max_buffer_size`](StreamConfig::max_buffer_size).
     ///
     /// # Cancel safety
     /// Cancel safe.
@@ -269,7 +265,7 @@ impl<S: AsyncRead + Unpin> IoStream<S> {
         self.reader.read_bytes(n)
     }
 
-    /// Reads what is there, 1 to `max` bytes, as soon as there is something. Tornado: `read_bytes(partial=True)`.
+    /// Reads 1 to `max` bytes, as soon as any are available. Tornado: `read_bytes(partial=True)`.
     ///
     /// # Errors
     /// [`StreamError::Closed`]: the stream has ended.
@@ -281,23 +277,24 @@ impl<S: AsyncRead + Unpin> IoStream<S> {
         self.reader.read_some(max)
     }
 
-    /// Fills `into` whole. Tornado: `IOStream.read_into`.
+    /// Fills the whole of `into`. Tornado: `IOStream.read_into`.
     ///
     /// # Errors
     /// As [`read_bytes`](Self::read_bytes).
     ///
     /// # Cancel safety
-    /// Cancel safe: `into` is written only when all of it is there.
+    /// Cancel safe: `into` is written only when enough bytes were received.
     #[doc(alias = "read_into")]
     pub fn read_exact(&mut self, into: &mut [u8]) -> impl Future<Output = Result<(), StreamError>> {
         self.reader.read_exact(into)
     }
 
-    /// Reads to the end of the stream, which a local [`close`](Self::close) is too. Tornado: `IOStream.read_until_close`.
+    /// Reads to the stream's end or a local [`close`](Self::close). Tornado: `read_until_close`.
     ///
     /// # Errors
-    /// - [`StreamError::Closed`]: the stream failed, or was read to its end before.
-    /// - [`StreamError::TooLong`]: there is more than [`max_buffer_size`](StreamConfig::max_buffer_size).
+    /// - [`StreamError::Closed`]: the stream failed, or an earlier call read it to its end.
+    /// - [`StreamError::TooLong`]: the rest exceeds
+    ///   [`max_buffer_size`](StreamConfig::max_buffer_size).
     ///
     /// # Cancel safety
     /// Cancel safe.
@@ -305,24 +302,24 @@ impl<S: AsyncRead + Unpin> IoStream<S> {
         self.reader.read_until_close()
     }
 
-    /// Reads once, whatever comes, into the [`buffer`](Self::buffer) and returns how many bytes; 0 at the end of the
-    /// stream. With [`consume`](Self::consume) this is reading without a copy.
+    /// Reads once into the [`buffer`](Self::buffer) and returns the number of bytes; 0 at the end
+    /// of the stream. Together with [`consume`](Self::consume), this reads without a copy.
     ///
     /// # Errors
-    /// - [`StreamError::Closed`]: the stream failed, or is closed here.
-    /// - [`StreamError::TooLong`]: the buffer is full: consume first.
+    /// - [`StreamError::Closed`]: the stream failed, or this side closed it.
+    /// - [`StreamError::TooLong`]: the buffer is full; consume bytes first.
     ///
     /// # Cancel safety
     /// Cancel safe.
     ///
     /// # Cost
-    /// At most one `recv` that brings something and one in vain.
+    /// At most one `recv` that returns bytes and one that would block.
     pub fn fill(&mut self) -> impl Future<Output = Result<usize, StreamError>> {
         self.reader.fill()
     }
 
-    /// As [`fill`](Self::fill), for futures that are written by hand. Who waits and then [splits](Self::split) the stream, or asks
-    /// for its [end](Self::closed), must poll again.
+    /// As [`fill`](Self::fill), for hand-written futures. After a pending poll, a caller that
+    /// [splits](Self::split) the stream or calls [`closed`](Self::closed) must poll again.
     ///
     /// # Errors
     /// As [`fill`](Self::fill).
@@ -333,29 +330,29 @@ impl<S: AsyncRead + Unpin> IoStream<S> {
 
 /// Writing.
 impl<S: AsyncWrite + Unpin + 'static> IoStream<S> {
-    /// Queues bytes, which leave at the latest when the current batch of the event loop ends; many small writes leave in
-    /// one system call. Nobody needs to [`flush`](Self::flush) for progress. Tornado: `IOStream.write`.
+    /// Queues bytes, to be sent at the latest when the current batch ends; many small writes leave
+    /// in one system call. Progress needs no [`flush`](Self::flush). Tornado: `IOStream.write`.
     ///
     /// # Errors
     /// - [`StreamError::Closed`]: the stream is closed, or an earlier write failed.
-    /// - [`StreamError::BufferFull`]: these bytes and the queued ones together exceed
-    ///   [`max_write_buffer_size`](StreamConfig::max_write_buffer_size); nothing of them is queued.
+    /// - [`StreamError::BufferFull`]: none of `data` is queued, since the queue would exceed
+    ///   [`max_write_buffer_size`](StreamConfig::max_write_buffer_size).
     pub fn write<'a>(&mut self, data: impl Into<Chunk<'a>>) -> Result<(), StreamError> {
         self.writer.write(data)
     }
 
-    /// Waits until the kernel has every byte that was written.
+    /// Waits until the kernel has every written byte.
     ///
     /// # Errors
     /// [`StreamError::Closed`]: the stream is closed, or a write failed.
     ///
     /// # Cancel safety
-    /// Cancel safe: the stream goes on sending by itself.
+    /// Cancel safe: the stream continues to send.
     pub fn flush(&mut self) -> impl Future<Output = Result<(), StreamError>> {
         self.writer.flush()
     }
 
-    /// As [`flush`](Self::flush), for futures that are written by hand.
+    /// As [`flush`](Self::flush), for hand-written futures.
     ///
     /// # Errors
     /// As [`flush`](Self::flush).
@@ -363,24 +360,25 @@ impl<S: AsyncWrite + Unpin + 'static> IoStream<S> {
         self.writer.poll_flush(cx)
     }
 
-    /// Sends `data`, behind what is queued, and waits until the kernel has every byte. It is not copied.
+    /// Sends `data`, not copied, after what is queued. Waits until the kernel has every byte.
     ///
     /// # Errors
     /// As [`flush`](Self::flush).
     ///
     /// # Cancel safety
-    /// Not cancel safe: how much of `data` was sent is not told. [`write`](Self::write) and [`flush`](Self::flush) are.
+    /// Not cancel safe: a dropped call does not report how much of `data` was sent.
+    /// [`write`](Self::write) followed by [`flush`](Self::flush) is.
     pub fn write_all(&mut self, data: &[u8]) -> impl Future<Output = Result<(), StreamError>> {
         self.writer.write_all(data)
     }
 
-    /// Flushes, and ends this direction of the stream (FIN). Reading goes on.
+    /// Flushes, then ends the writing direction of the stream (FIN). Reading still works.
     ///
     /// # Errors
     /// As [`flush`](Self::flush).
     ///
     /// # Cancel safety
-    /// Cancel safe: it may be called again.
+    /// Cancel safe: call it again.
     pub fn shutdown(&mut self) -> impl Future<Output = Result<(), StreamError>> {
         self.writer.shutdown()
     }
@@ -388,18 +386,19 @@ impl<S: AsyncWrite + Unpin + 'static> IoStream<S> {
 
 /// The end.
 impl<S: AsyncRead + Unpin + 'static> IoStream<S> {
-    /// The end of the stream, as a future that owns what it needs: the peer's end or reset, once everything that came before
-    /// it was read, or a [`close`](Self::close) here. After an orderly end of the peer's, writing still works.
+    /// Returns an owned future of the stream's end: a local [`close`](Self::close), or the peer's
+    /// end or reset once all bytes before it were read. After an orderly end, writing still works.
     ///
-    /// From the first call on the stream looks for its end while nobody reads, at most one chunk ahead, on the loop that runs now.
-    /// When that loop is gone, the next call or read goes on.
+    /// From the first call on, a task on the current loop looks for the end between reads; it reads
+    /// at most one chunk ahead. When that loop is gone, the next call or read looks for the end.
     ///
     /// # Panics
     /// If there is no loop on this thread.
     ///
     /// # Cost
-    /// One task for the rest of the stream's life, through which reads go.
+    /// One task for the rest of the stream's life; all reads go through it.
     ///
+    /// # Examples
     /// ```
     /// use squall_net::{IoStream, block_on, duplex};
     ///
@@ -417,8 +416,8 @@ impl<S: AsyncRead + Unpin + 'static> IoStream<S> {
         self.reader.closed()
     }
 
-    /// Calls `f` in the batch after the stream has come to its end, which [`closed`](Self::closed) describes; soon, if it has
-    /// already. May be used again: each is called, in order. Tornado: `IOStream.set_close_callback`.
+    /// Calls `f` in the batch after the end that [`closed`](Self::closed) describes, or soon if it
+    /// has passed. Several callbacks run in order. Tornado: `set_close_callback`.
     ///
     /// # Panics
     /// If there is no loop on this thread.
@@ -429,16 +428,13 @@ impl<S: AsyncRead + Unpin + 'static> IoStream<S> {
 }
 
 impl<S> IoReader<S> {
-    /// Joins the halves of one stream again.
+    /// Joins the halves of a stream.
     ///
     /// # Errors
-    /// Returns both if they are not of one stream.
+    /// Returns both halves if they belong to different streams.
     pub fn unsplit(self, writer: IoWriter<S>) -> Result<IoStream<S>, (IoReader<S>, IoWriter<S>)> {
-        if Rc::ptr_eq(&self.state, &writer.state) {
-            Ok(IoStream { reader: self, writer })
-        } else {
-            Err((self, writer))
-        }
+        let is_pair = Rc::ptr_eq(&self.state, &writer.state);
+        if is_pair { Ok(IoStream { reader: self, writer }) } else { Err((self, writer)) }
     }
 }
 

@@ -1,4 +1,5 @@
-//! The writing half of a stream: what is written is queued, and leaves at the latest when the batch ends.
+//! The writing half of a stream. Written bytes are queued and sent at the latest when the batch
+//! ends.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -14,11 +15,13 @@ use crate::socket::tcp_stream::TcpStream;
 use crate::stream::stream_error::StreamError;
 use crate::stream::stream_state::{CloseReason, StreamState};
 
-/// The half of an [`IoStream`](crate::IoStream) that writes, made by [`IoStream::split`](crate::IoStream::split).
+/// The writing half of an [`IoStream`](crate::IoStream), made by
+/// [`IoStream::split`](crate::IoStream::split).
 ///
-/// Each method is the one of the whole stream, where it is described. Dropping one half leaves the other and the connection
-/// as they are, and what is queued goes on leaving; the last one closes it. To tell the peer that nothing more will come,
-/// [`shutdown`](Self::shutdown).
+/// Each method does what the method of the same name on `IoStream` does. Dropping one half leaves
+/// the other half and the connection as they are, and queued bytes are still sent; dropping the
+/// second half closes the connection. [`shutdown`](Self::shutdown) tells the peer that no more
+/// bytes will come.
 pub struct IoWriter<S = TcpStream> {
     pub(crate) state: Rc<StreamState<S>>,
 }
@@ -33,7 +36,8 @@ impl<S> IoWriter<S> {
         self.state.outbox.queue.borrow().len()
     }
 
-    /// Closes the whole stream, as [`IoStream::close`](crate::IoStream::close) does. The other half learns it at once.
+    /// Closes the whole stream, as [`IoStream::close`](crate::IoStream::close). Wakes the task that
+    /// waits on the other half.
     pub fn close(&mut self) {
         self.state.close(CloseReason::Requested);
     }
@@ -58,8 +62,8 @@ impl<S: AsyncWrite + Unpin + 'static> IoWriter<S> {
             return Err(StreamError::BufferFull { limit });
         }
         let copied = self.state.outbox.queue.borrow_mut().push(data);
-        drop(copied);
-        self.state.schedule();
+        drop(copied); // after the borrow, because its destructor is foreign code
+        self.state.schedule_send();
         Ok(())
     }
 
@@ -83,7 +87,7 @@ impl<S: AsyncWrite + Unpin + 'static> IoWriter<S> {
             if self.state.poll_send(cx).is_ready() {
                 return Poll::Ready(self.check_writable());
             }
-            // Without a loop there is no pump, and the transport stores the waker of this flush.
+            // Without a loop there is no pump. Then the transport stores the waker of this flush.
             if turns().is_some() {
                 self.state.start_pump();
                 if !outbox.has_pump() {
@@ -93,7 +97,7 @@ impl<S: AsyncWrite + Unpin + 'static> IoWriter<S> {
                 }
             }
         }
-        outbox.set_flusher(cx.waker());
+        outbox.set_flush_waker(cx.waker());
         Poll::Pending
     }
 
@@ -113,7 +117,7 @@ impl<S: AsyncWrite + Unpin + 'static> IoWriter<S> {
         sent: &mut usize,
     ) -> Poll<Result<(), StreamError>> {
         if !self.state.outbox.is_idle() {
-            ready!(self.poll_flush(cx))?; // what is queued goes first
+            ready!(self.poll_flush(cx))?; // queued bytes go first
         }
         self.check_writable()?;
         while *sent < data.len() {

@@ -1,4 +1,4 @@
-//! A close that the peer cannot mistake for a reset.
+//! A close that does not reset the connection while the peer still sends.
 
 use std::io;
 use std::time::Duration;
@@ -10,17 +10,20 @@ use crate::stream::io_stream::IoStream;
 use crate::stream::stream_error::StreamError;
 
 impl<S: AsyncRead + AsyncWrite + Unpin + 'static> IoStream<S> {
-    /// Ends the stream so that the peer gets all of it, even while it is still sending: [shuts down](Self::shutdown), then
-    /// reads and forgets what comes, until the peer closes, `max_bytes` came or `limit` has passed in all.
+    /// Ends the stream so that the peer receives all of it, even if the peer is still sending.
     ///
-    /// A socket that is closed with unread bytes in it, or that gets more of them then, sends a reset, which destroys what
-    /// the peer has not read yet.
+    /// First [shuts down](Self::shutdown). Then reads and discards bytes until the peer closes or
+    /// `max_bytes` have arrived. All of this takes at most `limit`.
+    ///
+    /// A socket that is closed with unread bytes, or that receives bytes after the close, sends a
+    /// reset. The reset destroys what the peer has not read yet.
     ///
     /// # Errors
-    /// As [`shutdown`](Self::shutdown), and `TimedOut` as the cause if the peer did not take what was queued in time.
+    /// As [`shutdown`](Self::shutdown), and `TimedOut` as the cause if the peer did not accept the
+    /// queued bytes in time.
     pub async fn linger(&mut self, max_bytes: usize, limit: Duration) -> Result<(), StreamError> {
         let mut is_shut_down = false;
-        let act = async {
+        let shut_down_and_drain = async {
             self.shutdown().await?;
             is_shut_down = true;
             let mut left = max_bytes;
@@ -28,12 +31,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> IoStream<S> {
                 self.consume(self.buffer().len());
                 match self.fill().await {
                     Ok(n) if n > 0 => left = left.saturating_sub(n),
-                    _ => break, // the peer is done, in whatever way
+                    _ => break, // the peer's end or an error
                 }
             }
             Ok(())
         };
-        match timeout(limit, act).await {
+        match timeout(limit, shut_down_and_drain).await {
             Ok(outcome) => outcome,
             Err(_) if is_shut_down => Ok(()),
             Err(elapsed) => Err(io::Error::from(elapsed).into()),

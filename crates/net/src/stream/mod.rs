@@ -1,4 +1,5 @@
-//! Streams: a transport with a read buffer and a write queue. Open `io_stream.rs` first; it lists what a stream can do.
+//! Streams: a transport with a read buffer and a write queue. Open `io_stream.rs` first. It lists
+//! what a stream can do.
 //!
 //! ```text
 //!   io_stream ──▶ io_reader ──────┐             read_until and its siblings
@@ -10,8 +11,9 @@
 //!   tcp, linger
 //! ```
 //!
-//! The state owns the transport, and both halves share it. What must be able to write is in `pump`, what must be able to read is in
-//! `watcher_task` and `io_reader`; the state itself needs neither. The bytes are in the room `buffer/`.
+//! Both halves share the `StreamState`, which owns the transport. `pump` holds the methods that
+//! need a writable transport; `watcher_task` and `io_reader` hold those that need a readable one.
+//! `stream_state` itself needs neither. The bytes are in `buffer/`.
 
 pub(crate) mod close_watcher;
 pub(crate) mod io_reader;

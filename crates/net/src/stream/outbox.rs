@@ -1,8 +1,9 @@
-//! The write queue of a stream, and what became of sending it.
+//! The write queue of a stream, and the state of sending it.
 //!
-//! Three parties use it: the stream, which queues; the end of the batch, which sends what was queued; and the [pump](super::pump), a
-//! task that sends the rest when the transport accepts more. While a pump exists, only the pump polls the transport for writing,
-//! because a transport remembers one waker.
+//! Three parties use it: the stream, which queues; the end of the batch, which sends what was
+//! queued; and the [pump](super::pump), a task that sends the rest when the transport accepts more.
+//! While a pump exists, only the pump polls the transport for writing, because a transport stores
+//! only one waker.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::io;
@@ -18,7 +19,7 @@ use crate::stream::waker_slot::WakerSlot;
 #[derive(Default)]
 pub(crate) struct Outbox {
     pub(crate) queue: RefCell<WriteQueue>,
-    /// How much may still be sent in this turn.
+    /// The number of bytes that may still be sent in this turn.
     pub(crate) budget: TurnBudget,
     /// Whether the end of the batch will send the queue.
     pub(crate) is_scheduled: Cell<bool>,
@@ -32,13 +33,14 @@ pub(crate) struct Outbox {
 struct SlowPath {
     /// The task that sends what the transport did not accept at once.
     pump: RefCell<Option<JoinHandle<()>>>,
-    /// The task that waits until everything is sent.
-    flusher: WakerSlot,
-    /// Why writing has failed.
+    /// The waker of the task that waits until everything is sent.
+    flush_waker: WakerSlot,
+    /// The error of the failed write.
     failure: Cell<Option<Failure>>,
 }
 
-/// The error of a failed write. The first caller gets the original `io::Error`; later ones get a copy of its kind and code.
+/// The error of a failed write. The first caller gets the original `io::Error`; later ones get a
+/// copy of its kind and code.
 pub(crate) enum Failure {
     Original(io::Error),
     Copy(Cause),
@@ -65,7 +67,7 @@ impl Outbox {
         self.slow_path.get_or_init(Box::default)
     }
 
-    /// Why writing has failed, if it has.
+    /// The error of a failed write.
     #[inline]
     pub(crate) fn failure(&self) -> Option<io::Error> {
         if self.is_broken.get() { self.take_failure() } else { None }
@@ -84,7 +86,7 @@ impl Outbox {
         Some(error)
     }
 
-    /// Records that a write has failed. What is queued is lost.
+    /// Records that a write has failed. Drops the queue.
     #[cold]
     pub(crate) fn fail(&self, failure: Failure) {
         self.is_broken.set(true);
@@ -93,13 +95,13 @@ impl Outbox {
     }
 
     /// Stores the waker of the task that waits for the flush.
-    pub(crate) fn set_flusher(&self, waker: &Waker) {
-        self.slow_path().flusher.set(waker);
+    pub(crate) fn set_flush_waker(&self, waker: &Waker) {
+        self.slow_path().flush_waker.set(waker);
     }
 
     pub(crate) fn wake_flusher(&self) {
         if let Some(slow_path) = self.slow_path.get() {
-            slow_path.flusher.wake();
+            slow_path.flush_waker.wake();
         }
     }
 
@@ -111,7 +113,8 @@ impl Outbox {
         self.slow_path.get()?.pump.take()
     }
 
-    /// Wakes the tasks that wait to write. If a read failed, the transport may have replaced their waker with the reader's.
+    /// Wakes the tasks that wait to write. If a read failed, the transport may have replaced their
+    /// waker with the reader's.
     pub(crate) fn wake_writers(&self) {
         if let Some(slow_path) = self.slow_path.get()
             && let Some(pump) = &*slow_path.pump.borrow()
@@ -121,7 +124,7 @@ impl Outbox {
         self.wake_flusher();
     }
 
-    /// Drops what was not sent, and wakes the task that waits for it.
+    /// Stops the pump, drops the queue, and wakes the task that waits for the flush.
     pub(crate) fn close(&self) {
         if let Some(pump) = self.take_pump() {
             pump.abort();

@@ -1,10 +1,10 @@
-//! Sending: at once, at the end of the batch, or by the pump.
+//! Sending: at once, at the end of the batch, or by the pump task.
 //!
 //! ```text
-//!   write ─▶ outbox ─▶ end of the batch ─▶ the transport accepts all? ── no ─▶ the pump goes on, as the transport accepts more
+//!   write ─▶ outbox ─▶ end of the batch ─▶ the transport accepts all? ── no ─▶ the pump goes on
 //! ```
 //!
-//! These are the methods of the stream state that need a transport which can be written to.
+//! These are the methods of the stream state that need a writable transport.
 
 use std::future::poll_fn;
 use std::io;
@@ -20,8 +20,9 @@ use crate::stream::stream_state::{CloseReason, StreamState};
 use crate::stream::turn_budget::MAX_BYTES_AT_ONCE;
 
 impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
-    /// Makes sure that the queue is sent when the batch ends.
-    pub(crate) fn schedule(self: &Rc<Self>) {
+    /// Schedules the queue to be sent at the end of the batch. Does nothing if that is scheduled
+    /// already, or if a pump sends the queue.
+    pub(crate) fn schedule_send(self: &Rc<Self>) {
         let outbox = &self.outbox;
         if outbox.is_scheduled.get() || outbox.has_pump() {
             return;
@@ -32,7 +33,7 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
         outbox.is_scheduled.set(at_batch_end(Rc::clone(self) as Rc<dyn BatchEnd>));
     }
 
-    /// Tries once to send the queue of a stream that closes.
+    /// Sends the queue of a closing stream until the transport would block or fails.
     fn try_send(&self, _reason: CloseReason) {
         let cx = &mut Context::from_waker(Waker::noop());
         while !self.outbox.queue.borrow().is_empty() {
@@ -40,11 +41,13 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
                 return;
             }
         }
-        let _ = self.poll_transport(|transport| transport.poll_flush(cx)); // no caller is left to get the error
+        // An error is ignored, because no caller is left to receive it.
+        let _ = self.poll_transport(|transport| transport.poll_flush(cx));
     }
 
-    /// As [`try_send`](Self::try_send), for a transport whose end must be announced. Only a requested close is announced: a stream
-    /// that is dropped may have been in the middle of a message, and its peer must not take a part for the whole.
+    /// As [`try_send`](Self::try_send), for a transport that must announce its end to the peer.
+    /// Only a requested close is announced. A stream that is dropped may have sent half a message,
+    /// which the peer must not take for a whole one.
     #[cfg(feature = "tls")]
     pub(crate) fn try_send_and_announce(&self, reason: CloseReason) {
         self.try_send(reason);
@@ -53,11 +56,13 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
             && !self.outbox.is_broken()
         {
             let cx = &mut Context::from_waker(Waker::noop());
-            let _ = self.poll_transport(|transport| transport.poll_close(cx)); // as above
+            // An error is ignored, as in `try_send`.
+            let _ = self.poll_transport(|transport| transport.poll_close(cx));
         }
     }
 
-    /// Sends what is queued, as much as this turn's budget allows. Ready also when writing has failed, which the outbox records.
+    /// Sends what is queued, as much as this turn's budget allows. A failed write is also ready;
+    /// the outbox records the failure.
     pub(crate) fn poll_send(&self, cx: &mut Context<'_>) -> Poll<()> {
         while !self.outbox.queue.borrow().is_empty() {
             ready!(self.outbox.budget.poll(cx));
@@ -69,10 +74,10 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
         Poll::Ready(())
     }
 
-    /// Sends once.
+    /// Writes once to the transport.
     fn poll_send_some(&self, cx: &mut Context<'_>) -> Poll<()> {
         let outbox = &self.outbox;
-        // Taken out, so that no borrow is held while the transport runs.
+        // The queue is taken out, so that no borrow is held while the transport runs.
         let mut queue = outbox.queue.take();
         let polled = self.poll_transport(|transport| match queue.single(MAX_BYTES_AT_ONCE) {
             Some(bytes) => transport.poll_write(cx, bytes),
@@ -83,9 +88,9 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
             queue.advance(n);
             outbox.budget.spend(n);
         }
-        // A waker that the transport has used may have written meanwhile, or closed the stream.
-        let late = outbox.queue.take();
-        queue.append(late);
+        // The transport may have woken a waker that wrote to the stream or closed it.
+        let written_meanwhile = outbox.queue.take();
+        queue.append(written_meanwhile);
         if self.is_closed.get() {
             return Poll::Ready(());
         }
@@ -98,7 +103,8 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
         Poll::Ready(())
     }
 
-    /// Writes, behind an empty queue. Returns how many bytes, and whether that was all and was flushed too.
+    /// Writes `data` directly; the queue must be empty. Returns the number of bytes, and whether
+    /// that was all of `data` and the transport was flushed too.
     #[inline]
     pub(crate) fn poll_write(
         &self,
@@ -116,24 +122,26 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
             Poll::Ready(Err(StreamError::Closed { cause: Some(error) })) => {
                 self.outbox.fail(Failure::Copy(Cause::of(error)));
             }
-            Poll::Ready(Err(_)) => {} // the stream was closed here
-            Poll::Pending => self.outbox.set_flusher(cx.waker()), // the other half may close the stream
+            Poll::Ready(Err(_)) => {} // this side has closed the stream
+            // A close by the other half wakes this task.
+            Poll::Pending => self.outbox.set_flush_waker(cx.waker()),
         }
         polled
     }
 
+    /// Closes the transport's write side.
     pub(crate) fn poll_close(&self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
         let polled = self.poll_transport(|transport| transport.poll_close(cx));
         if polled.is_pending() {
-            self.outbox.set_flusher(cx.waker());
+            self.outbox.set_flush_waker(cx.waker());
         }
         polled
     }
 
     /// Starts the pump.
     ///
-    /// From here on only the pump polls the transport for writing, which remembers one waker: a flush that is dropped
-    /// then cannot take the wake-up with it.
+    /// From here on only the pump polls the transport for writing, because the transport stores
+    /// only one waker. So a dropped flush cannot lose the wake-up.
     pub(crate) fn start_pump(self: &Rc<Self>) {
         let pump = Pump { state: Rc::clone(self) };
         let task = spawn(async move { poll_fn(|cx| pump.poll(cx)).await });
@@ -143,7 +151,8 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
     }
 }
 
-/// The task that sends the rest. However it ends, the task that waits for the flush is woken.
+/// The state of the task that sends the rest of the queue. However the task ends, it wakes the task
+/// that waits for the flush.
 struct Pump<S> {
     state: Rc<StreamState<S>>,
 }
@@ -158,9 +167,9 @@ impl<S> Drop for Pump<S> {
     fn drop(&mut self) {
         let outbox = &self.state.outbox;
         drop(outbox.take_pump());
-        // If only the loop has ended, the queue is left to the next loop.
+        // If only the loop has ended, the next loop sends the queue.
         if !self.state.has_transport() && !self.state.is_closed.get() {
-            outbox.fail(Failure::Original(self.state.gone().into()));
+            outbox.fail(Failure::Original(self.state.no_transport_error().into()));
         }
         outbox.wake_flusher();
     }
@@ -170,7 +179,7 @@ impl<S: AsyncWrite + Unpin + 'static> BatchEnd for StreamState<S> {
     fn batch_ended(self: Rc<Self>) {
         self.outbox.is_scheduled.set(false);
         if self.outbox.queue.borrow().is_empty() {
-            return; // it was flushed; another task may wait for the transport now
+            return; // flushed already; another task may wait for the transport now
         }
         if !self.outbox.has_pump()
             && self.poll_send(&mut Context::from_waker(Waker::noop())).is_pending()
@@ -180,6 +189,7 @@ impl<S: AsyncWrite + Unpin + 'static> BatchEnd for StreamState<S> {
     }
 
     fn loop_ended(self: Rc<Self>) {
-        self.outbox.is_scheduled.set(false); // the next write, on another loop, schedules again
+        // So the next write, on another loop, schedules again.
+        self.outbox.is_scheduled.set(false);
     }
 }

@@ -4,8 +4,8 @@ use std::io;
 
 use crate::stream::stream_error::Cause;
 
-/// How the peer ended the stream, as far as the transport has been read. Bytes that were read before the end may still be in the
-/// buffer.
+/// How the peer ended the stream, as far as the transport has been read. Bytes read before the end
+/// may still be in the buffer.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ReadEnd {
     NotReached,
@@ -14,7 +14,7 @@ pub(crate) enum ReadEnd {
 }
 
 impl ReadEnd {
-    /// The end that a read without bytes has found.
+    /// The end that a read has found. The read must have returned 0 bytes or an error.
     pub(crate) fn of(read: &io::Result<usize>) -> ReadEnd {
         match read {
             Ok(_) => ReadEnd::Orderly,

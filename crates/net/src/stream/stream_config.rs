@@ -1,12 +1,14 @@
-//! Limits of a stream.
+//! The limits of a stream.
 
 use std::rc::Rc;
 
-/// How much an [`IoStream`](crate::IoStream) may hold; set by value.
+/// The limits of an [`IoStream`](crate::IoStream)'s buffers and reads. Each setter takes and
+/// returns the configuration by value.
 ///
 /// ```
 /// use squall_net::StreamConfig;
-/// let config = StreamConfig::default().max_buffer_size(1 << 20).max_write_buffer_size(Some(1 << 16));
+/// let config =
+///     StreamConfig::default().max_buffer_size(1 << 20).max_write_buffer_size(Some(1 << 16));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StreamConfig {
@@ -28,24 +30,25 @@ impl StreamConfig {
         max_write_buffer_size: None,
     };
 
-    /// To be shared by many streams; nothing for the default.
+    /// Makes a copy that many streams can share. Returns `None` for the default limits.
     pub(crate) fn shared(self) -> Option<Rc<StreamConfig>> {
         (self != StreamConfig::DEFAULT).then(|| Rc::new(self))
     }
 
-    /// The most bytes that are read ahead of the user, hence the longest read (at least 1); 100 MiB by default.
+    /// Sets the size limit of the read buffer in bytes, which is also the limit of one read. At
+    /// least 1; 100 MiB by default.
     pub fn max_buffer_size(mut self, bytes: usize) -> StreamConfig {
         self.max_buffer_size = bytes.max(1);
         self
     }
 
-    /// The most bytes that one read asks the kernel for, 1 byte to 1 MiB; 64 KiB by default.
+    /// Sets the most bytes that one read asks the kernel for: 1 byte to 1 MiB, 64 KiB by default.
     pub fn read_chunk_size(mut self, bytes: usize) -> StreamConfig {
         self.read_chunk_size = bytes.clamp(1, 1 << 20);
         self
     }
 
-    /// The most bytes that may be queued for writing; no limit by default.
+    /// Sets the most bytes that may be queued for writing. `None`, the default, is no limit.
     pub fn max_write_buffer_size(mut self, bytes: Option<usize>) -> StreamConfig {
         self.max_write_buffer_size = bytes;
         self

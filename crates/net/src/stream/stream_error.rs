@@ -1,24 +1,28 @@
-//! What can happen to a stream.
+//! The errors of a stream.
 
 use std::error::Error;
 use std::fmt;
 use std::io;
 
-/// Why a read or write of an [`IoStream`](crate::IoStream) did not do what it was asked for.
+/// Why a read or write of an [`IoStream`](crate::IoStream) failed.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum StreamError {
-    /// The stream has ended, here or at the peer. Tornado: `StreamClosedError`.
+    /// The stream has ended: this side or the peer has closed it, or it has failed. Tornado:
+    /// `StreamClosedError`.
     Closed {
-        /// What the kernel said; `None` for an orderly end. It says the same to whoever asks again.
+        /// The transport's error; `None` for an orderly end. Later calls return an error of the
+        /// same kind and code.
         cause: Option<io::Error>,
     },
-    /// What was asked for does not end within the limit. The bytes stay in the buffer. Tornado: `UnsatisfiableReadError`.
+    /// The read does not end within the limit. The bytes stay in the buffer. Tornado:
+    /// `UnsatisfiableReadError`.
     TooLong {
         /// The limit, in bytes.
         limit: usize,
     },
-    /// The write queue has no room for this write, of which nothing was queued. Tornado: `StreamBufferFullError`.
+    /// The write queue has no room for this write; none of its bytes were queued. Tornado:
+    /// `StreamBufferFullError`.
     BufferFull {
         /// The limit, in bytes.
         limit: usize,
@@ -26,13 +30,14 @@ pub enum StreamError {
 }
 
 impl StreamError {
-    /// The stream has ended in good order.
+    /// The error for an orderly end.
     pub(crate) fn ended() -> StreamError {
         StreamError::Closed { cause: None }
     }
 }
 
-/// What can be told again of an error, which itself is told once.
+/// The kind and code of an `io::Error`, from which copies can be made. An `io::Error` itself is not
+/// `Clone`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Cause {
     errno: Option<i32>,

@@ -1,7 +1,8 @@
 //! The state that the two halves of a stream share: the transport, and how the stream ends.
 //!
-//! The [reader](super::io_reader) reads from the transport, the [pump](super::pump) sends the [outbox](super::outbox) through it, and the
-//! [watcher task](super::watcher_task) waits for the peer's end while no read is under way.
+//! The [reader](super::io_reader) reads from the transport, the [pump](super::pump) sends the
+//! [outbox](super::outbox) through it, and the [watcher task](super::watcher_task) looks for the
+//! peer's end while no read is under way.
 
 use std::cell::{Cell, OnceCell};
 use std::io;
@@ -18,37 +19,45 @@ use crate::stream::stream_config::StreamConfig;
 use crate::stream::stream_error::StreamError;
 use crate::stream::waker_slot::WakerSlot;
 
-/// The transport is taken out to be used and put back, so no borrow is held while it runs.
+/// Every use takes the transport out and puts it back, so no borrow is held while the transport
+/// runs.
 pub(crate) struct StreamState<S> {
-    /// `None` is the default.
+    /// `None` stands for [`StreamConfig::DEFAULT`].
     config: Option<Rc<StreamConfig>>,
-    /// `None` while it is polled, after the stream was closed, and after it has panicked.
+    /// `None` while the transport is polled, after the stream was closed, and after the transport
+    /// has panicked.
     transport: Cell<Option<S>>,
     pub(crate) is_closed: Cell<bool>,
-    /// How many of the two halves have not been dropped.
-    halves: Cell<u8>,
-    /// Whether the halves may be used by different tasks.
+    /// The number of halves that have not been dropped, at most 2.
+    live_halves: Cell<u8>,
+    /// Whether different tasks may use the halves.
     is_split: Cell<bool>,
     pub(crate) read_end: Cell<ReadEnd>,
-    /// Whether a `read_until_close` has returned. The next one fails.
+    /// Whether a `read_until_close` has succeeded. The next call fails.
     pub(crate) was_read_to_end: Cell<bool>,
-    /// The number of forks before the process that made the stream. A forked child's copy must not send.
-    forks: u64,
-    /// The waker of the reading task. It is woken when the other half closes the stream, or when the close watcher has read something.
-    reader: WakerSlot,
-    /// `Some` from the first time that the stream's end was asked for.
+    /// The value of [`forks`] when the stream was made. After a fork it differs, and the child's
+    /// copy must not send.
+    forks_at_start: u64,
+    /// The waker of the reading task. It is woken when the other half closes the stream, or when
+    /// the close watcher has read something.
+    reader_waker: WakerSlot,
+    /// Set by the first call of `closed` or `set_close_callback`.
     pub(crate) watcher: OnceCell<Rc<CloseWatcher>>,
     pub(crate) outbox: Outbox,
-    /// What a close still does for the peer. `None` until a method sets it that can write to the transport.
+    /// Sends what is queued when the stream closes. Only methods that can write to the transport
+    /// set the hook.
     pub(crate) on_close: Cell<Option<CloseHook<S>>>,
 }
 
+/// Runs before the stream drops its transport.
 pub(crate) type CloseHook<S> = fn(&StreamState<S>, CloseReason);
 
-/// Why a stream is closed on this side.
+/// Why this side closes a stream.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CloseReason {
+    /// `close` was called.
     Requested,
+    /// Both halves were dropped.
     Dropped,
 }
 
@@ -58,12 +67,12 @@ impl<S> StreamState<S> {
             config,
             transport: Cell::new(Some(transport)),
             is_closed: Cell::new(false),
-            halves: Cell::new(2),
+            live_halves: Cell::new(2),
             is_split: Cell::new(false),
             read_end: Cell::new(ReadEnd::NotReached),
             was_read_to_end: Cell::new(false),
-            forks: forks(),
-            reader: WakerSlot::default(),
+            forks_at_start: forks(),
+            reader_waker: WakerSlot::default(),
             watcher: OnceCell::new(),
             outbox: Outbox::default(),
             on_close: Cell::new(None),
@@ -79,7 +88,8 @@ impl<S> StreamState<S> {
         self.config.clone()
     }
 
-    /// Lends the transport to `f`; `None` once the stream is closed.
+    /// Calls `f` with the transport. Returns `None` if there is none: see
+    /// [`no_transport_error`](Self::no_transport_error).
     #[inline]
     pub(crate) fn with_transport<R>(&self, f: impl FnOnce(Pin<&mut S>) -> R) -> Option<R>
     where
@@ -88,14 +98,14 @@ impl<S> StreamState<S> {
         let mut transport = self.transport.take()?;
         let result = f(Pin::new(&mut transport));
         if self.is_closed.get() {
-            drop(transport); // closed by something that `f` has run
+            drop(transport); // `f` has run code that closed the stream
         } else {
             self.transport.set(Some(transport));
         }
         Some(result)
     }
 
-    /// Polls the transport. A closed stream returns its error instead.
+    /// Polls the transport. Returns an error if there is none.
     #[inline]
     pub(crate) fn poll_transport<R>(
         &self,
@@ -106,12 +116,12 @@ impl<S> StreamState<S> {
     {
         match self.with_transport(poll) {
             Some(polled) => polled.map_err(StreamError::from),
-            None => Poll::Ready(Err(self.gone())),
+            None => Poll::Ready(Err(self.no_transport_error())),
         }
     }
 
-    /// Why there is no transport.
-    pub(crate) fn gone(&self) -> StreamError {
+    /// The error that explains why there is no transport.
+    pub(crate) fn no_transport_error(&self) -> StreamError {
         if self.is_closed.get() {
             StreamError::ended()
         } else {
@@ -119,7 +129,8 @@ impl<S> StreamState<S> {
         }
     }
 
-    /// Takes the transport out for good, if the stream is open, has nothing to send, and its end is not watched.
+    /// Takes the transport out for good if the stream is open, the outbox is idle, and there is no
+    /// close watcher.
     pub(crate) fn take_transport(&self) -> Option<S> {
         let is_idle =
             !self.is_closed.get() && self.outbox.is_idle() && self.watcher.get().is_none();
@@ -128,31 +139,33 @@ impl<S> StreamState<S> {
 
     pub(crate) fn has_transport(&self) -> bool {
         let transport = self.transport.take();
-        let is_there = transport.is_some();
+        let is_some = transport.is_some();
         self.transport.set(transport);
-        is_there
+        is_some
     }
 
-    /// Notes that the halves may be used by different tasks: from here on each half must find the other's waker.
+    /// Records that different tasks may use the halves. From here on each half stores its waker for
+    /// the other.
     pub(crate) fn split(&self) {
         self.is_split.set(true);
     }
 
-    /// Notes that a half was dropped. The last one closes the stream.
+    /// Records that a half was dropped. If both were, closes the stream.
     pub(crate) fn drop_half(&self) {
-        self.halves.set(self.halves.get() - 1);
-        if self.halves.get() == 0 {
+        self.live_halves.set(self.live_halves.get() - 1);
+        if self.live_halves.get() == 0 {
             self.close(CloseReason::Dropped);
         }
     }
 
+    /// Runs the close hook, drops the transport and wakes the tasks that wait on the stream.
     pub(crate) fn close(&self, reason: CloseReason) {
         if self.is_closed.get() {
             return;
         }
         // After a fork, only the parent sends what is queued.
         if let Some(on_close) = self.on_close.take()
-            && self.forks == forks()
+            && self.forks_at_start == forks()
         {
             on_close(self, reason);
         }
@@ -163,25 +176,25 @@ impl<S> StreamState<S> {
             watcher.stop();
         }
         self.wake_reader();
-        drop(transport); // last: it is foreign code
+        drop(transport); // last, because its destructor is foreign code
     }
 
-    /// Stores the reader's waker for the other half and for the close watcher. If there are none it is not stored, since a waker keeps
-    /// the memory of its task.
+    /// Stores the reading task's waker for the other half and for the close watcher. Without
+    /// either, the waker is not stored, since it would keep the memory of its task.
     #[inline]
-    pub(crate) fn set_reader(&self, waker: &Waker) {
+    pub(crate) fn set_reader_waker(&self, waker: &Waker) {
         if self.is_split.get() || self.watcher.get().is_some() {
-            self.reader.set(waker);
+            self.reader_waker.set(waker);
         }
     }
 
-    /// Drops the reader's waker.
-    pub(crate) fn clear_reader(&self) {
-        self.reader.clear();
+    /// Drops the reading task's waker.
+    pub(crate) fn clear_reader_waker(&self) {
+        self.reader_waker.clear();
     }
 
     pub(crate) fn wake_reader(&self) {
-        self.reader.wake();
+        self.reader_waker.wake();
     }
 
     pub(crate) fn too_long(&self) -> StreamError {

@@ -1,4 +1,4 @@
-//! What a stream over TCP can do besides.
+//! Methods of a stream over TCP only.
 
 use std::io;
 use std::net::SocketAddr;

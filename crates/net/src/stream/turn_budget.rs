@@ -5,24 +5,27 @@ use std::task::{Context, Poll};
 
 use squall_executor::{turns, wake_in_next_turn};
 
-/// How much one stream moves in one direction in one turn, so that a fast peer cannot hold the loop. In the first turn in which a
-/// stream is fast, it may move twice as much.
+/// The bytes that one stream may move in one direction in one turn, so that a fast peer cannot
+/// occupy the loop. A stream that was slow before may move up to twice as much in its first fast
+/// turn.
 const BYTES_PER_TURN: u32 = 256 << 10;
-/// The most bytes that a transport is given at once. One that takes everything, as TLS and memory do, would exceed the budget otherwise.
+/// The most bytes that a stream passes to its transport at once. A transport that accepts
+/// everything, such as TLS or memory, would otherwise exceed the budget.
 pub(crate) const MAX_BYTES_AT_ONCE: usize = BYTES_PER_TURN as usize;
 
 #[derive(Default)]
 pub(crate) struct TurnBudget {
-    /// The turn in which the budget was last renewed. The counter wraps; a stream that idles for exactly 2³² turns would get one turn's
-    /// budget late, which is harmless.
+    /// The turn in which the budget was last renewed. The counter wraps; a stream that idles for
+    /// exactly 2³² turns would get one turn's budget late, which is harmless.
     turn: Cell<u32>,
-    /// Bytes that were moved since then.
+    /// The bytes moved since then.
     used: Cell<u32>,
 }
 
 impl TurnBudget {
-    /// Ready while some of the budget is left; otherwise the task is woken when the next turn begins. The turn is looked up only
-    /// when the budget is used up. Without a loop there are no other tasks to wait for, and it is always ready.
+    /// Ready while some of the budget is left; otherwise wakes the task when the next turn begins.
+    /// Looks up the turn only when the budget is used up. Always ready without a loop, because
+    /// there are no other tasks to let run.
     #[inline]
     pub(crate) fn poll(&self, cx: &Context<'_>) -> Poll<()> {
         if self.used.get() < BYTES_PER_TURN || self.renew() {
@@ -32,7 +35,7 @@ impl TurnBudget {
         Poll::Pending
     }
 
-    /// Renews the budget in a new turn. Returns false if it is still the same turn.
+    /// Renews the budget if a new turn has begun. Returns false if the turn is still the same.
     #[cold]
     fn renew(&self) -> bool {
         let turn = turns();

@@ -3,8 +3,8 @@
 use std::cell::Cell;
 use std::task::Waker;
 
-/// Empty at first, and after its waker was used. Wakers are cloned, used and dropped while nothing is borrowed, since that may run
-/// foreign code.
+/// Empty at first, and again after a wake or a clear. Cloning, using or dropping a waker may run
+/// foreign code, so the slot does that while nothing is borrowed.
 #[derive(Default)]
 pub(crate) struct WakerSlot(Cell<Option<Waker>>);
 
@@ -12,15 +12,16 @@ impl WakerSlot {
     /// Stores a waker, unless the stored one would wake the same task.
     #[inline]
     pub(crate) fn set(&self, waker: &Waker) {
-        let known = self.0.take();
-        if known.as_ref().is_some_and(|known| known.will_wake(waker)) {
-            self.0.set(known);
+        let stored = self.0.take();
+        if stored.as_ref().is_some_and(|stored| stored.will_wake(waker)) {
+            self.0.set(stored);
         } else {
             let waker = waker.clone();
-            drop((self.0.replace(Some(waker)), known));
+            drop((self.0.replace(Some(waker)), stored));
         }
     }
 
+    /// Takes the waker and wakes it.
     pub(crate) fn wake(&self) {
         if let Some(waker) = self.0.take() {
             waker.wake();

@@ -1,12 +1,12 @@
 //! The task that looks for the peer's end while no read is under way.
 //!
 //! ```text
-//!   poll_read ─▶ bytes: left in the close watcher, until the stream has taken them
+//!   poll_read ─▶ bytes: stored in the close watcher until the stream takes them
 //!             ─▶ the end: announced as soon as the stream has no bytes left
 //! ```
 //!
-//! While the task exists, only the task polls the transport for reading, because a transport remembers one waker. Reads go through
-//! the [close watcher](super::close_watcher).
+//! While the task exists, only the task polls the transport for reading, because a transport stores
+//! only one waker. Reads go through the [close watcher](super::close_watcher).
 
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -21,8 +21,8 @@ use crate::stream::read_end::ReadEnd;
 use crate::stream::stream_state::StreamState;
 
 impl<S: AsyncRead + Unpin + 'static> StreamState<S> {
-    /// Returns a future of the stream's end, and starts the task if it does not run. `is_drained` says whether the buffer of the reading
-    /// half is empty.
+    /// Returns a future of the stream's end. Starts the task if it does not run yet. `is_drained`
+    /// states whether the buffer of the reading half is empty.
     #[track_caller]
     pub(crate) fn watch_end(self: &Rc<Self>, is_drained: bool) -> Future<()> {
         let watcher = self.watcher.get_or_init(Rc::default);
@@ -30,25 +30,27 @@ impl<S: AsyncRead + Unpin + 'static> StreamState<S> {
         if self.is_closed.get() {
             watcher.announce();
         } else if self.read_end.get() == ReadEnd::NotReached && !watcher.is_reading() {
-            let task = WatcherTask { state: Rc::clone(self), watcher: Rc::clone(watcher) };
-            let task = spawn(async move { poll_fn(|cx| task.poll(cx)).await });
+            let watcher_task = WatcherTask { state: Rc::clone(self), watcher: Rc::clone(watcher) };
+            let task = spawn(async move { poll_fn(|cx| watcher_task.poll(cx)).await });
             if !task.is_finished() {
                 watcher.set_task(task);
-                self.wake_reader(); // it waits for the transport, which will remember only the watcher task
+                // The transport will store only the task's waker, so a waiting reader must poll
+                // again.
+                self.wake_reader();
             }
         }
         watcher.closed()
     }
 }
 
-/// The task's future. However it ends, the stream reads for itself again.
+/// The state of the task. However the task ends, the stream itself reads from the transport again.
 struct WatcherTask<S> {
     state: Rc<StreamState<S>>,
     watcher: Rc<CloseWatcher>,
 }
 
 impl<S: AsyncRead + Unpin> WatcherTask<S> {
-    /// Reads ahead while nothing is left to take. Ready at the end of the stream.
+    /// Reads ahead while the stream has no bytes left to take. Ready at the end of the stream.
     fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
         let (state, watcher) = (&self.state, &self.watcher);
         if watcher.read_ahead.borrow().len() > 0 {
@@ -57,7 +59,7 @@ impl<S: AsyncRead + Unpin> WatcherTask<S> {
         }
         let config = state.config();
         let most = config.read_chunk_size.min(config.max_buffer_size);
-        // Taken out, so that no borrow is held while the transport runs.
+        // The buffer is taken out, so that no borrow is held while the transport runs.
         let mut read_ahead = watcher.read_ahead.take();
         let spare = read_ahead.spare(most);
         let polled = state.with_transport(|transport| transport.poll_read(cx, spare));
@@ -73,7 +75,7 @@ impl<S: AsyncRead + Unpin> WatcherTask<S> {
             && n > 0
         {
             if watcher.is_abandoned() {
-                wake_in_next_turn(cx.waker()); // other tasks go first
+                wake_in_next_turn(cx.waker()); // let other tasks run first
                 return Poll::Pending;
             }
             read_ahead.commit(n);
@@ -99,7 +101,7 @@ impl<S> Drop for WatcherTask<S> {
             && !state.is_closed.get()
             && !state.has_transport()
         {
-            state.read_end.set(ReadEnd::of(&Err(state.gone().into())));
+            state.read_end.set(ReadEnd::of(&Err(state.no_transport_error().into())));
         }
         self.watcher.task_ended(state.read_end.get());
         state.wake_reader();

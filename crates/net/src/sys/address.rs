@@ -1,4 +1,4 @@
-//! The addresses of Unix sockets, and the port of a socket that will connect.
+//! Addresses of Unix sockets, and the port option of a socket that will connect.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -11,13 +11,14 @@ use rustix::net::SocketAddrUnix;
 
 use super::process::check;
 
-/// The address of a path, or of a name in the abstract namespace if it begins with a NUL byte.
+/// Returns the address of a path. A path that begins with a NUL byte is a name in the abstract
+/// namespace.
 ///
 /// # Errors
-/// An empty path is refused: for the kernel it means any free name.
+/// `InvalidInput` for an empty path: the kernel would choose a free abstract name for it.
 pub(crate) fn unix_address(path: &Path) -> io::Result<UnixAddress> {
     if path.as_os_str().is_empty() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "an empty path of a socket"));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the path of a socket is empty"));
     }
     match path.as_os_str().as_bytes().strip_prefix(b"\0") {
         Some(name) => UnixAddress::from_abstract_name(name),
@@ -25,23 +26,25 @@ pub(crate) fn unix_address(path: &Path) -> io::Result<UnixAddress> {
     }
 }
 
-/// The same address for the system calls.
+/// Converts an address to rustix's type for the system calls.
 ///
 /// # Errors
-/// An unnamed address is refused: no socket can connect to it.
+/// `InvalidInput` for an unnamed address: no socket can connect to it.
 pub(super) fn for_kernel(address: &UnixAddress) -> io::Result<SocketAddrUnix> {
     match (address.as_pathname(), address.as_abstract_name()) {
         (Some(path), _) => Ok(SocketAddrUnix::new(path)?),
         (_, Some(name)) => Ok(SocketAddrUnix::new_abstract_name(name)?),
-        _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "an unnamed address")),
+        _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "an unnamed socket address")),
     }
 }
 
-/// `setsockopt(2)` with `IP_BIND_ADDRESS_NO_PORT`: a bind to port 0 leaves the choice of the port to the connect.
+/// `setsockopt(2)` with `IP_BIND_ADDRESS_NO_PORT`: after a bind to port 0, the connect chooses the
+/// port.
 #[allow(unsafe_code, reason = "rustix has no name for this option")]
 pub(super) fn bind_no_port(fd: BorrowedFd<'_>) -> io::Result<()> {
     let yes: libc::c_int = 1;
-    // SAFETY: the kernel reads four bytes, a `c_int`, from `yes`, which lives to the end of this function.
+    // SAFETY: the kernel reads four bytes, a `c_int`, from `yes`, which lives to the end of this
+    // function.
     check(unsafe {
         libc::setsockopt(
             fd.as_raw_fd(),

@@ -1,8 +1,10 @@
-//! The system calls of this crate that std does not make as they are needed here. Those that can fail on a sound machine are
-//! behind `fault::check`.
+//! The system calls that this crate needs and that std does not make, or not in the form needed
+//! here. Calls that can fail on a healthy machine go through `fault::check`, so that tests can make
+//! them fail.
 //!
-//! rustix makes most of them. libc makes what rustix leaves out: `fork` and signals (`process`), and the credentials of a peer
-//! whose process has no number here (`unix`).
+//! rustix makes most of the calls. libc makes those that rustix leaves out, such as `fork` and
+//! signals (`process`), and the credentials of a peer whose process has no ID in this PID namespace
+//! (`unix`).
 
 mod address;
 mod process;
@@ -21,8 +23,8 @@ use squall_executor::fault::{self, Call};
 
 pub(crate) use address::unix_address;
 pub(crate) use process::{
-    HeldSignals, Taken, adopt_inherited, duplicate_from, fork, give_descriptors, identity,
-    is_of_our_group, kill, pidfd_open, pidfd_send_signal, set_parent_death_signal, try_wait,
+    BlockedSignals, TakenSignal, adopt_inherited, duplicate_from, fork, give_descriptors, identity,
+    is_in_our_group, kill, pidfd_open, pidfd_send_signal, set_parent_death_signal, try_wait,
 };
 pub(crate) use rustix::net::sockopt::{
     socket_acceptconn as is_listening, socket_domain as address_family, socket_type,
@@ -32,7 +34,7 @@ pub(crate) use unix::{
     MAX_FDS, accept_unix, bind_unix, connect_unix, peer_credentials, recv_fds, send_fds, try_lock,
 };
 
-/// What every descriptor of this crate is.
+/// The flags of the sockets that this module makes.
 const FLAGS: SocketFlags = SocketFlags::CLOEXEC.union(SocketFlags::NONBLOCK);
 
 /// `accept4(2)`, close-on-exec and non-blocking.
@@ -53,8 +55,8 @@ fn family_of(address: SocketAddr) -> AddressFamily {
     if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 }
 }
 
-/// `socket(2)`, `bind(2)` if `from` is given, and `connect(2)`, close-on-exec and non-blocking. The connection is usually still
-/// being made when this returns.
+/// `socket(2)`, `bind(2)` if `from` is given, and `connect(2)`, close-on-exec and non-blocking. The
+/// connect is usually still in progress when this returns.
 pub(crate) fn connect(to: SocketAddr, from: Option<SocketAddr>) -> io::Result<TcpStream> {
     let fd = socket(family_of(to))?;
     if let Some(from) = from {
@@ -67,8 +69,9 @@ pub(crate) fn connect(to: SocketAddr, from: Option<SocketAddr>) -> io::Result<Tc
     }
 }
 
-/// `bind(2)` of a socket that will connect. For port 0, the connect chooses the port, so that one port serves many peers. A named
-/// port may still be in `TIME_WAIT` after an earlier connection (`SO_REUSEADDR`).
+/// `bind(2)` of a socket that will connect. For port 0, the connect chooses the port, so that one
+/// port can serve many peers. Any other port may still be in `TIME_WAIT` after an earlier
+/// connection (`SO_REUSEADDR`).
 fn bind_source(fd: BorrowedFd<'_>, from: SocketAddr) -> io::Result<()> {
     if from.port() == 0 {
         address::bind_no_port(fd)?;
@@ -78,15 +81,15 @@ fn bind_source(fd: BorrowedFd<'_>, from: SocketAddr) -> io::Result<()> {
     Ok(net::bind(fd, &from)?)
 }
 
-/// How a listening socket is made.
+/// The options of a listening socket.
 #[derive(Clone, Copy)]
 pub(crate) struct Listen {
     pub(crate) backlog: i32,
     pub(crate) reuse_port: bool,
 }
 
-/// `socket(2)`, `bind(2)` and `listen(2)`, close-on-exec and non-blocking. An IPv6 socket is for IPv6 only, so that both
-/// families can have the same port.
+/// `socket(2)`, `bind(2)` and `listen(2)`, close-on-exec and non-blocking. An IPv6 socket accepts
+/// IPv6 only, so that both families can use the same port.
 pub(crate) fn listen(on: SocketAddr, how: Listen) -> io::Result<TcpListener> {
     let fd = socket(family_of(on))?;
     set_socket_reuseaddr(&fd, true)?;
@@ -102,7 +105,8 @@ pub(crate) fn listen(on: SocketAddr, how: Listen) -> io::Result<TcpListener> {
     Ok(TcpListener::from(fd))
 }
 
-/// `listen(2)`: makes a socket listen, or changes the backlog of one that does; the kernel caps it at `somaxconn`.
+/// `listen(2)`: makes a socket listen, or changes the backlog of a listening socket. The kernel
+/// caps the backlog at `somaxconn`.
 pub(crate) fn set_backlog(listener: &impl AsFd, backlog: i32) -> io::Result<()> {
     Ok(net::listen(listener, backlog)?)
 }
@@ -135,7 +139,7 @@ pub(crate) fn sendmsg(socket: BorrowedFd<'_>, from: &[IoSlice<'_>]) -> io::Resul
     Ok(net::sendmsg(socket, from, &mut no_control, SendFlags::NOSIGNAL)?)
 }
 
-/// The most slices that the kernel takes at once.
+/// The maximum number of slices in a `sendmsg`.
 pub(crate) const IOV_MAX: usize = 1024;
 
 /// `shutdown(2)`.

@@ -1,8 +1,9 @@
-//! What only Unix sockets can do: send descriptors, and tell the credentials of the peer.
+//! System calls for Unix sockets: connections, descriptors sent with bytes, and the peer's
+//! credentials. Also the lock of a socket path.
 
 #![allow(
     unsafe_code,
-    reason = "rustix leaves out credentials without a process, and pidfds that come unasked"
+    reason = "rustix leaves out credentials with pid 0, and pidfds that the kernel adds"
 )]
 
 use std::io::{self, IoSlice, IoSliceMut};
@@ -21,7 +22,7 @@ use super::address::for_kernel;
 use super::process::check;
 use super::socket;
 
-/// The most descriptors that one message carries (`SCM_MAX_FD`).
+/// The maximum number of descriptors in a message (`SCM_MAX_FD`).
 pub(crate) const MAX_FDS: usize = 253;
 
 /// `accept4(2)`, close-on-exec, and made non-blocking.
@@ -32,8 +33,8 @@ pub(crate) fn accept_unix(listener: &UnixListener) -> io::Result<(UnixStream, So
     Ok((stream, peer))
 }
 
-/// `socket(2)` and `bind(2)`, close-on-exec and non-blocking. The socket does not listen, so no client can connect before
-/// [`set_backlog`](super::set_backlog).
+/// `socket(2)` and `bind(2)`, close-on-exec and non-blocking. The socket does not listen, so no
+/// client can connect before [`set_backlog`](super::set_backlog).
 pub(crate) fn bind_unix(to: &SocketAddr) -> io::Result<UnixListener> {
     let address = for_kernel(to)?;
     let fd = socket(AddressFamily::UNIX)?;
@@ -41,13 +42,14 @@ pub(crate) fn bind_unix(to: &SocketAddr) -> io::Result<UnixListener> {
     Ok(UnixListener::from(fd))
 }
 
-/// `flock(2)`, exclusive: the lock is held until the last copy of the descriptor is closed. `WouldBlock` if another file
-/// description holds it.
+/// `flock(2)`, exclusive. The lock is held until the last copy of the descriptor is closed.
+/// `WouldBlock` if another file description holds the lock.
 pub(crate) fn try_lock(file: BorrowedFd<'_>) -> io::Result<()> {
     Ok(flock(file, FlockOperation::NonBlockingLockExclusive)?)
 }
 
-/// `socket(2)` and `connect(2)`, close-on-exec and non-blocking: connected, or `WouldBlock` if the listener's queue is full.
+/// `socket(2)` and `connect(2)`, close-on-exec and non-blocking. Returns a connected socket, or
+/// `WouldBlock` if the listener's queue is full.
 pub(crate) fn connect_unix(to: &SocketAddr) -> io::Result<UnixStream> {
     let address = for_kernel(to)?;
     let fd = socket(AddressFamily::UNIX)?;
@@ -56,8 +58,9 @@ pub(crate) fn connect_unix(to: &SocketAddr) -> io::Result<UnixStream> {
     Ok(UnixStream::from(fd))
 }
 
-/// `getsockopt(2)` with `SO_PEERCRED`: process, user, group. The process is 0 if it is outside this process's namespace, which
-/// rustix's type for credentials cannot hold.
+/// `getsockopt(2)` with `SO_PEERCRED`: returns the peer's process, user and group IDs. The process
+/// ID is 0 if the peer is outside this process's PID namespace; rustix's type for credentials
+/// cannot hold 0.
 pub(crate) fn peer_credentials(socket: BorrowedFd<'_>) -> io::Result<(i32, u32, u32)> {
     let mut credentials = libc::ucred { pid: 0, uid: 0, gid: 0 };
     let mut length = 12;
@@ -75,11 +78,12 @@ pub(crate) fn peer_credentials(socket: BorrowedFd<'_>) -> io::Result<(i32, u32, 
     Ok((credentials.pid, credentials.uid, credentials.gid))
 }
 
-/// The type of a control message with a pidfd of the sender, which the kernel adds where `SO_PASSPIDFD` is set. libc has no name
-/// for it.
+/// The type of a control message with a pidfd of the sender. The kernel adds this message if
+/// `SO_PASSPIDFD` is set. libc does not define the constant.
 const SCM_PIDFD: i32 = 4;
 
-/// Room for [`MAX_FDS`] descriptors, and for the sender's credentials and pidfd, which the kernel may add.
+/// Room for [`MAX_FDS`] descriptors, and for the sender's credentials and pidfd, which the kernel
+/// may add.
 const CONTROL_BYTES: usize =
     rustix::cmsg_space!(ScmRights(MAX_FDS), ScmCredentials(1), ScmRights(1));
 
@@ -93,7 +97,8 @@ impl Control {
     }
 }
 
-/// `sendmsg(2)` with `SCM_RIGHTS`; `data` has at least one byte, `fds` at most [`MAX_FDS`].
+/// `sendmsg(2)` with `SCM_RIGHTS`. `data` has at least one byte, and `fds` has at most [`MAX_FDS`]
+/// descriptors.
 pub(crate) fn send_fds(
     socket: BorrowedFd<'_>,
     data: &[u8],
@@ -109,10 +114,12 @@ pub(crate) fn send_fds(
     Ok(net::sendmsg(socket, &[IoSlice::new(data)], &mut messages, SendFlags::NOSIGNAL)?)
 }
 
-/// `recvmsg(2)` with `MSG_CMSG_CLOEXEC`: the number of bytes, and the descriptors that came with them.
+/// `recvmsg(2)` with `MSG_CMSG_CLOEXEC`: returns the number of bytes, and the descriptors that came
+/// with them.
 ///
 /// # Errors
-/// `InvalidData` if the kernel dropped descriptors, for lack of free numbers say. Those that came are closed.
+/// `InvalidData` if the kernel dropped descriptors, for example for lack of free descriptor
+/// numbers. The descriptors that came are closed.
 pub(crate) fn recv_fds(
     socket: BorrowedFd<'_>,
     into: &mut [u8],
@@ -131,34 +138,37 @@ pub(crate) fn recv_fds(
     drop(messages);
     close_pidfd(&control);
     if received.flags.contains(ReturnFlags::CTRUNC) {
-        let text = format!("descriptors were dropped by the kernel, {} came", fds.len());
+        let text = format!("the kernel dropped descriptors, only {} came", fds.len());
         return Err(io::Error::new(io::ErrorKind::InvalidData, text));
     }
     Ok((received.bytes, fds))
 }
 
-/// Closes the pidfd of the sender if the kernel has added one, which rustix passes over.
+/// Closes the sender's pidfd if the kernel has added it. rustix ignores that control message.
 fn close_pidfd(control: &Control) {
     // SAFETY: `Control::new` has initialised every byte.
     let bytes = control.0.map(|byte| unsafe { byte.assume_init() });
     let field = |at: usize| bytes[at..at + 4].try_into().map_or(0, i32::from_ne_bytes);
     let mut start = 0;
-    // A message is its length (a `usize`, with the header), its level, its type and its data. After the last one, the length is
-    // still the zero that was there at first.
+    // A message is its length (a `usize` that counts the header too), its level, its type and its
+    // data. After the last message, the buffer still has the zeros of `Control::new`, so the next
+    // length is 0.
     while let Some(length) = bytes.get(start..start + HEADER_BYTES) {
-        let length = usize::from_ne_bytes(*length.first_chunk().expect("a header is longer"));
+        let length =
+            usize::from_ne_bytes(*length.first_chunk().expect("a header is longer than a length"));
         let (level, kind) =
             (field(start + mem::size_of::<usize>()), field(start + HEADER_BYTES - 4));
         if length < HEADER_BYTES {
             return;
         }
-        // One that was cut off has no descriptor.
+        // A truncated message has no descriptor.
         if (level, kind) == (libc::SOL_SOCKET, SCM_PIDFD) && length >= HEADER_BYTES + 4 {
             let fd: RawFd = field(start + HEADER_BYTES);
             if fd >= 0 {
-                // SAFETY: the kernel has just made this descriptor for us, and no other code knows its number.
+                // SAFETY: the kernel has just made this descriptor for us, and no other code knows
+                // its number.
                 drop(unsafe { OwnedFd::from_raw_fd(fd) });
-            } // else the sender is gone, and the number is an error
+            } // else the sender has ended, and the number is an error code
         }
         start += length.next_multiple_of(mem::align_of::<usize>());
     }

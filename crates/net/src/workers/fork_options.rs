@@ -2,19 +2,21 @@
 
 use std::time::Duration;
 
-/// The most that a failed worker can be made to wait for.
+/// The upper limit of the delays that [`ForkOptions::restart_delay`] sets.
 const LONGEST_DELAY: Duration = Duration::from_secs(3600);
 
-/// Who the caller of [`fork_processes`](crate::fork_processes) is now.
+/// The process in which [`fork_processes`](crate::fork_processes) has returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// A child, with its number: 0 to n - 1. One that is started in the place of another has its number. Tornado: `task_id`.
+    /// A child, with its worker number: 0 to n - 1. A replacement gets the number of the worker
+    /// that it replaces. Tornado: `task_id`.
     Worker(usize),
     /// The parent, after all workers have ended.
     Supervisor,
 }
 
-/// How [`fork_processes`](crate::fork_processes) looks after its workers; set by value.
+/// How [`fork_processes`](crate::fork_processes) supervises its workers. Each method returns the
+/// changed options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ForkOptions {
     pub(crate) max_restarts: usize,
@@ -37,31 +39,37 @@ impl Default for ForkOptions {
 }
 
 impl ForkOptions {
-    /// How many failed workers are replaced in all; 100 by default. With one more, the others are told to end (`SIGTERM`) and
-    /// `fork_processes` fails.
+    /// Sets how many failed workers are replaced in all; 100 by default. If one more worker fails,
+    /// the others get `SIGTERM`, and `fork_processes` returns an error.
     pub fn max_restarts(mut self, times: usize) -> ForkOptions {
         self.max_restarts = times;
         self
     }
 
-    /// How long a worker that failed within a second of its start is waited for: `first`, doubled with each such failure in a
-    /// row, `longest` at most; 10 ms and 1 s by default, an hour at most. One that lived longer is replaced at once.
+    /// Sets the delay before the replacement of a worker that failed within a second of its start.
+    ///
+    /// The delay is `first`, doubled with each such failure in a row, but at most `longest`. The
+    /// defaults are 10 ms and 1 s. A longer time than an hour counts as an hour. A worker that
+    /// lived longer than a second is replaced at once.
     pub fn restart_delay(mut self, first: Duration, longest: Duration) -> ForkOptions {
         self.first_delay = first.min(LONGEST_DELAY);
         self.longest_delay = longest.min(LONGEST_DELAY);
         self
     }
 
-    /// How long a worker that was told to end may take before it is killed, which the log tells; by default for ever.
+    /// Sets how long a worker may take to end after its first ending signal. Then the parent kills
+    /// it and logs that. `None`, the default, sets no limit.
     pub fn grace(mut self, time: Option<Duration>) -> ForkOptions {
         self.grace = time;
         self
     }
 
-    /// What a worker gets when its parent dies; `SIGTERM` by default, so that it may finish what it does.
+    /// Sets the signal that a worker gets when its parent dies; `SIGTERM` by default, so that the
+    /// worker can finish its work.
     ///
-    /// The kernel forgets it when a process changes its user or group (`setuid(2)`, `setgid(2)`): change them before the fork,
-    /// or ask for it again afterwards, by `prctl(2)` with `PR_SET_PDEATHSIG`.
+    /// The kernel clears the setting when a process changes its user or group (`setuid(2)`,
+    /// `setgid(2)`). Change them before the fork, or call `prctl(2)` with `PR_SET_PDEATHSIG`
+    /// afterwards.
     pub fn parent_death_signal(mut self, signal: i32) -> ForkOptions {
         self.parent_death_signal = signal;
         self

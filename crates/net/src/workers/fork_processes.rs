@@ -1,4 +1,4 @@
-//! Many processes that serve as one: the door.
+//! The entry point of pre-fork: checks that this process can fork, then runs the supervisor.
 
 use squall_executor::live_reactors;
 use std::fs;
@@ -9,32 +9,49 @@ use std::thread;
 use crate::workers::fork_options::{ForkOptions, Role};
 use crate::workers::supervisor::Supervisor;
 
-/// This process was forked by [`fork_processes`].
+/// Whether this process was forked by [`fork_processes`].
 static IS_WORKER: AtomicBool = AtomicBool::new(false);
 
-/// Forks `n` processes, one for each core if `n` is `None` or 0, and looks after them. Bind sockets before, with
-/// [`bind_sockets`](crate::bind_sockets); make the loop after. Returns in each worker at once, and in the parent when all have
-/// ended. Tornado: `fork_processes`.
+/// Forks `n` worker processes and supervises them.
 ///
-/// - A worker that ends with another code than 0, or by a signal, is replaced; one that ends with 0 is not. A fork that fails
-///   is tried again, with the pauses of [`restart_delay`](ForkOptions::restart_delay), and counts as no restart.
-/// - `SIGTERM` and `SIGINT` to the parent are handed on to the workers, of which none is replaced any more. A Ctrl-C goes to the
-///   whole group, and is handed on to those that are not in it. When the terminal is closed, they get `SIGTERM`.
-/// - `SIGHUP` to the parent replaces the workers one by one: a new one is started, when it has lived for a second the old one
-///   gets `SIGTERM`, and when that has ended it is the next one's turn. With shared sockets no connection is lost, if the old
-///   ones [drain](crate::Server::drain). A new one that ends within its second ends the restart, and the old one stays.
-/// - `SIGUSR1` and `SIGUSR2` to the parent are handed on, for workers that listen to them; others they end.
-/// - What the terminal sends stays ignored if it was before, as by `nohup` and a shell's `&`.
-/// - When the parent dies, however, its workers get [a signal](ForkOptions::parent_death_signal).
+/// If `n` is `None` or 0, forks one worker for each core. Returns in each worker at once, and in
+/// the parent when all workers have ended. Bind sockets before the call, with
+/// [`bind_sockets`](crate::bind_sockets), and make the loop after it. Tornado: `fork_processes`.
 ///
-/// The parent waits for its workers and for nobody else: as process 1 of a container it needs an init before it
-/// (`docker run --init`), or the orphans of its workers' children stay zombies.
+/// - If a worker ends by a signal or with a code other than 0, the parent replaces it. A worker
+///   that ends with 0 is not replaced. If the fork of a replacement fails, the parent tries again
+///   after the [`restart_delay`](ForkOptions::restart_delay). This does not count as a restart.
+/// - The parent forwards `SIGTERM` and `SIGINT` to the workers, and replaces none of them any more.
+///   The terminal sends Ctrl-C to the whole process group, so the parent forwards that only to
+///   workers outside the group. When the terminal is closed, the workers get `SIGTERM`.
+/// - `SIGHUP` to the parent begins a rolling restart, which replaces the workers one by one. The
+///   parent starts a new worker. When that has lived for a second, the old worker gets `SIGTERM`.
+///   When the old worker has ended, the next number follows. If the new worker ends within its
+///   first second, the restart stops and the old worker stays. With shared sockets, no connection
+///   is lost if the old workers [drain](crate::Server::drain).
+/// - The parent forwards `SIGUSR1` and `SIGUSR2` to the workers. They end a worker that does not
+///   listen for them.
+/// - A signal that was ignored before the call, as by `nohup` or a shell's `&`, stays ignored if
+///   the terminal sends it.
+/// - When the parent dies, for whatever reason, its workers get
+///   [a signal](ForkOptions::parent_death_signal).
 ///
-/// The parent sends no worker the same signal twice. Others may: a signal to the whole process group reaches each worker
-/// directly and once more through the parent. So listen until the end, as below: while a
-/// [`Signals`](crate::signal::Signals) lives, one more `SIGTERM` is no harm; without it, it ends the worker in the middle of
-/// what it does.
+/// The parent reaps its workers and no other process. So as process 1 of a container it needs an
+/// init above it (`docker run --init`). Otherwise orphaned children of its workers stay zombies.
 ///
+/// The parent never sends a worker the same ending signal twice. But a signal to the whole process
+/// group reaches a worker twice: directly, and through the parent. So keep a
+/// [`Signals`](crate::signal::Signals) alive until the worker has finished, as in the example.
+/// Without it, a second `SIGTERM` ends the worker in the middle of its work.
+///
+/// # Errors
+/// - This process is a worker, or has a second thread or an event loop, which a fork cannot copy as
+///   a whole. Nothing is forked then.
+/// - One of the first `n` forks failed: the error of `fork(2)`, unchanged. The workers that were
+///   started get `SIGTERM`.
+/// - Workers failed too often, or a worker failed after it was told to end.
+///
+/// # Examples
 /// ```no_run
 /// use std::time::Duration;
 /// use squall_net::{IoStream, Role, TcpServer, bind_sockets, block_on, fork_processes, signal};
@@ -49,20 +66,15 @@ static IS_WORKER: AtomicBool = AtomicBool::new(false);
 ///     server.add_sockets(sockets)?;
 ///     let mut signals = signal::Signals::new([signal::SIGTERM])?;
 ///     signals.next().await;
-///     server.drain(Duration::from_secs(10)).await; // `signals` lives on: see above
+///     server.drain(Duration::from_secs(10)).await; // `signals` is still alive: see above
 ///     std::io::Result::Ok(())
 /// })?;
 /// # std::io::Result::Ok(())
 /// ```
 ///
-/// # Errors
-/// - In a worker, with a second thread, or after a loop was made: forking would copy what cannot be copied. Nothing is forked.
-/// - `fork(2)`'s, for the first ones, as it is; those that began are told to end.
-/// - Too many restarts, or workers that failed while they were told to end.
-///
 /// Source: Tornado's process.py; nginx for the order of a rolling restart.
 pub fn fork_processes(n: Option<usize>, options: ForkOptions) -> io::Result<Role> {
-    refuse_to_copy()?;
+    check_can_fork()?;
     let n = match n {
         None | Some(0) => thread::available_parallelism()?.get(),
         Some(n) => n,
@@ -74,8 +86,9 @@ pub fn fork_processes(n: Option<usize>, options: ForkOptions) -> io::Result<Role
     role
 }
 
-/// Refuses where a fork would copy half of something.
-fn refuse_to_copy() -> io::Result<()> {
+/// Fails in a worker, and if there is a loop or a second thread, which a fork cannot copy as a
+/// whole.
+fn check_can_fork() -> io::Result<()> {
     let refuse = |text| Err(io::Error::other(text));
     if IS_WORKER.load(Ordering::Relaxed) {
         return refuse("fork_processes in a worker of fork_processes".to_owned());

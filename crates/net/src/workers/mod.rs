@@ -1,4 +1,5 @@
-//! One server in many processes or threads, each with a loop of its own. Open `fork_processes.rs` first.
+//! One server in many processes or threads, each with a loop of its own. Open `fork_processes.rs`
+//! first.
 //!
 //! ```text
 //!   fork_processes ──▶ supervisor ──▶ fork_options     processes, which the parent restarts

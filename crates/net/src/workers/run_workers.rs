@@ -1,4 +1,4 @@
-//! A loop on each of several threads.
+//! Runs an event loop on each of several threads.
 
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
@@ -7,13 +7,23 @@ use std::thread;
 
 use squall_executor::{EventLoop, Handle, RunError};
 
-/// Runs `f` on `n` threads, one for each core if `n` is 0, each with a loop of its own and its number, and returns when all
-/// have ended. The first that fails, or panics, stops the others' loops: their futures are dropped where they wait.
+/// Runs `f` on `n` threads, each with an event loop of its own, and returns when all have ended.
 ///
-/// TurnBudget listening sockets by [`try_clone`](std::net::TcpListener::try_clone) and
-/// [`add_sockets`](crate::TcpServer::add_sockets), or bind one for each with
+/// If `n` is 0, starts one thread for each core. `f` gets the number of its thread, 0 to n - 1. The
+/// first thread that fails or panics stops the loops of the others. Their futures are dropped where
+/// they wait.
+///
+/// Share listening sockets with [`try_clone`](std::net::TcpListener::try_clone) and
+/// [`add_sockets`](crate::TcpServer::add_sockets). Or bind one for each thread with
 /// [`reuse_port`](crate::BindOptions::reuse_port).
 ///
+/// # Errors
+/// The first error of `f`, or of making a thread or a loop.
+///
+/// # Panics
+/// If a panic of `f` is the first failure, with the same payload.
+///
+/// # Examples
 /// ```
 /// use squall_net::{bind_sockets, run_workers};
 ///
@@ -25,12 +35,6 @@ use squall_executor::{EventLoop, Handle, RunError};
 /// })?;
 /// # std::io::Result::Ok(())
 /// ```
-///
-/// # Errors
-/// The first one of `f`, or of making a thread or a loop.
-///
-/// # Panics
-/// If `f` panics, with its panic.
 pub fn run_workers(n: usize, f: impl AsyncFn(usize) -> io::Result<()> + Sync) -> io::Result<()> {
     let n = if n == 0 { thread::available_parallelism()?.get() } else { n };
     let team = Team::default();
@@ -58,9 +62,10 @@ pub fn run_workers(n: usize, f: impl AsyncFn(usize) -> io::Result<()> + Sync) ->
     }
 }
 
-/// How a worker came out of its work.
+/// How a worker ended.
 type Outcome = thread::Result<io::Result<()>>;
 
+/// The state that the worker threads share.
 #[derive(Default)]
 struct Team {
     state: Mutex<TeamState>,
@@ -68,8 +73,9 @@ struct Team {
 
 #[derive(Default)]
 struct TeamState {
+    /// The loops to stop when a worker fails.
     loops: Vec<Handle>,
-    /// The first one; whoever comes later does not begin.
+    /// The first failure. Once it is set, no other worker starts.
     failure: Option<Outcome>,
 }
 
@@ -78,6 +84,7 @@ impl Team {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Runs `work` on a new loop of this thread.
     fn work(&self, work: impl Future<Output = io::Result<()>>) -> io::Result<()> {
         let event_loop = EventLoop::new()?;
         {
@@ -89,11 +96,12 @@ impl Team {
         }
         match event_loop.run_sync(work, None) {
             Ok(outcome) => outcome,
-            Err(RunError::Stopped) => Ok(()), // by another's failure, or by its own hand
+            Err(RunError::Stopped) => Ok(()), // by `fail`, or by `f` itself
             Err(error) => Err(error.into()),
         }
     }
 
+    /// Records the failure if it is the first, and stops every loop.
     fn fail(&self, outcome: Outcome) {
         let loops = {
             let mut state = self.state();
