@@ -1,4 +1,4 @@
-//! Work that blocks, on the loop's own threads and on the user's.
+//! Blocking jobs, on the loop's own threads and on an executor that the user provides.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -17,7 +17,7 @@ use squall_executor::{
 
 const WATCHDOG: Duration = Duration::from_secs(10);
 
-/// Runs a future on a loop of its own, for so long at most.
+/// Runs a future on a loop of its own, for at most `WATCHDOG`.
 fn on_a_loop<T>(future: impl Future<Output = T>) -> T {
     EventLoop::new().unwrap().run_sync(future, Some(WATCHDOG)).expect("it hangs")
 }
@@ -68,7 +68,7 @@ fn jobs_that_wait_for_each_other_all_run_at_once() {
 
 // IOL-28
 #[test]
-fn an_executor_of_the_user_s_gets_exactly_the_jobs_that_were_submitted() {
+fn a_custom_executor_gets_exactly_the_submitted_jobs() {
     let jobs = Rc::new(RefCell::new(Vec::new()));
     let executor = {
         let jobs = jobs.clone();
@@ -111,7 +111,7 @@ fn a_panic_reaches_the_handle_with_its_payload_or_else_the_hook() {
 
 // FUT-20
 #[test]
-fn a_timeout_passes_what_is_done_and_gives_up_on_what_is_slow() {
+fn a_timeout_returns_a_finished_job_and_gives_up_on_a_slow_one() {
     on_a_loop(async {
         assert_eq!(timeout(WATCHDOG, spawn_blocking(|| 1)).await.unwrap().unwrap(), 1);
         let done = spawn_blocking(|| 2);
@@ -122,7 +122,7 @@ fn a_timeout_passes_what_is_done_and_gives_up_on_what_is_slow() {
         let (_gate, closed) = channel::<()>();
         let slow = spawn_blocking(move || closed.recv().is_err());
         assert!(timeout(Duration::from_millis(1), slow).await.is_err());
-        assert_eq!(stats().live_timers, 1, "only the one of run_sync is left");
+        assert_eq!(stats().live_timers, 1, "only the timer of run_sync is left");
     });
 }
 
@@ -141,7 +141,7 @@ fn a_job_that_is_aborted_before_it_begins_is_dropped_unrun() {
         assert!(second.await.unwrap_err().is_cancelled());
         drop(gate);
         assert!(first.await.unwrap());
-        assert_eq!(spawn_blocking(|| 3).await.unwrap(), 3, "the thread has come to the second");
+        assert_eq!(spawn_blocking(|| 3).await.unwrap(), 3, "the thread has passed the second job");
     };
     event_loop.run_sync(run, Some(WATCHDOG)).unwrap();
     assert!(!ran.load(Ordering::Relaxed));
@@ -149,7 +149,7 @@ fn a_job_that_is_aborted_before_it_begins_is_dropped_unrun() {
 }
 
 #[test]
-fn a_loop_that_ends_drops_what_has_not_begun_and_waits_for_nothing() {
+fn closing_a_loop_drops_jobs_that_have_not_begun_and_waits_for_none() {
     let (gate, closed) = channel::<()>();
     let (begun, has_begun) = channel();
     let (waiting, dropped) = channel::<()>();
@@ -162,7 +162,7 @@ fn a_loop_that_ends_drops_what_has_not_begun_and_waits_for_nothing() {
     }));
     drop(event_loop.spawn_blocking(move || drop(waiting)));
     has_begun.recv_timeout(WATCHDOG).unwrap();
-    drop(event_loop); // while the first job is held
+    drop(event_loop); // while the first job still runs
     assert!(dropped.recv_timeout(WATCHDOG).is_err());
     assert!(delivered.try_recv().is_err());
     drop(gate);
@@ -197,7 +197,7 @@ fn a_closing_loop_cancels_blocking_work_and_runs_none() {
 }
 
 #[test]
-fn a_panic_of_a_task_that_another_thread_started_and_forgot_is_reported() {
+fn a_panic_of_a_task_that_another_thread_spawned_and_detached_is_reported() {
     let reports = Rc::new(Cell::new(0));
     let hook = {
         let reports = reports.clone();
@@ -210,7 +210,7 @@ fn a_panic_of_a_task_that_another_thread_started_and_forgot_is_reported() {
 }
 
 #[test]
-fn a_process_that_a_job_starts_can_be_ended() {
+fn a_process_that_a_job_starts_inherits_no_signal_mask() {
     on_a_loop(async {
         let blocked = spawn_blocking(|| {
             let status = std::process::Command::new("cat").arg("/proc/self/status").output();
@@ -218,7 +218,7 @@ fn a_process_that_a_job_starts_can_be_ended() {
         });
         let status = blocked.await.unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("SigBlk:")).unwrap();
-        assert_eq!(u64::from_str_radix(line.trim(), 16), Ok(0), "it inherits a mask: {line}");
+        assert_eq!(u64::from_str_radix(line.trim(), 16), Ok(0), "the process inherits a mask: {line}");
     });
 }
 
@@ -262,7 +262,7 @@ fn a_pool_without_threads_is_refused() {
 }
 
 #[test]
-fn ten_thousand_jobs_all_come_back() {
+fn ten_thousand_jobs_all_return() {
     on_a_loop(async {
         let mut sum = 0;
         let jobs: Vec<_> = (0..10_000_u64).map(|n| spawn_blocking(move || n)).collect();

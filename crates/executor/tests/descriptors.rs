@@ -72,7 +72,8 @@ fn readiness_that_comes_after_would_block_is_not_lost() {
                 calls += 1;
                 if calls == 1 {
                     assert_eq!(outcome.as_ref().unwrap_err().kind(), io::ErrorKind::WouldBlock);
-                    b.write_all(b"x").unwrap(); // after the kernel said no, before the bit is cleared
+                    // After `WouldBlock`, and before the readiness bit is cleared.
+                    b.write_all(b"x").unwrap();
                 }
                 outcome
             });
@@ -127,7 +128,7 @@ fn a_read_that_is_dropped_leaves_no_waker_behind() {
 }
 
 #[test]
-fn readable_is_right_although_the_owner_reads_directly() {
+fn readable_is_right_although_the_owner_reads_through_get_ref() {
     block_on(async {
         let (a, mut b) = pair();
         let a = AsyncFd::new(a).unwrap();
@@ -208,12 +209,12 @@ fn a_handler_gets_its_own_object_and_only_the_events_of_its_interest() {
     let event_loop = EventLoop::new().unwrap();
     let (a, mut b) = pair();
     let events = Rc::new(RefCell::new(Vec::new()));
-    let told = events.clone();
+    let recorded = events.clone();
     event_loop
         .add_handler(a, Interest::READABLE, move |mut a, event| {
             let mut byte = [0];
             a.read_exact(&mut byte).unwrap();
-            told.borrow_mut().push((byte[0], event.is_readable(), event.is_writable()));
+            recorded.borrow_mut().push((byte[0], event.is_readable(), event.is_writable()));
         })
         .unwrap();
     for _ in 0..3 {
@@ -243,7 +244,7 @@ fn handlers_are_unique_and_removed_once() {
         update_handler(first, Interest::READABLE).unwrap_err().kind(),
         io::ErrorKind::NotFound
     );
-    assert_eq!(Rc::strong_count(&a), 1, "the handler's own share is dropped with it");
+    assert_eq!(Rc::strong_count(&a), 1, "removing the handler drops its reference");
 }
 
 // IOL-X9

@@ -12,12 +12,12 @@ use std::time::{Duration, Instant};
 
 use squall_executor::{AsyncFd, EventLoop, sleep, spawn_blocking};
 
-/// `poll(2)`: which of these are readable, or none when the time is up.
+/// `poll(2)`: returns which of `fds` are readable; on timeout, none is.
 fn poll<const N: usize>(fds: [BorrowedFd<'_>; N], timeout: Option<Duration>) -> [bool; N] {
     let mut entries =
         fds.map(|fd| libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 });
     let millis = timeout.map_or(-1, |t| i32::try_from(t.as_nanos().div_ceil(1_000_000)).unwrap());
-    // SAFETY: `entries` are so many live `pollfd`s.
+    // SAFETY: `entries` is an array of `N` live `pollfd`s.
     let ready = unsafe { libc::poll(entries.as_mut_ptr(), N as libc::nfds_t, millis) };
     assert!(ready >= 0, "{}", std::io::Error::last_os_error());
     entries.map(|entry| entry.revents != 0)
@@ -59,8 +59,8 @@ fn a_poll_loop_runs_squall_beside_its_own_descriptors() {
         let next = event_loop.next_deadline();
         let timeout = next.map(|next| next.saturating_duration_since(Instant::now()));
         let longest = Some(timeout.unwrap_or(end - Instant::now()));
-        let [squall, foreign_news] = poll([event_loop.as_fd(), foreign.as_fd()], longest);
-        if foreign_news && !seen_foreign {
+        let [squall, foreign_ready] = poll([event_loop.as_fd(), foreign.as_fd()], longest);
+        if foreign_ready && !seen_foreign {
             assert_eq!((&foreign).read(&mut [0; 8]).unwrap(), 1);
             seen_foreign = true;
         }
@@ -95,5 +95,5 @@ fn the_descriptor_of_an_idle_loop_is_quiet_and_one_message_makes_it_readable() {
     }
     assert!(ran >= 1);
     assert_eq!(event_loop.stats().callbacks, 1);
-    assert_eq!(poll([event_loop.as_fd()], Some(Duration::ZERO)), [false], "it would spin");
+    assert_eq!(poll([event_loop.as_fd()], Some(Duration::ZERO)), [false], "the outer loop would spin");
 }

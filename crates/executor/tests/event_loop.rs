@@ -73,7 +73,7 @@ fn neither_a_callback_that_adds_itself_nor_a_timer_of_zero_starves_the_others() 
     assert!((1..=4).contains(&timers.get()), "{} timers, one a turn", timers.get());
 }
 
-/// Gives the loop a descriptor that never has news, so that it has something to ask the kernel for.
+/// Registers a descriptor that never becomes ready, so that the loop has a reason to ask the kernel.
 fn watch_a_quiet_descriptor(event_loop: &EventLoop) -> UnixStream {
     let (quiet, peer) = UnixStream::pair().unwrap();
     event_loop.add_handler(quiet, Interest::READABLE, |_, _| unreachable!()).unwrap();
@@ -81,7 +81,7 @@ fn watch_a_quiet_descriptor(event_loop: &EventLoop) -> UnixStream {
 }
 
 #[test]
-fn a_batch_larger_than_a_turn_asks_the_kernel_inside_itself() {
+fn a_large_batch_asks_the_kernel_every_sixty_one_entries() {
     let event_loop = EventLoop::new().unwrap();
     let _peer = watch_a_quiet_descriptor(&event_loop);
     for _ in 0..610 {
@@ -178,7 +178,7 @@ fn a_loop_inside_a_running_loop_is_refused_and_the_outer_one_goes_on() {
 }
 
 #[test]
-fn without_a_loop_the_panic_gives_advice() {
+fn a_call_without_a_loop_panics_with_advice() {
     let panic = std::panic::catch_unwind(|| add_callback(|| {})).unwrap_err();
     let text = panic.downcast_ref::<&str>().copied().unwrap_or_default();
     assert!(text.contains("no event loop on this thread"), "{text}");
@@ -290,7 +290,7 @@ fn another_thread_wakes_a_sleeping_loop_and_stops_it() {
 
 // IOL-X13, W1
 #[test]
-fn eight_threads_lose_nothing_keep_their_order_and_share_wake_ups() {
+fn eight_threads_lose_no_message_keep_their_order_and_share_wake_ups() {
     const EACH: usize = 10_000;
     let event_loop = EventLoop::new().unwrap();
     let (sender, receiver) = mpsc::channel();
@@ -378,7 +378,7 @@ fn a_handle_spawns_a_future_that_is_not_send_and_brings_its_output_back() {
 
 // W7
 #[test]
-fn a_closed_loop_refuses_messages_and_its_tasks_handles_say_cancelled() {
+fn a_closed_loop_refuses_messages_and_its_tasks_handles_return_cancelled() {
     let event_loop = EventLoop::new().unwrap();
     let handle = event_loop.handle();
     let remote = handle.spawn(async || std::future::pending::<()>().await).unwrap();
@@ -405,7 +405,7 @@ fn loops_on_two_threads_do_not_interfere() {
 }
 
 #[test]
-fn entered_loops_nest_and_guards_may_fall_in_any_order() {
+fn entered_loops_nest_and_guards_may_be_dropped_in_any_order() {
     let (a, b) = (EventLoop::new().unwrap(), EventLoop::new().unwrap());
     let in_a = a.enter();
     let in_b = b.enter();
@@ -484,7 +484,7 @@ fn a_loop_can_be_embedded_by_its_descriptor_and_deadline() {
     assert!(left <= Duration::from_secs(5) && left > Duration::from_secs(3));
 }
 
-// S4: what a stream does that has had its share of a turn
+// S4: a stream does this once it has used up its byte budget for the turn
 #[test]
 fn a_task_that_waits_for_the_next_turn_is_polled_once_a_turn_and_prevents_sleep() {
     block_on(async {
@@ -503,5 +503,5 @@ fn a_task_that_waits_for_the_next_turn_is_polled_once_a_turn_and_prevents_sleep(
             assert_eq!((now.turns - before.turns, now.polls - before.polls), (round, round));
         }
     });
-    wake_in_next_turn(Waker::noop()); // without a loop it is used at once
+    wake_in_next_turn(Waker::noop()); // without a loop, wakes at once
 }

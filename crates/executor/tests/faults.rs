@@ -1,4 +1,4 @@
-//! Faults that were met in other runtimes, by the ids of the catalogue that docs/reliability.md explains.
+//! Faults that other runtimes have had. Each test carries its id from docs/reliability.md.
 
 #![allow(unsafe_code, reason = "wakers with tables of their own")]
 
@@ -130,12 +130,13 @@ fn a_reset_without_a_waiting_task_does_not_spin_and_the_next_call_returns_it() {
         let ours = AsyncFd::new(ours).unwrap();
         {
             let first = pin!(ours.readable());
-            assert!(matches!(poll_once(first), Poll::Pending)); // registers, and waits no more
+            // Registers the descriptor; the wait ends with this block.
+            assert!(matches!(poll_once(first), Poll::Pending));
         }
         let mut unread = peer.try_clone().unwrap();
         ours.write_with(|mut io| io.write(b"never read")).await.unwrap();
         let _ = unread.write(b"");
-        drop((peer, unread)); // with unread bytes: a reset
+        drop((peer, unread)); // closing with unread bytes resets the connection
         let turns = stats().turns;
         sleep(Duration::from_millis(30)).await;
         assert!(stats().turns - turns < 20, "{} turns", stats().turns - turns);
@@ -151,29 +152,29 @@ fn a_handler_gets_a_hang_up_that_is_not_in_its_interest() {
     let _entered = event_loop.enter();
     let (ours, peer) = UnixStream::pair().unwrap();
     ours.set_nonblocking(true).unwrap();
-    while (&ours).write(&[0; 65536]).is_ok() {} // until it is not writable any more
-    let told = Rc::new(Cell::new(0));
+    while (&ours).write(&[0; 65536]).is_ok() {} // fills the socket
+    let calls = Rc::new(Cell::new(0));
     add_handler(ours, Interest::WRITABLE, {
-        let told = told.clone();
+        let calls = calls.clone();
         move |_, event| {
             assert!(event.is_write_closed() || event.is_error() || event.is_read_closed());
-            told.set(told.get() + 1);
+            calls.set(calls.get() + 1);
             stop();
         }
     })
     .unwrap();
     event_loop.run_once(Some(Duration::ZERO)).unwrap();
-    assert_eq!(told.get(), 0);
+    assert_eq!(calls.get(), 0);
     drop(peer);
     event_loop.run().unwrap();
-    assert_eq!(told.get(), 1);
+    assert_eq!(calls.get(), 1);
 }
 
 fn poll_once<F: Future>(future: std::pin::Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(Waker::noop()))
 }
 
-/// Which function of a waker panics.
+/// The function of a waker that panics.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Slot {
     Clone,
@@ -187,7 +188,7 @@ thread_local! {
 
 fn maybe_panic(slot: Slot) {
     if PANICS.get() == Some(slot) {
-        PANICS.set(None); // once: a second panic while the first unwinds would abort
+        PANICS.set(None); // a second panic during the unwind would abort
         panic!("a waker's {slot:?}");
     }
 }
@@ -227,7 +228,7 @@ fn a_waker_that_panics_in_any_of_its_functions_breaks_nothing() {
             add_callback(move || drop(spawn(timer)));
             Box::new(|| {})
         }),
-        ("Sleep that comes up", |cx| {
+        ("Sleep that is due", |cx| {
             let mut timer = sleep(Duration::ZERO);
             assert!(pin!(&mut timer).poll(cx).is_pending());
             Box::new(move || drop(timer))
@@ -268,7 +269,7 @@ fn a_waker_that_panics_in_any_of_its_functions_breaks_nothing() {
     }
 }
 
-/// Tells whether a type is Send: the ambiguity of two implementations would not compile.
+/// Compiles only if no type is `Send`: for a `Send` type, two implementations apply, which is an error.
 macro_rules! assert_not_send {
     ($($type:ty),+ $(,)?) => {$({
         trait AmbiguousIfSend<A> {
@@ -282,7 +283,7 @@ macro_rules! assert_not_send {
 
 // W15
 #[test]
-fn what_belongs_to_a_loop_is_not_send_and_its_doors_are() {
+fn types_of_a_loop_are_not_send_but_handles_and_wakers_are() {
     use squall_executor::{
         AbortOnDrop, AsyncFd, Entered, Handle, Interval, JoinHandle, PeriodicCallback,
         RemoteJoinHandle, Sleep, TimerId, signal::Signals,
@@ -357,9 +358,9 @@ fn every_wake_of_a_sleeping_loop_arrives() {
                     };
                     handle.add_callback(count).unwrap();
                     if n % 64 == 0 {
-                        let heard = answered.recv_timeout(WATCHDOG);
+                        let outcome = answered.recv_timeout(WATCHDOG);
                         assert_eq!(
-                            heard,
+                            outcome,
                             Err(RecvTimeoutError::Disconnected),
                             "the loop is frozen"
                         );
@@ -400,9 +401,9 @@ fn a_machine_that_has_run_for_a_hundred_years_is_no_different() {
         Ok(output) if String::from_utf8_lossy(&output.stdout).contains("running 1 test") => {
             panic!("{}", String::from_utf8_lossy(&output.stdout))
         }
-        // Written past the test harness, which catches what is printed.
+        // Bypasses the test harness, which captures printed output.
         _ => {
-            std::io::stderr().write_all(b"skipped: this machine gives no time namespace\n").unwrap()
+            std::io::stderr().write_all(b"skipped: this machine allows no time namespace\n").unwrap()
         }
     }
 }

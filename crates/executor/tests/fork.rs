@@ -1,4 +1,4 @@
-//! A loop and the processes that fork makes of its owner.
+//! What a loop, its tasks and its handles do in a child process after a fork.
 
 #![allow(unsafe_code, reason = "fork(2) has no safe wrapper")]
 
@@ -16,10 +16,10 @@ use squall_executor::{
 
 const WATCHDOG: Duration = Duration::from_secs(10);
 
-/// Forks; in the child, runs `$child` with what it takes and leaves. Both processes own what was captured.
+/// Forks. The child runs `$child` and exits. Both processes own what the closure captured.
 macro_rules! in_a_child {
     ($child:expr) => {
-        // SAFETY: the child runs on the only thread it has, and leaves by `_exit`.
+        // SAFETY: only this thread exists in the child, and the child exits by `_exit`.
         match unsafe { libc::fork() } {
             0 => leave($child),
             pid => assert_succeeds(pid),
@@ -29,7 +29,7 @@ macro_rules! in_a_child {
 
 fn leave(child: impl FnOnce()) -> ! {
     let outcome = std::panic::catch_unwind(AssertUnwindSafe(child));
-    // SAFETY: ends the child without running what the parent has registered for its own end.
+    // SAFETY: `_exit` ends the child without running the exit handlers of the parent.
     unsafe { libc::_exit(i32::from(outcome.is_err())) }
 }
 
@@ -41,7 +41,7 @@ fn assert_succeeds(child: i32) {
     assert_eq!((waited, status), (child, 0), "the child failed: see its panic above");
 }
 
-/// Tells how often it was dropped, in this process.
+/// Counts its drops in this process.
 struct Probe(Rc<Cell<u32>>);
 
 impl Drop for Probe {
@@ -91,9 +91,9 @@ fn a_child_that_drops_the_loop_disturbs_neither_descriptors_nor_timers_nor_tasks
         let before = std::fs::read_dir("/proc/self/fd").unwrap().count();
         drop(event_loop);
         let after = std::fs::read_dir("/proc/self/fd").unwrap().count();
-        assert_eq!(before - after, 1, "epoll's");
-        assert_eq!(drops.get(), 0, "destructors of tasks are the parent's");
-        assert_eq!(block_on(async { 42 }), 42, "a loop of its own");
+        assert_eq!(before - after, 1, "only the descriptor of epoll is closed");
+        assert_eq!(drops.get(), 0, "only the parent runs the destructors of its tasks");
+        assert_eq!(block_on(async { 42 }), 42, "the child runs a loop of its own");
     });
     assert!(!reader.is_finished());
     peer.write_all(b"x").unwrap();
@@ -115,10 +115,10 @@ fn a_callback_that_forks_ends_the_run_in_the_child_only() {
     event_loop.add_callback({
         let child = child.clone();
         move || {
-            // SAFETY: both processes return from the callback; the child leaves by `_exit` below.
+            // SAFETY: both processes return from the callback; the child exits by `_exit` below.
             child.set(unsafe { libc::fork() });
             if child.get() == 0 {
-                stop(); // is no excuse
+                stop(); // does not hide the error
             }
         }
     });
@@ -167,7 +167,7 @@ fn a_callback_that_forks_may_run_a_loop_of_its_own_in_the_child() {
 }
 
 #[test]
-fn what_a_child_drops_by_itself_stays_registered_with_the_parent() {
+fn what_a_child_drops_stays_registered_in_the_parent() {
     let event_loop = EventLoop::new().unwrap();
     let (a, mut b) = UnixStream::pair().unwrap();
     let _entered = event_loop.enter();
@@ -203,9 +203,9 @@ fn wakers_and_handles_do_nothing_in_a_child() {
     let event_loop = EventLoop::new().unwrap();
     let handle: Handle = event_loop.handle();
     let slot = Rc::new(RefCell::new(None));
-    let leaves = slot.clone();
+    let stored = slot.clone();
     drop(event_loop.spawn(std::future::poll_fn(move |cx| {
-        *leaves.borrow_mut() = Some(cx.waker().clone());
+        *stored.borrow_mut() = Some(cx.waker().clone());
         std::task::Poll::<()>::Pending
     })));
     event_loop.run_once(Some(Duration::ZERO)).unwrap();
@@ -217,7 +217,7 @@ fn wakers_and_handles_do_nothing_in_a_child() {
         handle.stop();
         drop(waker);
     });
-    // No notice has come: the loop sleeps for its whole time.
+    // The child sent no notice, so the loop sleeps for the whole timeout.
     assert_eq!(event_loop.run_once(Some(Duration::from_millis(5))).unwrap(), 0);
     let stats = event_loop.stats();
     assert_eq!((stats.polls, stats.wakeups_written), (polls, 0));
@@ -239,11 +239,11 @@ fn what_a_child_inherits_works_on_its_own_loop_or_is_a_clear_error() {
     event_loop.block_on(async {
         periodic.start();
         let read = stream.read_with(|mut stream| stream.read(&mut [0; 8]));
-        assert!(timeout(Duration::ZERO, read).await.is_err()); // it is registered now
-        spawn_blocking(|| ()).await.unwrap(); // a thread is idle now
+        assert!(timeout(Duration::ZERO, read).await.is_err()); // registers the stream
+        spawn_blocking(|| ()).await.unwrap(); // leaves an idle thread in the pool
     });
     in_a_child!(move || {
-        let job = event_loop.spawn_blocking(|| unreachable!("there is no thread here"));
+        let job = event_loop.spawn_blocking(|| unreachable!("no thread of the pool exists here"));
         assert!(job.is_finished());
         drop(event_loop);
         assert!(task.is_finished() && !periodic.is_running());

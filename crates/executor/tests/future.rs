@@ -1,4 +1,4 @@
-//! Tornado's Future.
+//! `Future` and `promise`: Tornado's futures.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -26,7 +26,7 @@ fn set_result_schedules_tasks_and_callbacks_in_the_order_in_which_they_came() {
                     future.await.unwrap();
                     note();
                 }));
-                yield_now().await; // it waits before the next is registered
+                yield_now().await; // the task waits before the next callback is added
             }
         }
         future.set_result(()).unwrap();
@@ -101,7 +101,7 @@ fn a_callback_on_a_done_future_still_runs_later() {
 }
 
 #[test]
-fn values_that_are_not_clone_are_taken() {
+fn values_that_are_not_clone_can_be_taken() {
     struct Whole(u8);
     block_on(async {
         let future = Future::new();
@@ -128,7 +128,7 @@ fn exceptions_are_results_too() {
 }
 
 #[test]
-fn a_waiter_that_leaves_is_forgotten_and_a_future_that_is_never_set_is_freed() {
+fn an_aborted_waiter_is_forgotten_and_a_future_that_is_never_set_is_freed() {
     let probe = Rc::new(());
     block_on(async {
         let future = Future::<()>::new();
@@ -142,7 +142,7 @@ fn a_waiter_that_leaves_is_forgotten_and_a_future_that_is_never_set_is_freed() {
         let kept = probe.clone();
         let view = unset.clone();
         unset.add_done_callback(move |_| drop((kept, view)));
-        // `view` is a cycle of the user's own making; cancelling breaks it
+        // The callback owns `view`: a reference cycle, which cancelling breaks.
         unset.cancel();
         yield_now().await;
     });
@@ -157,7 +157,7 @@ fn a_future_outlives_loops_and_is_set_between_them() {
     assert_eq!(block_on(future), Ok(5));
 }
 
-// IOL-26 (its loop half)
+// IOL-26 (the part on the loop)
 #[test]
 fn add_future_calls_back_with_the_output() {
     block_on(async {
@@ -186,10 +186,10 @@ fn a_setter_that_is_dropped_unset_cancels_all_waiters() {
         let (setter, future) = promise();
         future.cancel();
         assert!(setter.is_done());
-        assert_eq!(setter.set_result(1), Err(1), "those who wait have given up");
+        assert_eq!(setter.set_result(1), Err(1), "the waiting side has cancelled");
 
         let (setter, future) = promise();
         setter.set_result(2).unwrap();
-        assert_eq!(future.await, Ok(2), "its drop cancels nothing");
+        assert_eq!(future.await, Ok(2), "dropping a setter after `set_result` cancels nothing");
     });
 }

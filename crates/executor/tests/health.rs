@@ -1,4 +1,4 @@
-//! What the loop tells of itself: counters, times, slow entries, and a picture of what lives.
+//! What the loop reports about itself: counters, times, slow callbacks, and dumps of what is live.
 
 use std::cell::RefCell;
 use std::future::pending;
@@ -14,7 +14,7 @@ use squall_executor::{
 const AT_ONCE: Option<Duration> = Some(Duration::ZERO);
 const MILLISECOND: Duration = Duration::from_millis(1);
 
-/// Collects the reports of slow entries.
+/// Collects the reports of slow callbacks.
 #[derive(Clone, Default)]
 struct Reports(Rc<RefCell<Vec<SlowCallback>>>);
 
@@ -133,7 +133,7 @@ fn busy_and_idle_time_are_counted_by_the_turn() {
     };
     event_loop.add_callback(work(5));
     event_loop.run_once(AT_ONCE).unwrap();
-    clock.advance(100 * MILLISECOND); // while it does not run
+    clock.advance(100 * MILLISECOND); // while the loop does not run
     event_loop.add_callback(work(2));
     event_loop.call_later(Duration::ZERO, work(4));
     event_loop.run_once(AT_ONCE).unwrap();
@@ -155,7 +155,7 @@ fn busy_and_idle_time_are_counted_by_the_turn() {
 }
 
 #[test]
-fn stats_count_what_lives() {
+fn stats_count_live_handlers_sources_timers_and_tasks() {
     let event_loop = EventLoop::new().unwrap();
     let _entered = event_loop.enter();
     let (a, _b) = UnixStream::pair().unwrap();
@@ -219,7 +219,7 @@ fn a_dump_names_every_task_timer_and_handler_with_its_line_and_age() {
 }
 
 #[test]
-fn a_finished_task_takes_its_name_along_and_the_next_one_in_its_place_has_none() {
+fn a_task_that_reuses_the_slot_of_a_named_task_has_no_name() {
     let event_loop = EventLoop::new().unwrap();
     drop(event_loop.spawn_named("short", async {}));
     event_loop.run_once(AT_ONCE).unwrap();

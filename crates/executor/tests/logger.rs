@@ -1,4 +1,5 @@
-//! A logger that panics, as one does that writes to a closed terminal. It is the logger of the whole process: one test.
+//! A logger that panics, for example because its terminal is closed. A process has one logger, so
+//! this file has one test.
 
 use std::cell::Cell;
 use std::future::pending;
@@ -54,7 +55,7 @@ fn a_logger_that_panics_ends_neither_the_loop_nor_a_thread_and_drops_no_future_t
     let blocking = async {
         let unseen = spawn_blocking(|| panic!("on purpose"));
         drop(unseen);
-        spawn_blocking(|| 7).await.unwrap() // by the same thread
+        spawn_blocking(|| 7).await.unwrap() // on the same thread, which has survived
     };
     assert_eq!(event_loop.run_sync(blocking, Some(Duration::from_secs(10))).unwrap(), 7);
     drop(event_loop);

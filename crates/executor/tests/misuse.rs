@@ -1,5 +1,5 @@
-//! What users should not do and some will: loops in thread-locals, destructors and wakers that call back, ids and futures
-//! that outlive their loop. Nothing of it may be unsound, hang or take others along.
+//! Misuse of the API: loops in thread-locals, destructors and wakers that call back, ids and futures
+//! that outlive their loop. None of these may be unsound, hang, or break other tasks.
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future as _, pending, poll_fn};
@@ -20,7 +20,7 @@ use squall_executor::{
 };
 
 const MS: Duration = Duration::from_millis(1);
-/// Long enough that only a lost wake-up lets it pass.
+/// Passes only if a wake-up is lost.
 const WATCHDOG: Duration = Duration::from_secs(10);
 
 thread_local! { static EL: RefCell<Option<Rc<EventLoop>>> = const { RefCell::new(None) }; }
@@ -38,9 +38,10 @@ impl Drop for RunsLoopOnDrop {
     }
 }
 
-// A handle that lets go touches its task no more
+// Dropping the handle drops the joining waker, whose destructor runs the loop and so the task. After
+// that, the handle does not touch the task.
 #[test]
-fn a_joiner_s_destructor_may_run_the_loop() {
+fn the_destructor_of_a_joining_waker_may_run_the_loop() {
     let el = Rc::new(EventLoop::new().unwrap());
     EL.set(Some(el.clone()));
     let mut h = el.spawn(async { 1 });
@@ -53,7 +54,7 @@ fn a_joiner_s_destructor_may_run_the_loop() {
 }
 
 #[test]
-fn a_joiner_s_destructor_may_drop_the_loop() {
+fn the_destructor_of_a_joining_waker_may_drop_the_loop() {
     struct DropsLoop;
     impl Wake for DropsLoop {
         fn wake(self: Arc<Self>) {}
@@ -72,9 +73,9 @@ fn a_joiner_s_destructor_may_drop_the_loop() {
     drop(h);
 }
 
-// the finished task is still queued
+// The finished task is still in the ready queue.
 #[test]
-fn an_output_s_destructor_may_run_the_loop() {
+fn the_destructor_of_an_output_may_run_the_loop() {
     struct Out(Rc<EventLoop>);
     impl Drop for Out {
         fn drop(&mut self) {
@@ -132,9 +133,8 @@ fn a_future_wakes_on_the_loop_that_runs() {
     });
 }
 
-// order of root among waiters
 #[test]
-fn the_root_keeps_its_place_among_the_waiters() {
+fn the_root_future_keeps_its_place_among_the_waiters() {
     let order = Rc::new(RefCell::new(vec![]));
     let f: Future<()> = Future::new();
     block_on(async {
@@ -151,7 +151,6 @@ fn the_root_keeps_its_place_among_the_waiters() {
     assert_eq!(*order.borrow(), ["root", "task"]);
 }
 
-// call_later(0) in a callback fires in the same turn
 #[test]
 fn a_timer_of_zero_waits_for_the_next_turn() {
     let el = EventLoop::new().unwrap();
@@ -165,7 +164,6 @@ fn a_timer_of_zero_waits_for_the_next_turn() {
     assert!(!fired.get(), "fired in the turn that armed it, before the kernel was asked");
 }
 
-// HandlerId of another loop
 #[test]
 fn the_id_of_a_handler_removes_no_handler_of_another_loop() {
     let (a1, _a2) = UnixStream::pair().unwrap();
@@ -197,7 +195,7 @@ fn the_id_of_a_handler_removes_no_descriptor_of_another_loop() {
     });
 }
 
-// Place numbers across loops
+// Both loops give out the same place numbers for waiting tasks.
 #[test]
 fn a_wait_that_began_on_a_former_loop_disturbs_no_other_wait() {
     let (a1, mut a2) = UnixStream::pair().unwrap();
@@ -219,9 +217,8 @@ fn a_wait_that_began_on_a_former_loop_disturbs_no_other_wait() {
     assert!(woken.is_ok(), "reader was never woken");
 }
 
-// messages
 #[test]
-fn a_message_whose_destructor_panics_does_not_hold_the_others() {
+fn a_message_whose_destructor_panics_does_not_hold_up_the_others() {
     struct Bomb;
     impl Drop for Bomb {
         fn drop(&mut self) {
@@ -239,7 +236,7 @@ fn a_message_whose_destructor_panics_does_not_hold_the_others() {
     assert!(p.is_ready(), "RemoteJoinHandle hangs for ever: its message is still in the inbox");
 }
 
-// payload bombs
+/// A panic payload whose destructor panics.
 struct Payload;
 impl Drop for Payload {
     fn drop(&mut self) {
@@ -248,7 +245,7 @@ impl Drop for Payload {
 }
 
 #[test]
-fn a_payload_whose_destructor_panics_stays_in_the_loop() {
+fn a_panic_payload_whose_destructor_panics_does_not_leave_run() {
     let el = EventLoop::new().unwrap();
     el.add_callback(|| panic_any(Payload));
     el.add_callback(stop);
@@ -257,7 +254,7 @@ fn a_payload_whose_destructor_panics_stays_in_the_loop() {
 }
 
 #[test]
-fn a_detached_task_s_payload_whose_destructor_panics_stays_in_the_loop() {
+fn a_detached_task_s_panic_payload_whose_destructor_panics_does_not_leave_run() {
     let el = EventLoop::new().unwrap();
     drop(el.spawn(async { panic_any(Payload) }));
     el.add_callback(stop);
@@ -265,7 +262,6 @@ fn a_detached_task_s_payload_whose_destructor_panics_stays_in_the_loop() {
     assert!(r.is_ok(), "a task's panic went through run()");
 }
 
-// timers armed by timers' destructors at close
 #[test]
 fn timers_that_destructors_arm_at_the_end_are_dropped() {
     struct Chain(u32);
@@ -284,7 +280,7 @@ fn timers_that_destructors_arm_at_the_end_are_dropped() {
     assert!(r.is_ok(), "dropping the loop panicked");
 }
 
-// blocked(): drops the former Bound under the borrow
+// The descriptor's next read drops what is left of the former loop, and with it the waker.
 #[test]
 fn a_descriptor_may_be_touched_while_its_former_loop_is_dropped() {
     thread_local! { static FD: RefCell<Option<Rc<AsyncFd<UnixStream>>>> = const { RefCell::new(None) }; }
@@ -320,7 +316,6 @@ fn a_descriptor_may_be_touched_while_its_former_loop_is_dropped() {
     assert!(r.is_ok(), "BorrowError");
 }
 
-// Waiters re-entrancy
 #[test]
 fn a_waker_s_destructor_may_wait_for_the_same_descriptor() {
     type Fut = Pin<Box<dyn std::future::Future<Output = std::io::Result<()>>>>;
@@ -355,7 +350,7 @@ fn a_waker_s_destructor_may_wait_for_the_same_descriptor() {
         let w = Waker::from(Arc::new(PollsOther));
         assert!(first.as_mut().poll(&mut Context::from_waker(&w)).is_pending());
     }
-    drop(first); // retain drops the waker, whose destructor registers the other
+    drop(first); // drops the waker, whose destructor polls the other waiter
     a2.write_all(b"x").unwrap();
     for _ in 0..4 {
         el.run_once(Some(MS)).unwrap();
@@ -364,9 +359,8 @@ fn a_waker_s_destructor_may_wait_for_the_same_descriptor() {
     assert_eq!(count.0.load(Ordering::SeqCst), 1, "the other waiter was forgotten");
 }
 
-// at_batch_end outside of a batch
 #[test]
-fn what_waits_for_the_end_of_a_batch_needs_no_batch() {
+fn at_batch_end_works_outside_of_a_batch() {
     struct Act(Rc<Cell<bool>>);
     impl BatchEnd for Act {
         fn batch_ended(self: Rc<Self>) {
@@ -387,7 +381,6 @@ fn what_waits_for_the_end_of_a_batch_needs_no_batch() {
     assert!(ran.get(), "never flushed");
 }
 
-// sleep moved between loops
 #[test]
 fn a_sleep_that_was_armed_on_another_loop_ends_on_this_one() {
     let a = EventLoop::new().unwrap();
@@ -400,9 +393,8 @@ fn a_sleep_that_was_armed_on_another_loop_ends_on_this_one() {
     assert!(b.run_sync(s, Some(WATCHDOG)).is_ok(), "never ended in b");
 }
 
-// no-loop settle with a panicking waker
 #[test]
-fn a_waker_that_panics_without_a_loop_does_not_hold_the_others() {
+fn a_waker_that_panics_without_a_loop_does_not_hold_up_the_others() {
     struct Bad;
     impl Wake for Bad {
         fn wake(self: Arc<Self>) {
@@ -443,7 +435,7 @@ fn the_kernel_is_asked_within_sixty_one_entries_across_batches() {
     el.run_once(Some(Duration::ZERO)).unwrap();
     let first = seen.borrow()[0];
     let n = seen.borrow().iter().filter(|&&w| w == first).count();
-    assert!(n <= 61, "{n} entries between two asks");
+    assert!(n <= 61, "{n} entries between two waits");
 }
 
 #[test]
@@ -479,18 +471,19 @@ fn a_loop_may_live_in_a_thread_local() {
 
 #[test]
 fn a_handle_may_be_used_by_a_thread_local_s_destructor() {
-    struct Tell(Handle);
-    impl Drop for Tell {
+    struct CallsHandle(Handle);
+    impl Drop for CallsHandle {
         fn drop(&mut self) {
             let _ = self.0.add_callback(|| ());
         }
     }
-    thread_local! { static T: RefCell<Option<Tell>> = const { RefCell::new(None) }; }
+    thread_local! { static T: RefCell<Option<CallsHandle>> = const { RefCell::new(None) }; }
     let el = EventLoop::new().unwrap();
     let h = el.handle();
     std::thread::spawn(move || {
-        T.set(Some(Tell(h.clone())));
-        let other = EventLoop::new().unwrap(); // makes system calls, so the seam's thread-local exists
+        T.set(Some(CallsHandle(h.clone())));
+        // Its system calls create the thread-local of the fault seam.
+        let other = EventLoop::new().unwrap();
         drop(other);
     })
     .join()
@@ -499,12 +492,12 @@ fn a_handle_may_be_used_by_a_thread_local_s_destructor() {
 }
 
 thread_local! {
-    /// What the next clone of a [`waker`] does.
+    /// Called by the next clone of a [`waker`].
     static ON_CLONE: RefCell<Option<Box<dyn FnOnce()>>> = const { RefCell::new(None) };
     static WAKES: Cell<u32> = const { Cell::new(0) };
 }
 
-/// A waker whose clone runs what is in `ON_CLONE`.
+/// Returns a waker whose clone calls `ON_CLONE`.
 #[allow(unsafe_code, reason = "only a hand-made waker has code in its clone")]
 fn waker() -> Waker {
     static TABLE: RawWakerVTable = RawWakerVTable::new(
@@ -570,7 +563,7 @@ fn a_guard_that_is_kept_across_an_await_does_not_divert_the_loop() {
 }
 
 #[test]
-fn a_hook_that_owns_a_future_does_not_keep_its_loop() {
+fn a_hook_that_owns_a_future_does_not_keep_its_loop_alive() {
     let probe = Rc::new(());
     let (f, kept) = (Future::<()>::new(), probe.clone());
     let g = f.clone();
@@ -584,7 +577,7 @@ fn a_hook_that_owns_a_future_does_not_keep_its_loop() {
     assert_eq!(Rc::strong_count(&probe), 1);
 }
 
-// The close looks at each place of the task list once.
+// Closing a loop visits each place of the task list once.
 #[test]
 fn forty_thousand_tasks_are_dropped_with_their_loop() {
     let probe = Rc::new(());
@@ -613,7 +606,7 @@ fn a_remote_handle_that_is_polled_after_completion_panics_with_a_reason() {
     let _ = Pin::new(&mut remote).poll(&mut cx);
 }
 
-// T4: the loop is late, and a timer's callback pushes a sleep back that is due in the same turn
+// T4: the loop is late. The callback of a timer postpones a sleep that is due in the same turn.
 #[test]
 fn a_sleep_that_is_reset_while_it_is_due_still_wakes_its_task() {
     let clock = squall_executor::Clock::manual();

@@ -1,4 +1,4 @@
-//! Tasks: who drops what, where and when.
+//! Tasks: their outputs, aborts and panics, and when and on which thread they are dropped.
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, pending, poll_fn};
@@ -15,18 +15,18 @@ use squall_executor::{
     yield_now,
 };
 
-/// Counts drops, and insists that they happen on one thread.
+/// Counts drops, and panics if one happens on another thread.
 #[derive(Clone)]
 struct Dropped {
     count: Arc<AtomicUsize>,
-    home: ThreadId,
+    thread: ThreadId,
 }
 
 struct Guard(Dropped);
 
 impl Dropped {
     fn new() -> Dropped {
-        Dropped { count: Arc::default(), home: thread::current().id() }
+        Dropped { count: Arc::default(), thread: thread::current().id() }
     }
 
     fn guard(&self) -> Guard {
@@ -40,7 +40,7 @@ impl Dropped {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        assert_eq!(thread::current().id(), self.0.home, "dropped on a foreign thread");
+        assert_eq!(thread::current().id(), self.0.thread, "dropped on another thread");
         self.0.count.fetch_add(1, Ordering::SeqCst);
     }
 }
@@ -213,7 +213,7 @@ fn a_self_wake_costs_no_wait_of_its_own() {
         }
     });
     let stats = event_loop.stats();
-    assert!(stats.waits <= 102, "{} asks of the kernel for 6100 self-wakes", stats.waits);
+    assert!(stats.waits <= 102, "{} waits for 6100 self-wakes", stats.waits);
 }
 
 // P1
@@ -245,7 +245,8 @@ fn panics_in_destructors_are_reported_and_leak_nothing() {
         move |_: &(dyn std::any::Any + Send)| reports.set(reports.get() + 1)
     };
     let event_loop = EventLoop::builder().on_panic(hook).build().unwrap();
-    // in the future; in the output, unclaimed; in an output whose handle is dropped later; at close
+    // The drops that panic: a future; an output without a handle; an output whose handle is dropped
+    // later; a future when the loop closes.
     let (a, b, c, d) = (dropped.guard(), dropped.guard(), dropped.guard(), dropped.guard());
     let in_future = event_loop.spawn(async move {
         let _bomb = PanicsInDrop { _guard: a };
@@ -298,7 +299,7 @@ fn closing_a_loop_drops_each_task_once_also_those_that_destructors_spawn() {
     }));
     event_loop.run_once(Some(Duration::ZERO)).unwrap();
     drop(event_loop);
-    // 1 + 3 + 9 tasks, and two callbacks for each of the 12 that were spawned by destructors
+    // 1 + 3 + 9 tasks, and a callback and a timer for each of the 12 that destructors spawned.
     assert_eq!(dropped.times(), 13 + 24);
 }
 
@@ -322,7 +323,7 @@ fn tasks_that_store_their_own_waker_are_freed_with_their_loop() {
 
 // W6, W8
 #[test]
-fn wakes_from_another_thread_against_the_end_of_the_loop_do_no_harm() {
+fn wakes_from_another_thread_while_the_loop_ends_do_no_harm() {
     let dropped = Dropped::new();
     const ROUNDS: usize = 300;
     for _ in 0..ROUNDS {
@@ -340,7 +341,7 @@ fn wakes_from_another_thread_against_the_end_of_the_loop_do_no_harm() {
         event_loop.run_once(Some(Duration::ZERO)).unwrap();
         let waker = place.lock().unwrap().take().unwrap();
         let barrier = Arc::new(std::sync::Barrier::new(2));
-        let stranger = {
+        let other = {
             let barrier = barrier.clone();
             thread::spawn(move || {
                 barrier.wait();
@@ -350,7 +351,7 @@ fn wakes_from_another_thread_against_the_end_of_the_loop_do_no_harm() {
         };
         barrier.wait();
         drop(event_loop);
-        stranger.join().unwrap();
+        other.join().unwrap();
     }
     assert_eq!(dropped.times(), ROUNDS);
 }
@@ -379,7 +380,7 @@ fn wakers_and_destructors_may_call_back_into_the_loop() {
 
 // FUT-17, FUT-18, FUT-19
 #[test]
-fn timeouts_pass_outputs_on_end_the_late_and_leave_no_timer() {
+fn timeouts_return_outputs_end_late_futures_and_leave_no_timer() {
     block_on(async {
         assert!(timeout(Duration::from_millis(1), pending::<()>()).await.is_err());
         assert_eq!(timeout(Duration::from_secs(3600), async { 1 }).await, Ok(1));
@@ -399,7 +400,7 @@ fn timeouts_pass_outputs_on_end_the_late_and_leave_no_timer() {
 
 // T1
 #[test]
-fn every_time_is_legal() {
+fn every_duration_and_every_instant_is_legal() {
     use std::time::Instant;
     block_on(async {
         for duration in [Duration::MAX, Duration::MAX / 2, Duration::from_secs(u64::MAX)] {

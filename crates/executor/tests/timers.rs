@@ -17,21 +17,21 @@ use squall_executor::{
 const AT_ONCE: Option<Duration> = Some(Duration::ZERO);
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A loop whose time is in the test's hand.
-struct Bench {
+/// A loop on a clock that the test moves.
+struct TestLoop {
     event_loop: EventLoop,
     clock: Clock,
     begin: Instant,
 }
 
-impl Bench {
-    fn new() -> Bench {
+impl TestLoop {
+    fn new() -> TestLoop {
         let clock = Clock::manual();
         let event_loop = EventLoop::builder().clock(clock.clone()).build().unwrap();
-        Bench { event_loop, begin: clock.now(), clock }
+        TestLoop { event_loop, begin: clock.now(), clock }
     }
 
-    /// Runs what is to be run now.
+    /// Runs everything that is ready or due.
     fn settle(&self) {
         while self.event_loop.run_once(AT_ONCE).unwrap() > 0 {}
     }
@@ -52,7 +52,7 @@ impl Bench {
     }
 }
 
-/// A number that callbacks count up.
+/// A counter that callbacks share.
 #[derive(Clone, Default)]
 struct Count(Rc<Cell<u32>>);
 
@@ -74,22 +74,22 @@ impl Count {
 // IOL-02
 #[test]
 fn a_callback_that_a_timer_adds_does_not_wait_for_the_next_timer() {
-    let bench = Bench::new();
+    let test = TestLoop::new();
     let count = Count::default();
-    bench.event_loop.call_later(3600 * SECOND, || unreachable!());
-    bench.event_loop.call_later(Duration::ZERO, {
+    test.event_loop.call_later(3600 * SECOND, || unreachable!());
+    test.event_loop.call_later(Duration::ZERO, {
         let count = count.clone();
         move || add_callback(move || count.add())
     });
-    bench.settle();
+    test.settle();
     assert_eq!(count.get(), 1);
 }
 
 // IOL-14, IOL-15
 #[test]
 fn every_way_to_arm_a_timer_runs_its_callback_with_what_it_captured_unless_it_is_removed() {
-    let bench = Bench::new();
-    let _entered = bench.event_loop.enter();
+    let test = TestLoop::new();
+    let _entered = test.event_loop.enter();
     let log = Rc::new(RefCell::new(Vec::new()));
     let entry = |text: &'static str| {
         let log = log.clone();
@@ -97,51 +97,51 @@ fn every_way_to_arm_a_timer_runs_its_callback_with_what_it_captured_unless_it_is
     };
     call_later(2 * SECOND, entry("later"));
     call_later(Duration::ZERO, entry("zero"));
-    call_at(bench.begin + SECOND, entry("at"));
-    call_at(bench.begin, entry("past"));
-    let removed = [call_later(SECOND, entry("a")), call_at(bench.begin + SECOND, entry("b"))];
+    call_at(test.begin + SECOND, entry("at"));
+    call_at(test.begin, entry("past"));
+    let removed = [call_later(SECOND, entry("a")), call_at(test.begin + SECOND, entry("b"))];
     assert!(removed.into_iter().all(remove_timeout));
     assert!(!removed.into_iter().any(remove_timeout));
-    bench.advance(3 * SECOND);
+    test.advance(3 * SECOND);
     assert_eq!(*log.borrow(), ["zero", "past", "at", "later"]);
 }
 
 // T6
 #[test]
 fn a_delay_counts_from_the_call_and_not_from_the_beginning_of_a_long_turn() {
-    let bench = Bench::new();
+    let test = TestLoop::new();
     let count = Count::default();
-    let clock = bench.clock.clone();
-    bench.event_loop.add_callback({
+    let clock = test.clock.clone();
+    test.event_loop.add_callback({
         let count = count.clone();
         move || {
-            clock.advance(Duration::from_millis(200)); // works for so long
+            clock.advance(Duration::from_millis(200)); // the callback takes this long
             call_later(Duration::from_millis(50), move || count.add());
         }
     });
-    bench.settle();
-    bench.advance(Duration::from_millis(49));
+    test.settle();
+    test.advance(Duration::from_millis(49));
     assert_eq!(count.get(), 0);
-    bench.advance(Duration::from_millis(1));
+    test.advance(Duration::from_millis(1));
     assert_eq!(count.get(), 1);
 }
 
 // T8
 #[test]
 fn a_timer_that_is_due_runs_although_the_clock_stands_still() {
-    let bench = Bench::new();
+    let test = TestLoop::new();
     let count = Count::default();
     let again = count.clone();
-    bench.event_loop.call_at(bench.begin, move || again.add());
-    assert_eq!(bench.event_loop.run_once(AT_ONCE).unwrap(), 1);
-    assert_eq!((count.get(), bench.event_loop.stats().turns), (1, 1));
+    test.event_loop.call_at(test.begin, move || again.add());
+    assert_eq!(test.event_loop.run_once(AT_ONCE).unwrap(), 1);
+    assert_eq!((count.get(), test.event_loop.stats().turns), (1, 1));
 }
 
 // T1
 #[test]
 fn the_longest_times_are_legal_everywhere_and_never_come() {
-    let bench = Bench::new();
-    let _entered = bench.event_loop.enter();
+    let test = TestLoop::new();
+    let _entered = test.event_loop.enter();
     for forever in [Duration::MAX, Duration::MAX / 2, Duration::from_secs(u64::MAX / 4)] {
         call_later(forever, || unreachable!());
         drop(spawn(sleep(forever)));
@@ -149,38 +149,38 @@ fn the_longest_times_are_legal_everywhere_and_never_come() {
         drop(spawn(async move { interval(forever).tick().await }));
         PeriodicCallback::new(forever, || unreachable!()).jitter(1.0).start();
     }
-    bench.advance(Duration::from_secs(3600 * 24 * 365 * 100));
-    let stats = bench.event_loop.stats();
+    test.advance(Duration::from_secs(3600 * 24 * 365 * 100));
+    let stats = test.event_loop.stats();
     assert_eq!((stats.live_timers, stats.timers_fired, stats.live_tasks), (15, 0, 9));
-    let far = bench.begin + Duration::from_secs(3600 * 24 * 365 * 200);
+    let far = test.begin + Duration::from_secs(3600 * 24 * 365 * 200);
     drop((spawn(sleep_until(far)), spawn(timeout_at(far, pending::<()>()))));
-    bench.settle();
-    assert_eq!(bench.event_loop.stats().live_timers, 17);
+    test.settle();
+    assert_eq!(test.event_loop.stats().live_timers, 17);
 }
 
 #[test]
-fn a_million_armed_and_cancelled_timers_leave_no_node_behind_that_the_loop_would_wake_for() {
-    let bench = Bench::new();
+fn a_million_cancelled_timers_leave_no_deadline_behind() {
+    let test = TestLoop::new();
     for round in 0..4 {
         let timers: Vec<_> = (0..250_000)
-            .map(|n| bench.event_loop.call_later(SECOND * (n % 1000 + 1), || unreachable!()))
+            .map(|n| test.event_loop.call_later(SECOND * (n % 1000 + 1), || unreachable!()))
             .collect();
-        assert_eq!(bench.event_loop.stats().live_timers, 250_000, "round {round}");
+        assert_eq!(test.event_loop.stats().live_timers, 250_000, "round {round}");
         for timer in timers {
-            assert!(bench.event_loop.remove_timeout(timer));
+            assert!(test.event_loop.remove_timeout(timer));
         }
-        assert_eq!(bench.event_loop.next_deadline(), None);
+        assert_eq!(test.event_loop.next_deadline(), None);
     }
-    bench.advance(2000 * SECOND);
-    assert_eq!(bench.event_loop.stats().timers_fired, 0);
+    test.advance(2000 * SECOND);
+    assert_eq!(test.event_loop.stats().timers_fired, 0);
 }
 
 #[test]
 fn a_sleep_that_is_reset_into_the_past_ends_in_the_next_turn_and_leaves_no_timer() {
-    let bench = Bench::new();
-    bench.advance(SECOND);
-    let past = bench.begin;
-    let task = bench.event_loop.spawn(async move {
+    let test = TestLoop::new();
+    test.advance(SECOND);
+    let past = test.begin;
+    let task = test.event_loop.spawn(async move {
         let mut sleep = sleep(SECOND);
         let polled = std::future::poll_fn(|cx| Poll::Ready(pin!(&mut sleep).poll(cx))).await;
         assert!(polled.is_pending());
@@ -188,78 +188,79 @@ fn a_sleep_that_is_reset_into_the_past_ends_in_the_next_turn_and_leaves_no_timer
         (&mut sleep).await;
         assert_eq!(stats().live_timers, 0);
     });
-    bench.settle();
+    test.settle();
     assert!(task.is_finished());
 }
 
 #[test]
-fn a_sleep_that_another_resets_into_the_past_still_wakes_its_task() {
-    let bench = Bench::new();
-    let timer = Rc::new(RefCell::new(bench.sleep(60 * SECOND)));
-    let task = bench.event_loop.spawn({
+fn a_sleep_that_is_reset_into_the_past_from_outside_still_wakes_its_task() {
+    let test = TestLoop::new();
+    let timer = Rc::new(RefCell::new(test.sleep(60 * SECOND)));
+    let task = test.event_loop.spawn({
         let timer = timer.clone();
         std::future::poll_fn(move |cx| pin!(&mut *timer.borrow_mut()).poll(cx))
     });
-    bench.advance(SECOND);
-    timer.borrow_mut().reset(bench.begin);
-    bench.settle();
-    assert!(task.is_finished(), "its wake-up is lost");
+    test.advance(SECOND);
+    timer.borrow_mut().reset(test.begin);
+    test.settle();
+    assert!(task.is_finished(), "its wake-up was lost");
 }
 
 // T4
 #[test]
 fn a_sleep_that_is_moved_while_it_is_due_has_not_fired_and_is_removed_with_its_drop() {
     for new in [15, 22] {
-        let bench = Bench::new();
-        let timer = Rc::new(RefCell::new(Box::pin(bench.sleep(20 * SECOND))));
+        let test = TestLoop::new();
+        let timer = Rc::new(RefCell::new(Box::pin(test.sleep(20 * SECOND))));
         let cx = &mut Context::from_waker(Waker::noop());
-        let entered = bench.event_loop.enter();
+        let entered = test.event_loop.enter();
         assert!(timer.borrow_mut().as_mut().poll(cx).is_pending());
-        bench.event_loop.call_later(10 * SECOND, {
-            let (timer, begin) = (timer.clone(), bench.begin);
+        test.event_loop.call_later(10 * SECOND, {
+            let (timer, begin) = (timer.clone(), test.begin);
             move || timer.borrow_mut().reset(begin + SECOND * new)
         });
-        bench.clock.advance(25 * SECOND);
-        bench.event_loop.run_once(AT_ONCE).unwrap(); // the callback; the sleep waits for the next turn
-        assert_eq!(bench.event_loop.stats().timers_fired, 1);
+        test.clock.advance(25 * SECOND);
+        // Runs the callback; the sleep waits for the next turn.
+        test.event_loop.run_once(AT_ONCE).unwrap();
+        assert_eq!(test.event_loop.stats().timers_fired, 1);
         drop(timer);
-        assert_eq!(bench.event_loop.stats().live_timers, 0);
+        assert_eq!(test.event_loop.stats().live_timers, 0);
         drop(entered);
     }
 }
 
 #[test]
 fn the_limit_of_run_sync_counts_from_the_call() {
-    let bench = Bench::new();
-    let clock = bench.clock.clone();
-    bench.event_loop.add_callback(move || clock.advance(10 * SECOND));
-    let late = bench.event_loop.run_sync(pending::<()>(), Some(10 * SECOND));
+    let test = TestLoop::new();
+    let clock = test.clock.clone();
+    test.event_loop.add_callback(move || clock.advance(10 * SECOND));
+    let late = test.event_loop.run_sync(pending::<()>(), Some(10 * SECOND));
     assert!(matches!(late, Err(RunError::TimedOut)));
 }
 
 #[test]
-fn many_timers_that_are_due_at_once_ask_the_kernel_in_between() {
-    let bench = Bench::new();
+fn the_kernel_is_asked_between_many_timers_that_are_due_at_once() {
+    let test = TestLoop::new();
     let (quiet, _peer) = std::os::unix::net::UnixStream::pair().unwrap();
-    bench.event_loop.add_handler(quiet, Interest::READABLE, |_, _| unreachable!()).unwrap();
+    test.event_loop.add_handler(quiet, Interest::READABLE, |_, _| unreachable!()).unwrap();
     for _ in 0..610 {
-        bench.event_loop.call_later(SECOND, || {});
+        test.event_loop.call_later(SECOND, || {});
     }
-    bench.clock.advance(SECOND);
-    assert_eq!(bench.event_loop.run_once(AT_ONCE).unwrap(), 610);
-    assert_eq!(bench.event_loop.stats().waits, 10);
+    test.clock.advance(SECOND);
+    assert_eq!(test.event_loop.run_once(AT_ONCE).unwrap(), 610);
+    assert_eq!(test.event_loop.stats().waits, 10);
 }
 
 #[test]
 fn many_short_runs_keep_neither_timers_nor_messages_waiting() {
-    let bench = Bench::new();
+    let test = TestLoop::new();
     let (timers, messages) = (Count::default(), std::sync::Arc::new(()));
     let timer = timers.clone();
-    bench.event_loop.call_later(Duration::ZERO, move || timer.add());
-    let (handle, message) = (bench.event_loop.handle(), messages.clone());
+    test.event_loop.call_later(Duration::ZERO, move || timer.add());
+    let (handle, message) = (test.event_loop.handle(), messages.clone());
     std::thread::spawn(move || handle.add_callback(move || drop(message))).join().unwrap().unwrap();
     for _ in 0..100 {
-        bench.event_loop.block_on(async {});
+        test.event_loop.block_on(async {});
     }
     assert_eq!((timers.get(), std::sync::Arc::strong_count(&messages)), (1, 1));
 }
@@ -267,9 +268,9 @@ fn many_short_runs_keep_neither_timers_nor_messages_waiting() {
 // T7
 #[test]
 fn an_interval_ticks_on_its_grid_and_skips_what_was_missed() {
-    let bench = Bench::new();
+    let test = TestLoop::new();
     let ticks = Rc::new(RefCell::new(Vec::new()));
-    drop(bench.event_loop.spawn({
+    drop(test.event_loop.spawn({
         let ticks = ticks.clone();
         async move {
             let mut interval = interval(Duration::from_millis(10));
@@ -279,43 +280,43 @@ fn an_interval_ticks_on_its_grid_and_skips_what_was_missed() {
             }
         }
     }));
-    bench.settle();
+    test.settle();
     for pause in [9, 1, 10, 5, 4, 1, 5000, 3, 7, 10] {
-        bench.advance(Duration::from_millis(pause));
+        test.advance(Duration::from_millis(pause));
     }
-    let ticks: Vec<_> = ticks.borrow().iter().map(|tick| bench.millis(*tick)).collect();
-    assert_eq!(ticks, [10, 20, 30, 40, 5040, 5050], "one for the five seconds that were missed");
+    let ticks: Vec<_> = ticks.borrow().iter().map(|tick| test.millis(*tick)).collect();
+    assert_eq!(ticks, [10, 20, 30, 40, 5040, 5050], "one tick for the five seconds that were missed");
 }
 
 #[test]
 fn a_tick_that_was_dropped_is_given_to_the_next_call() {
-    let bench = Bench::new();
-    let _entered = bench.event_loop.enter();
+    let test = TestLoop::new();
+    let _entered = test.event_loop.enter();
     let mut interval: Interval = interval(SECOND);
     let cx = &mut Context::from_waker(Waker::noop());
     assert!(pin!(interval.tick()).poll(cx).is_pending());
-    bench.advance(SECOND);
+    test.advance(SECOND);
     let Poll::Ready(tick) = pin!(interval.tick()).poll(cx) else { panic!("the tick is lost") };
-    assert_eq!(bench.millis(tick), 1000);
+    assert_eq!(test.millis(tick), 1000);
     assert!(pin!(interval.tick()).poll(cx).is_pending());
     drop(interval);
-    assert_eq!(bench.event_loop.stats().live_timers, 0);
+    assert_eq!(test.event_loop.stats().live_timers, 0);
 }
 
 #[test]
 fn an_interval_is_a_stream() {
-    let bench = Bench::new();
+    let test = TestLoop::new();
     let ticks = Count::default();
-    drop(bench.event_loop.spawn({
+    drop(test.event_loop.spawn({
         let ticks = ticks.clone();
         async move {
             use futures_lite::StreamExt;
             interval(SECOND).take(3).for_each(|_| ticks.add()).await;
         }
     }));
-    bench.settle();
-    (0..5).for_each(|_| bench.advance(SECOND));
-    assert_eq!((ticks.get(), bench.event_loop.stats().live_tasks), (3, 0));
+    test.settle();
+    (0..5).for_each(|_| test.advance(SECOND));
+    assert_eq!((ticks.get(), test.event_loop.stats().live_tasks), (3, 0));
 }
 
 fn panic_text(f: impl FnOnce()) -> String {
@@ -343,36 +344,36 @@ fn a_period_of_zero_is_refused() {
 // IOL-38
 #[test]
 fn a_periodic_callback_runs_from_start_to_stop_and_again_after_the_next_start() {
-    let bench = Bench::new();
-    let _entered = bench.event_loop.enter();
+    let test = TestLoop::new();
+    let _entered = test.event_loop.enter();
     let count = Count::default();
     let periodic = PeriodicCallback::new(Duration::from_millis(10), {
         let count = count.clone();
         move || count.add()
     });
-    bench.advance(SECOND);
+    test.advance(SECOND);
     assert_eq!((count.get(), periodic.is_running()), (0, false));
     periodic.start();
-    periodic.start(); // once is enough
-    bench.advance(Duration::from_millis(9));
+    periodic.start(); // changes nothing
+    test.advance(Duration::from_millis(9));
     assert_eq!(count.get(), 0, "the first call comes after one period");
-    bench.advance(Duration::from_millis(1));
-    bench.advance(Duration::from_millis(10));
-    bench.advance(Duration::from_millis(10));
+    test.advance(Duration::from_millis(1));
+    test.advance(Duration::from_millis(10));
+    test.advance(Duration::from_millis(10));
     assert_eq!((count.get(), periodic.is_running()), (3, true));
     periodic.clone().stop();
-    assert_eq!(bench.event_loop.stats().live_timers, 0);
-    bench.advance(SECOND);
+    assert_eq!(test.event_loop.stats().live_timers, 0);
+    test.advance(SECOND);
     assert_eq!((count.get(), periodic.is_running()), (3, false));
     periodic.start();
-    bench.advance(Duration::from_millis(10));
+    test.advance(Duration::from_millis(10));
     assert_eq!(count.get(), 4);
 }
 
 #[test]
-fn a_periodic_callback_may_stop_itself_and_panics_do_not() {
-    let bench = Bench::new();
-    let _entered = bench.event_loop.enter();
+fn a_periodic_callback_may_stop_itself_and_a_panic_does_not_stop_it() {
+    let test = TestLoop::new();
+    let _entered = test.event_loop.enter();
     let count = Count::default();
     let own = Rc::new(RefCell::new(None::<PeriodicCallback>));
     let periodic = PeriodicCallback::new(SECOND, {
@@ -385,19 +386,19 @@ fn a_periodic_callback_may_stop_itself_and_panics_do_not() {
     });
     *own.borrow_mut() = Some(periodic.clone());
     periodic.start();
-    (0..9).for_each(|_| bench.advance(SECOND));
+    (0..9).for_each(|_| test.advance(SECOND));
     assert_eq!((count.get(), periodic.is_running()), (3, false));
     own.take();
 }
 
 #[test]
 fn a_call_that_takes_too_long_is_followed_by_a_pause_and_not_by_a_burst() {
-    let bench = Bench::new();
-    let _entered = bench.event_loop.enter();
+    let test = TestLoop::new();
+    let _entered = test.event_loop.enter();
     let begins = Rc::new(RefCell::new(Vec::new()));
     let durations = [9, 10, 11, 35, 0];
     PeriodicCallback::new(10 * SECOND, {
-        let (begins, clock, begin) = (begins.clone(), bench.clock.clone(), bench.begin);
+        let (begins, clock, begin) = (begins.clone(), test.clock.clone(), test.begin);
         move || {
             let call = begins.borrow().len();
             begins.borrow_mut().push(clock.now().duration_since(begin).as_secs());
@@ -406,15 +407,15 @@ fn a_call_that_takes_too_long_is_followed_by_a_pause_and_not_by_a_burst() {
     })
     .start();
     for _ in 0..300 {
-        bench.advance(SECOND / 2);
+        test.advance(SECOND / 2);
     }
     assert_eq!(begins.borrow()[..6], [10, 20, 40, 60, 100, 110]);
 }
 
 #[test]
 fn async_calls_never_overlap_and_a_panic_in_one_does_not_end_them() {
-    let bench = Bench::new();
-    let _entered = bench.event_loop.enter();
+    let test = TestLoop::new();
+    let _entered = test.event_loop.enter();
     let (begun, ended) = (Count::default(), Count::default());
     let periodic = PeriodicCallback::new_async(SECOND, {
         let (begun, ended) = (begun.clone(), ended.clone());
@@ -427,20 +428,20 @@ fn async_calls_never_overlap_and_a_panic_in_one_does_not_end_them() {
     });
     periodic.start();
     for _ in 0..40 {
-        bench.advance(SECOND / 4);
+        test.advance(SECOND / 4);
         assert!(begun.get() - ended.get() <= 1 + u32::from(begun.get() > 2));
     }
-    // Begun at 1 s, ended at 3.5; at 4 with a panic at 6.5; at 7, ended at 9.5; at 10.
+    // The calls: 1 s to 3.5 s; 4 s to 6.5 s, with a panic; 7 s to 9.5 s; and the fourth from 10 s.
     assert_eq!((begun.get(), ended.get()), (4, 2));
     periodic.stop();
-    bench.advance(10 * SECOND);
-    assert_eq!((begun.get(), ended.get()), (4, 3), "a call that is under way ends");
+    test.advance(10 * SECOND);
+    assert_eq!((begun.get(), ended.get()), (4, 3), "a call that is under way runs to its end");
 }
 
 #[test]
 fn a_restart_during_an_async_call_begins_no_second_one_beside_it() {
-    let bench = Bench::new();
-    let _entered = bench.event_loop.enter();
+    let test = TestLoop::new();
+    let _entered = test.event_loop.enter();
     let (begun, gate) = (Count::default(), Future::<()>::new());
     let periodic = PeriodicCallback::new_async(SECOND, {
         let (begun, gate) = (begun.clone(), gate.clone());
@@ -450,35 +451,35 @@ fn a_restart_during_an_async_call_begins_no_second_one_beside_it() {
         }
     });
     periodic.start();
-    bench.advance(SECOND);
+    test.advance(SECOND);
     periodic.stop();
     periodic.start();
-    (0..5).for_each(|_| bench.advance(SECOND));
+    (0..5).for_each(|_| test.advance(SECOND));
     assert_eq!(begun.get(), 1);
     gate.set_result(()).unwrap();
-    bench.settle();
-    bench.advance(SECOND);
-    assert_eq!(begun.get(), 2, "its end has scheduled the next one");
+    test.settle();
+    test.advance(SECOND);
+    assert_eq!(begun.get(), 2, "the end of the first call schedules the next");
     periodic.stop();
     periodic.start();
-    bench.settle();
+    test.settle();
     periodic.stop();
-    assert_eq!(bench.event_loop.stats().live_timers, 0);
+    assert_eq!(test.event_loop.stats().live_timers, 0);
 }
 
 #[test]
-fn jitter_keeps_every_period_within_half_of_its_share() {
-    let bench = Bench::new();
-    let _entered = bench.event_loop.enter();
-    let times = Rc::new(RefCell::new(vec![bench.begin]));
+fn jitter_of_a_half_moves_each_period_by_at_most_a_quarter() {
+    let test = TestLoop::new();
+    let _entered = test.event_loop.enter();
+    let times = Rc::new(RefCell::new(vec![test.begin]));
     PeriodicCallback::new(Duration::from_millis(1000), {
-        let (times, clock) = (times.clone(), bench.clock.clone());
+        let (times, clock) = (times.clone(), test.clock.clone());
         move || times.borrow_mut().push(clock.now())
     })
     .jitter(0.5)
     .start();
     for _ in 0..20_000 {
-        bench.advance(Duration::from_millis(5));
+        test.advance(Duration::from_millis(5));
     }
     let times = times.borrow();
     let gaps: Vec<_> = times.windows(2).map(|pair| (pair[1] - pair[0]).as_millis()).collect();
@@ -494,14 +495,14 @@ fn a_periodic_callback_is_dropped_with_its_loop_and_may_be_started_on_another() 
         let count = count.clone();
         move || count.add()
     });
-    let first = Bench::new();
+    let first = TestLoop::new();
     {
         let _entered = first.event_loop.enter();
         periodic.start();
     }
     drop(first.event_loop);
     assert!(!periodic.is_running());
-    let second = Bench::new();
+    let second = TestLoop::new();
     let _entered = second.event_loop.enter();
     periodic.start();
     second.advance(SECOND);
@@ -509,10 +510,10 @@ fn a_periodic_callback_is_dropped_with_its_loop_and_may_be_started_on_another() 
     assert_eq!(Rc::strong_count(&count.0), 2);
     periodic.stop();
     drop(periodic);
-    assert_eq!(Rc::strong_count(&count.0), 1, "its closure is gone with the last handle");
+    assert_eq!(Rc::strong_count(&count.0), 1, "the last handle drops the closure");
 }
 
-// T2; the sleep row of the cost sheet, by counters
+// T2
 #[test]
 fn a_short_sleep_costs_one_wait_and_is_not_rounded_to_milliseconds() {
     let event_loop = EventLoop::new().unwrap();
@@ -527,6 +528,6 @@ fn a_short_sleep_costs_one_wait_and_is_not_rounded_to_milliseconds() {
     });
     let waits = event_loop.stats().waits;
     assert!(waits <= 3 * 1000, "{waits} waits for 1000 timers");
-    // However busy the machine is: a rounded timer would make even the luckiest of them a millisecond long.
+    // A busy machine makes some sleeps long. Rounding would make even the shortest a millisecond.
     assert!(shortest < Duration::from_millis(1), "{shortest:?}");
 }

@@ -1,4 +1,4 @@
-//! R19: bytes that follow without a new edge, behind TCP's urgent mark.
+//! R19: bytes behind TCP's urgent mark, for which epoll reports no new edge.
 
 #![allow(unsafe_code, reason = "send(2) with MSG_OOB has no safe wrapper in std")]
 
@@ -26,7 +26,7 @@ fn bytes_behind_an_urgent_mark_are_read_although_each_read_is_short() {
                 ours.read(&mut buffer).map(|n| buffer[..n].to_vec())
             });
             if !sent {
-                // The first read registers and waits; then everything comes at once.
+                // The first read registers and waits; then all bytes come at once.
                 squall_executor::add_callback({
                     let mut peer = peer.try_clone().unwrap();
                     move || {

@@ -1,4 +1,5 @@
-//! Tornado's `gen.multi`, `WaitIterator`, `chain_future` and their kin: `futures_util` and `futures_lite`.
+//! `futures_util` and `futures_lite` in place of Tornado's `gen.multi`, `WaitIterator`, `chain_future`
+//! and the like.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -13,9 +14,9 @@ use futures_util::stream::{self, FuturesUnordered, StreamExt};
 use squall_executor::future::{Cancelled, Future};
 use squall_executor::{spawn, timeout, yield_now};
 
-use crate::stage::{Log, SECOND, Stage, settle, within_a_limit};
+use crate::support::{Log, SECOND, TestLoop, settle, within_a_limit};
 
-/// Lets the others run `times` times, then gives `value`.
+/// Yields `times` times, then returns `value`.
 async fn after<T>(times: u32, value: T) -> T {
     for _ in 0..times {
         yield_now().await;
@@ -180,7 +181,7 @@ fn select_returns_the_first_output_and_the_other_futures() {
 
         let (slow, fast) = (pin!(after(3, "slow")), pin!(after(1, "fast")));
         let Either::Right((first, slow)) = select(slow, fast).await else {
-            panic!("the slow one won")
+            panic!("the slow future won")
         };
         assert_eq!((first, slow.await), ("fast", "slow"));
         assert_eq!(or(after(1, "left"), after(1, "right")).await, "left");
@@ -209,7 +210,7 @@ fn a_chain_of_futures_copies_a_later_result() {
         for (from, to) in [(a.clone(), b.clone()), (b.clone(), c.clone())] {
             drop(spawn(async move {
                 if let Ok(value) = from.await {
-                    let _ = to.set_result(value); // whoever set it before us was first
+                    let _ = to.set_result(value); // an error if another task has set it
                 }
             }));
         }
@@ -237,7 +238,7 @@ fn a_chain_from_thread_to_thread_to_the_loop_delivers() {
         let answer = Future::new();
         let chained = answer.clone();
         drop(spawn(async move { chained.set_result(from_second.recv().await) }));
-        settle().await; // it waits, and is woken by a foreign thread
+        settle().await; // the task waits, and another thread will wake it
         let second = thread::spawn(move || {
             let value = from_first.recv_blocking().expect("the first thread sends");
             to_loop.send_blocking(value).expect("the loop waits");
@@ -271,10 +272,10 @@ fn awaiting_a_done_future_does_not_let_others_run() {
 
 #[test]
 fn a_timeout_over_a_borrowed_task_leaves_it_running() {
-    let stage = Stage::new();
+    let test = TestLoop::new();
     let log = Log::new();
     let answer = Future::new();
-    drop(stage.play({
+    drop(test.start({
         let (log, answer) = (log.clone(), answer.clone());
         async move {
             let mut task = spawn(answer);
@@ -282,10 +283,10 @@ fn a_timeout_over_a_borrowed_task_leaves_it_running() {
             log.note(matches!(task.await, Ok(Ok("late"))));
         }
     }));
-    stage.advance(SECOND);
+    test.advance(SECOND);
     assert_eq!(log.take(), [false]);
     answer.set_result("late").expect("it is set once");
-    stage.rest();
+    test.settle();
     assert_eq!(log.take(), [true]);
 }
 

@@ -1,7 +1,7 @@
-//! Tornado's locks.
+//! Locks from other crates in place of Tornado's.
 //!
-//! `event_listener` and `tokio::sync` hand over strictly in the order of waiting. The semaphore of `async_lock` serves all
-//! who wait, but they may overtake each other.
+//! `event_listener` and `tokio::sync` serve tasks strictly in the order of waiting. The semaphore of
+//! `async_lock` serves all waiting tasks, but they may overtake each other.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -13,9 +13,9 @@ use futures_util::future::join_all;
 use squall_executor::{JoinError, JoinHandle, spawn, timeout, yield_now};
 use tokio::sync::{Mutex, Semaphore};
 
-use crate::stage::{Log, SECOND, Stage, settle, within_a_limit};
+use crate::support::{Log, SECOND, TestLoop, settle, within_a_limit};
 
-/// Tornado's `Event`: a flag that can be waited for.
+/// Tornado's `Event`: a flag that tasks can wait for.
 #[derive(Default)]
 struct Flag {
     is_set: Cell<bool>,
@@ -44,7 +44,7 @@ impl Flag {
 fn a_condition_wakes_one_some_or_all_in_the_order_of_waiting() {
     within_a_limit(async {
         let (condition, log) = (Rc::new(Event::new()), Log::new());
-        assert_eq!(condition.notify(1), 0, "nobody waits, and nobody will hear of it");
+        assert_eq!(condition.notify(1), 0, "no task waits, and the notification is not stored");
         for number in 0..8 {
             let (condition, log) = (condition.clone(), log.clone());
             drop(spawn(async move {
@@ -70,33 +70,33 @@ fn a_condition_wakes_one_some_or_all_in_the_order_of_waiting() {
 // LCK-02
 #[test]
 fn a_wait_that_times_out_is_false_and_does_not_use_up_a_notification() {
-    let stage = Stage::new();
+    let test = TestLoop::new();
     let (condition, log) = (Rc::new(Event::new()), Log::new());
     for seconds in [1, 3] {
         let (condition, log) = (condition.clone(), log.clone());
-        drop(stage.play(async move {
+        drop(test.start(async move {
             let in_time = timeout(seconds * SECOND, condition.listen()).await.is_ok();
             log.note((seconds, in_time));
         }));
     }
-    stage.advance(SECOND);
+    test.advance(SECOND);
     assert_eq!(log.take(), [(1, false)]);
     condition.notify(1);
-    stage.rest();
+    test.settle();
     assert_eq!(log.take(), [(3, true)]);
-    assert_eq!(stage.event_loop.stats().live_timers, 0);
+    assert_eq!(test.event_loop.stats().live_timers, 0);
 }
 
 // LCK-05
 #[test]
 fn a_hundred_and_one_waiters_that_gave_up_leave_nothing_behind_and_the_next_one_stays() {
-    let stage = Stage::new();
+    let test = TestLoop::new();
     let (condition, semaphore) = (Rc::new(Event::new()), Rc::new(Semaphore::new(0)));
     let log = Log::new();
     for number in 0..102 {
         let patience = if number < 101 { SECOND } else { Duration::MAX };
         let (condition, semaphore, log) = (condition.clone(), semaphore.clone(), log.clone());
-        drop(stage.play(async move {
+        drop(test.start(async move {
             let (notified, acquired) =
                 zip(timeout(patience, condition.listen()), timeout(patience, semaphore.acquire()))
                     .await;
@@ -104,23 +104,23 @@ fn a_hundred_and_one_waiters_that_gave_up_leave_nothing_behind_and_the_next_one_
         }));
     }
     assert_eq!(condition.total_listeners(), 102);
-    stage.advance(SECOND);
+    test.advance(SECOND);
     assert!(log.take().into_iter().eq((0..101).map(|number| (number, false, false))));
     assert_eq!(condition.total_listeners(), 1);
     condition.notify(1);
     semaphore.add_permits(1);
-    stage.rest();
+    test.settle();
     assert_eq!(log.take(), [(101, true, true)]);
 }
 
 // LCK-06
 #[test]
 fn an_event_stays_set_until_it_is_cleared() {
-    let stage = Stage::new();
+    let test = TestLoop::new();
     let (flag, log) = (Rc::new(Flag::default()), Log::new());
     let wait = |name| {
         let (flag, log) = (flag.clone(), log.clone());
-        drop(stage.play(async move {
+        drop(test.start(async move {
             log.note((name, timeout(SECOND, flag.wait()).await.is_ok()));
         }));
     };
@@ -128,11 +128,11 @@ fn an_event_stays_set_until_it_is_cleared() {
     flag.set();
     flag.set();
     flag.clear();
-    stage.rest();
-    assert_eq!(log.take(), [("before set", true)], "whoever waited at set is let go");
+    test.settle();
+    assert_eq!(log.take(), [("before set", true)], "`set` wakes a task that waits at that moment");
     wait("after clear");
     assert_eq!(log.take(), []);
-    stage.advance(SECOND);
+    test.advance(SECOND);
     assert_eq!(log.take(), [("after clear", false)]);
     flag.set();
     wait("after set");
@@ -171,20 +171,20 @@ fn a_semaphore_hands_its_permits_over_in_the_order_of_asking() {
 // LCK-08
 #[test]
 fn an_acquire_that_timed_out_takes_nothing() {
-    let stage = Stage::new();
+    let test = TestLoop::new();
     let (semaphore, log) = (Rc::new(Semaphore::new(1)), Log::new());
     let permit = semaphore.try_acquire().expect("it is free");
     for seconds in [1, 9] {
         let (semaphore, log) = (semaphore.clone(), log.clone());
-        drop(stage.play(async move {
+        drop(test.start(async move {
             let permit = timeout(seconds * SECOND, semaphore.acquire()).await;
             log.note((seconds, permit.is_ok()));
         }));
     }
-    stage.advance(SECOND);
+    test.advance(SECOND);
     assert_eq!(log.take(), [(1, false)]);
     drop(permit);
-    stage.rest();
+    test.settle();
     assert_eq!(log.take(), [(9, true)]);
     assert_eq!(semaphore.available_permits(), 1);
 }
@@ -203,8 +203,8 @@ fn a_permit_that_was_handed_to_a_cancelled_waiter_goes_to_the_next() {
             })
         });
         settle().await;
-        drop(permit); // the first is woken,
-        waiters[0].abort(); // and ends before it resumes
+        drop(permit); // wakes the first task,
+        waiters[0].abort(); // which ends before it resumes
         settle().await;
         assert_eq!((log.take(), semaphore.available_permits()), (vec!["second"], 1));
     });
@@ -267,7 +267,7 @@ fn a_permit_comes_back_once_however_its_guard_ends() {
         assert_eq!(semaphore.available_permits(), 1);
         aborted.abort();
         assert!(aborted.await.is_err());
-        // Neither `release` nor `unlock` exists: what is given back is the guard, and it is moved.
+        // There is no `release` and no `unlock`: dropping the guard gives the permit back, once.
         drop(semaphore.acquire().await);
         assert_eq!(semaphore.available_permits(), 2);
     });
@@ -291,7 +291,7 @@ fn a_mutex_is_handed_over_in_the_order_of_asking() {
             .collect();
         settle().await;
         drop(held);
-        assert!(mutex.try_lock().is_err(), "it is the first waiter's already");
+        assert!(mutex.try_lock().is_err(), "the first waiter owns it already");
         drop(mutex.lock().await);
         assert_eq!(log.take(), [0, 1, 2, 3, 4]);
         assert!(tasks.iter().all(JoinHandle::is_finished));
@@ -313,7 +313,7 @@ fn the_locks_of_async_lock_serve_all_waiters() {
         });
         let seen: Result<Vec<_>, _> = join_all(tasks).await.into_iter().collect();
         let seen = seen.expect("no task panics");
-        assert!(seen.iter().all(|(count, _)| *count == 5), "nobody reads before the last wrote");
+        assert!(seen.iter().all(|(count, _)| *count == 5), "no task reads before the last write");
         assert_eq!(seen.iter().filter(|(_, is_leader)| *is_leader).count(), 1);
 
         let (mutex, log) = (Rc::new(async_lock::Mutex::new(())), Log::new());

@@ -1,6 +1,7 @@
-//! Well-kept crates that know nothing of this loop do on it what Tornado's users know: combinators, locks and queues.
+//! Combinators, locks and queues from other crates, in place of Tornado's. They do not depend on
+//! squall, and run on its loop.
 
 mod futures;
 mod locks;
 mod queues;
-mod stage;
+mod support;

@@ -1,7 +1,7 @@
-//! Tornado's queues.
+//! Queues from other crates in place of Tornado's.
 //!
-//! `async_channel` is the plain one. Several waiters on one end of it are all served, but may overtake each other; the
-//! [`Queue`] below is strict on both ends, and is a stack or a heap as well.
+//! `async_channel` is the plain queue. Several tasks that wait on one end are all served, but may
+//! overtake each other. The [`Queue`] below keeps their order, and can also be a stack or a heap.
 
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
@@ -14,9 +14,9 @@ use event_listener::Event;
 use squall_executor::{JoinHandle, spawn, timeout, yield_now};
 use tokio::sync::Semaphore;
 
-use crate::stage::{Log, SECOND, Stage, settle, within_a_limit};
+use crate::support::{Log, SECOND, TestLoop, settle, within_a_limit};
 
-/// What a queue keeps its items in: this alone makes it a `Queue`, a `LifoQueue` or a `PriorityQueue`.
+/// The container of the items: it makes the queue a `Queue`, a `LifoQueue` or a `PriorityQueue`.
 trait Store<T>: Default {
     fn put(&mut self, item: T);
     fn get(&mut self) -> Option<T>;
@@ -49,7 +49,8 @@ impl<T: Ord> Store<T> for BinaryHeap<Reverse<T>> {
     }
 }
 
-/// Tornado's queues with strict order on both sides: one semaphore counts the room, one the items.
+/// Tornado's queues, strictly in order on both ends. One semaphore counts the free places, the other
+/// the items.
 struct Queue<S> {
     room: Semaphore,
     filled: Semaphore,
@@ -91,7 +92,7 @@ impl<S> Queue<S> {
     {
         self.filled.acquire().await.expect("it is never closed").forget();
         self.room.add_permits(1);
-        self.store.borrow_mut().get().expect("a permit stands for an item")
+        self.store.borrow_mut().get().expect("each permit stands for an item")
     }
 
     fn try_get<T>(&self) -> Option<T>
@@ -104,7 +105,7 @@ impl<S> Queue<S> {
     }
 }
 
-/// Tornado's `task_done` and `join`: whoever gets an item gets a ticket with it, and its drop is `task_done`.
+/// Tornado's `task_done` and `join`: each item comes with a ticket, whose drop is `task_done`.
 #[derive(Default)]
 struct Unfinished {
     count: Cell<usize>,
@@ -213,13 +214,13 @@ fn an_item_that_woke_a_cancelled_getter_goes_to_the_next() {
 
 // LCK-15
 #[test]
-fn a_get_with_no_time_fails_at_once_on_an_empty_queue() {
-    let stage = Stage::new();
+fn a_get_with_a_timeout_of_zero_fails_at_once_on_an_empty_queue() {
+    let test = TestLoop::new();
     let (sender, receiver) = async_channel::bounded(1);
     let log = Log::new();
     for _ in 0..2 {
         let (receiver, log) = (receiver.clone(), log.clone());
-        drop(stage.play(async move {
+        drop(test.start(async move {
             log.note(timeout(Duration::ZERO, receiver.recv()).await.ok());
         }));
         let _ = sender.try_send("item"); // for the second round
@@ -230,13 +231,13 @@ fn a_get_with_no_time_fails_at_once_on_an_empty_queue() {
 // LCK-16
 #[test]
 fn join_ends_when_the_work_is_done_and_not_when_it_is_taken() {
-    let stage = Stage::new();
+    let test = TestLoop::new();
     let unfinished = Rc::new(Unfinished::default());
     let (sender, receiver) = async_channel::unbounded();
     let log = Log::new();
     let join = |limit| {
         let (unfinished, log) = (unfinished.clone(), log.clone());
-        drop(stage.play(async move { log.note(timeout(limit, unfinished.join()).await.is_ok()) }));
+        drop(test.start(async move { log.note(timeout(limit, unfinished.join()).await.is_ok()) }));
     };
     join(SECOND);
     assert_eq!(log.take(), [true], "nothing was ever put");
@@ -247,21 +248,21 @@ fn join_ends_when_the_work_is_done_and_not_when_it_is_taken() {
     join(SECOND);
     join(Duration::MAX);
     let (first, second) = (receiver.try_recv(), receiver.try_recv());
-    stage.rest();
+    test.settle();
     assert_eq!((receiver.is_empty(), log.take()), (true, vec![]), "taken, but not done");
-    stage.advance(SECOND);
+    test.advance(SECOND);
     assert_eq!(log.take(), [false]);
-    drop(first); // task_done; a second one for this item cannot be written down
-    stage.rest();
+    drop(first); // `task_done`; a second call for the same item would not compile
+    test.settle();
     assert!(log.take().is_empty());
     drop(second);
-    stage.rest();
+    test.settle();
     assert_eq!(log.take(), [true]);
 }
 
 // LCK-17
 #[test]
-fn a_store_makes_a_queue_one_of_priorities_or_last_in_first_out() {
+fn the_store_makes_a_queue_a_priority_queue_or_a_stack() {
     within_a_limit(async {
         let queue = Queue::<BinaryHeap<Reverse<(u32, &str)>>>::new(2);
         assert_eq!((queue.try_put((1, "a")), queue.try_put((0, "b"))), (Ok(()), Ok(())));
@@ -279,7 +280,7 @@ fn a_store_makes_a_queue_one_of_priorities_or_last_in_first_out() {
 
 // LCK-18
 #[test]
-fn a_producer_and_a_consumer_pass_ten_items_through_room_for_three() {
+fn a_producer_and_a_consumer_pass_ten_items_through_a_queue_of_three() {
     within_a_limit(async {
         let (sender, receiver) = async_channel::bounded(3);
         let producer = spawn(async move {

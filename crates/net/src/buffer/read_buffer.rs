@@ -24,12 +24,17 @@ impl ReadBuffer {
         self.segment.as_ref().map_or(0, |segment| segment.len())
     }
 
-    /// Returns the end of the first delimiter in the first `max` bytes. No byte is searched twice
-    /// for the same delimiter, if that is short; see `SearchPosition`.
-    pub(crate) fn find(&mut self, finder: &Finder<'_>, max: usize) -> Option<usize> {
+    /// Returns the end of the first delimiter in the first `max` bytes. A read passes the same
+    /// `searched`, 0 at first, in all its calls: then no byte is searched twice.
+    pub(crate) fn find(
+        &mut self,
+        finder: &Finder<'_>,
+        max: usize,
+        searched: &mut usize,
+    ) -> Option<usize> {
         let segment = self.segment.as_mut()?;
         let mut position = segment.search_position;
-        let found = position.find(finder, &segment.data()[..max.min(segment.len())]);
+        let found = position.find(finder, &segment.data()[..max.min(segment.len())], searched);
         segment.search_position = position;
         found
     }
@@ -219,7 +224,7 @@ mod tests {
     #[test]
     fn a_search_goes_on_where_the_last_one_for_the_same_delimiter_ended() {
         let find = |buffer: &mut ReadBuffer, delimiter: &[u8]| {
-            let found = buffer.find(&Finder::new(delimiter), usize::MAX);
+            let found = buffer.find(&Finder::new(delimiter), usize::MAX, &mut 0);
             (found, buffer.segment.as_ref().unwrap().search_position)
         };
         let mut buffer = ReadBuffer::default();
@@ -228,7 +233,7 @@ mod tests {
         put(&mut buffer, b"\nrest", 5);
         assert_eq!(find(&mut buffer, b"\r\n").0, Some(5));
         assert_eq!(find(&mut buffer, b"c").0, Some(3), "another delimiter starts from 0");
-        assert_eq!(buffer.find(&Finder::new(b"\r\n"), 4), None, "it ends past the limit");
+        assert_eq!(buffer.find(&Finder::new(b"\r\n"), 4, &mut 0), None, "it ends past the limit");
         assert_eq!(find(&mut buffer, b"\r\n").0, Some(5));
         buffer.consume(2);
         assert_eq!(find(&mut buffer, b"\r\n").0, Some(3));

@@ -2,13 +2,13 @@
 
 use memchr::memmem::Finder;
 
-/// The longest delimiter whose position is kept, in bytes. Every search for a longer one starts
-/// at 0.
+/// The longest delimiter whose position is kept from one read to the next, in bytes. A read for a
+/// longer one keeps the position itself, and a repeated read starts at 0.
 const MAX_DELIMITER: usize = 8;
 
 /// The position up to which a read has searched the data without finding its delimiter. If that
-/// read is dropped or fails, the next read for the same delimiter continues here: no byte is
-/// searched twice for a delimiter of at most [`MAX_DELIMITER`] bytes.
+/// read is dropped or fails, the next read for the same delimiter of at most [`MAX_DELIMITER`] bytes
+/// continues here: no byte is searched twice.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct SearchPosition {
     /// The first `length` bytes are the delimiter. `length` is 0 if nothing was searched.
@@ -19,14 +19,21 @@ pub(crate) struct SearchPosition {
 }
 
 impl SearchPosition {
-    /// Returns the end of the first delimiter in `data`.
-    pub(crate) fn find(&mut self, finder: &Finder<'_>, data: &[u8]) -> Option<usize> {
+    /// Returns the end of the first delimiter in `data`. No delimiter begins before `searched`,
+    /// which this moves on if it finds none.
+    pub(crate) fn find(
+        &mut self,
+        finder: &Finder<'_>,
+        data: &[u8],
+        searched: &mut usize,
+    ) -> Option<usize> {
         let delimiter = finder.needle();
-        let from = if self.is_for(delimiter) { self.start } else { 0 };
+        let from = if self.is_for(delimiter) { self.start.max(*searched) } else { *searched };
         if let Some(at) = data.get(from..).and_then(|rest| finder.find(rest)) {
             return Some(from + at + delimiter.len());
         }
-        self.remember(delimiter, from.max((data.len() + 1).saturating_sub(delimiter.len())));
+        *searched = from.max((data.len() + 1).saturating_sub(delimiter.len()));
+        self.remember(delimiter, *searched);
         None
     }
 
@@ -51,16 +58,33 @@ impl SearchPosition {
 mod tests {
     use super::*;
 
+    fn find(position: &mut SearchPosition, delimiter: &[u8], data: &[u8]) -> Option<usize> {
+        position.find(&Finder::new(delimiter), data, &mut 0)
+    }
+
     // I7: also across reads that were dropped
     #[test]
     fn searched_bytes_are_not_searched_again() {
-        let (finder, mut position) = (Finder::new(b"\r\n"), SearchPosition::default());
-        assert_eq!(position.find(&finder, b"abcd\r"), None);
+        let mut position = SearchPosition::default();
+        assert_eq!(find(&mut position, b"\r\n", b"abcd\r"), None);
         // The second search misses a delimiter that is placed in the searched bytes: it skips them.
-        assert_eq!(position.find(&finder, b"\r\ncd\r"), None);
-        assert_eq!(position.find(&finder, b"\r\ncd\r\n"), Some(6));
+        assert_eq!(find(&mut position, b"\r\n", b"\r\ncd\r"), None);
+        assert_eq!(find(&mut position, b"\r\n", b"\r\ncd\r\n"), Some(6));
         position.consume(3);
-        assert_eq!(position.find(&finder, b"\r\n"), None, "the search starts at 1");
-        assert_eq!(position.find(&Finder::new(b"\n"), b"\r\n"), Some(2), "another delimiter");
+        assert_eq!(find(&mut position, b"\r\n", b"\r\n"), None, "the search starts at 1");
+        assert_eq!(find(&mut position, b"\n", b"\r\n"), Some(2), "another delimiter");
+    }
+
+    // I7: a delimiter that is too long to be kept, as the boundary of a multipart body is
+    #[test]
+    fn a_read_for_a_long_delimiter_searches_no_byte_twice() {
+        let boundary = Finder::new(b"--a-long-boundary");
+        let (mut position, mut searched) = (SearchPosition::default(), 0);
+        assert_eq!(position.find(&boundary, &[b'-'; 100], &mut searched), None);
+        assert_eq!(searched, 100 + 1 - boundary.needle().len());
+        let mut data = [b'-'; 200];
+        data[..17].copy_from_slice(boundary.needle()); // in the searched bytes
+        data[150..167].copy_from_slice(boundary.needle());
+        assert_eq!(position.find(&boundary, &data, &mut searched), Some(167));
     }
 }

@@ -9,10 +9,9 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 
 use crate::server::path_lock::PathLock;
+use crate::socket::listener::BACKLOG;
 use crate::sys;
 
-/// How many connections may wait to be accepted. The kernel caps this at `net.core.somaxconn`.
-pub(crate) const BACKLOG: i32 = 4096;
 /// How many ports [`bind_sockets`] tries if its `port` is 0. A try fails if the port that the
 /// kernel chose for one address is in use for another.
 const MAX_PORT_TRIES: usize = 16;

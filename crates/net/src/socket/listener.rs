@@ -6,6 +6,9 @@ use std::task::{Context, Poll};
 
 use futures_io::{AsyncRead, AsyncWrite};
 
+/// How many connections may wait to be accepted. The kernel caps this at `net.core.somaxconn`.
+pub(crate) const BACKLOG: i32 = 4096;
+
 /// A listening socket: [`TcpListener`](crate::TcpListener) or
 /// [`UnixListener`](crate::UnixListener). The trait is sealed: no other type can implement it.
 pub trait Listener: Sealed + 'static {

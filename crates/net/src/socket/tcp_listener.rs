@@ -9,8 +9,7 @@ use std::task::{Context, Poll, ready};
 use futures_core::Stream;
 use squall_executor::AsyncFd;
 
-use crate::server::bind::BACKLOG;
-use crate::socket::listener::{Listener, Sealed};
+use crate::socket::listener::{BACKLOG, Listener, Sealed};
 use crate::socket::tcp_stream::TcpStream;
 use crate::sys;
 

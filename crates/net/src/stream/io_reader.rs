@@ -97,8 +97,9 @@ impl<S: AsyncRead + Unpin> IoReader<S> {
         assert!(!delimiter.is_empty(), "the delimiter is empty");
         let finder = Finder::new(delimiter);
         let limit = max_bytes.min(self.state.config().max_buffer_size);
+        let mut searched = 0;
         loop {
-            if let Some(end) = self.buffer.find(&finder, limit) {
+            if let Some(end) = self.buffer.find(&finder, limit, &mut searched) {
                 return Ok(self.take(end));
             }
             self.fill_within(limit).await?;
