@@ -1,6 +1,8 @@
-//! Tornado's style and Rust's in one small program: callbacks, timers and a `Future` beside `async fn`, on the same loop.
+//! Tornado's style and Rust's in one small program: callbacks, timers and a `Future` beside
+//! `async fn`, on the same loop.
 //!
-//! A counter is set by callbacks; whoever waits for it is told, whether it is a coroutine or a callback.
+//! A periodic callback counts. A timer sets the total as the result of a `Future`. A coroutine and
+//! a callback both wait for that `Future`.
 //!
 //! ```text
 //! cargo run --example callbacks_and_coroutines
@@ -15,7 +17,7 @@ use squall_net::{
     EventLoop, PeriodicCallback, RunError, add_callback, call_later, sleep, spawn, stop,
 };
 
-/// A coroutine that waits for what a callback will set.
+/// Waits for the total that a timer sets.
 async fn wait_for(total: Future<u32>) {
     match total.await {
         Ok(total) => println!("coroutine: the total is {total}"),
@@ -26,7 +28,7 @@ async fn wait_for(total: Future<u32>) {
 fn main() -> Result<(), RunError> {
     let event_loop = EventLoop::new()?;
 
-    // Nothing of this runs before the loop does.
+    // None of these callbacks runs before the loop does.
     event_loop.add_callback(|| println!("callback: runs first, in the order of adding"));
     event_loop.add_callback(|| {
         println!("callback: runs second");
@@ -52,9 +54,9 @@ fn main() -> Result<(), RunError> {
         ticker.stop();
         println!("timer: {} ticks were counted", count.get());
         if total.set_result(count.get()).is_err() {
-            println!("timer: somebody was faster");
+            println!("timer: a result was set already");
         }
-        println!("timer: set_result has run nobody yet");
+        println!("timer: set_result has not run the waiting task yet");
     });
 
     drop(event_loop.spawn(async {

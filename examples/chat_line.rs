@@ -1,4 +1,4 @@
-//! A chat: every line that somebody says is told to all the others.
+//! A chat server: sends each line of a client to all other clients.
 //!
 //! ```text
 //! cargo run --release --example chat_line
@@ -14,12 +14,12 @@ use std::rc::Rc;
 use slab::Slab;
 use squall_net::{IoStream, IoWriter, StreamConfig, StreamError, TcpServer, block_on, signal};
 
-/// The longest line that anybody may say, in bytes.
-const LONGEST_LINE: usize = 1024;
-/// What may wait for a listener that does not keep up, before it is dropped.
-const MOST_WAITING: usize = 64 << 10;
+/// The longest line that a client may send, in bytes.
+const MAX_LINE: usize = 1024;
+/// The most bytes queued for a client that reads slowly. Beyond, the server closes its connection.
+const MAX_QUEUED: usize = 64 << 10;
 
-/// Everybody who is there. All of it is on one thread, so a cell is enough.
+/// The writers of all connected clients. All tasks run on one thread, so a `RefCell` suffices.
 type Room = Rc<RefCell<Slab<IoWriter>>>;
 
 fn main() -> io::Result<()> {
@@ -33,7 +33,7 @@ fn main() -> io::Result<()> {
         let room = Room::default();
         let server =
             TcpServer::new(async move |stream: IoStream, peer| chat(&room, stream, peer).await)
-                .stream_config(StreamConfig::default().max_write_buffer_size(Some(MOST_WAITING)));
+                .stream_config(StreamConfig::default().max_write_buffer_size(Some(MAX_QUEUED)));
         println!("chatting on {}", server.listen(&address)?);
         signal::ctrl_c().await
     })
@@ -41,28 +41,29 @@ fn main() -> io::Result<()> {
 
 async fn chat(room: &Room, stream: IoStream, peer: SocketAddr) -> io::Result<()> {
     let (mut reader, writer) = stream.split();
-    let seat = room.borrow_mut().insert(writer);
-    tell_others(room, seat, &format!("* {peer} is here\n"));
-    let left = loop {
-        match reader.read_until_max(b"\n", LONGEST_LINE).await {
+    let key = room.borrow_mut().insert(writer);
+    tell_others(room, key, &format!("* {peer} is here\n"));
+    let outcome = loop {
+        match reader.read_until_max(b"\n", MAX_LINE).await {
             Ok(line) => {
                 let line = String::from_utf8_lossy(&line);
-                tell_others(room, seat, &format!("{peer}: {}\n", line.trim_end()));
+                tell_others(room, key, &format!("{peer}: {}\n", line.trim_end()));
             }
             Err(StreamError::Closed { .. }) => break Ok(()),
-            Err(error) => break Err(error.into()), // who talks without end has to leave
+            Err(error) => break Err(error.into()), // also a line that is too long
         }
     };
-    let writer = room.borrow_mut().remove(seat);
+    let writer = room.borrow_mut().remove(key);
     drop(writer);
-    tell_others(room, seat, &format!("* {peer} is gone\n"));
-    left
+    tell_others(room, key, &format!("* {peer} is gone\n"));
+    outcome
 }
 
-/// Queues a text for everybody else. Whoever has too much waiting already is closed; its reader notices and leaves.
-fn tell_others(room: &Room, speaker: usize, text: &str) {
-    for (seat, writer) in &mut *room.borrow_mut() {
-        if seat != speaker && writer.write(text).is_err() {
+/// Queues a text for all other clients. If a client's write buffer is full, closes its stream: its
+/// reader then returns an error, and the client leaves the room.
+fn tell_others(room: &Room, sender: usize, text: &str) {
+    for (key, writer) in &mut *room.borrow_mut() {
+        if key != sender && writer.write(text).is_err() {
             writer.close();
         }
     }

@@ -1,4 +1,4 @@
-//! An echo server for lines: what comes goes back, for any number of clients.
+//! An echo server: sends each line back, for any number of clients.
 //!
 //! ```text
 //! cargo run --release --example echo
@@ -17,7 +17,9 @@ fn main() -> io::Result<()> {
             loop {
                 let line = stream.read_until(b"\n").await?;
                 stream.write(line)?;
-                stream.flush().await?; // a client that does not read waits alone, and fills no memory
+                // Backpressure: a client that does not read makes only its own task wait, and no
+                // further line is buffered.
+                stream.flush().await?;
             }
         });
         println!("echoing lines on {}", server.listen("127.0.0.1:7777")?);

@@ -1,11 +1,11 @@
-//! squall as a guest in somebody else's loop: here a plain `poll(2)` loop that watches the terminal.
+//! squall inside another event loop: here a plain `poll(2)` loop that watches the terminal.
 //!
-//! Three things suffice: the loop's descriptor, its next deadline, and one turn at a time. The same holds for a GUI's main
-//! loop or for another epoll.
+//! The host loop needs three things: squall's descriptor, its next deadline, and `run_once`. They
+//! suffice for a GUI's main loop or for another epoll too.
 //!
 //! ```text
 //! cargo run --example embed
-//! # type lines; an empty one, or ten seconds, ends it
+//! # type lines; the program ends at an empty line, or after ten seconds
 //! ```
 
 use std::io::{self, BufRead};
@@ -18,7 +18,7 @@ use squall_net::{EventLoop, PeriodicCallback, interval};
 fn main() -> io::Result<()> {
     let event_loop = EventLoop::new()?;
     {
-        let _entered = event_loop.enter(); // for `start`
+        let _entered = event_loop.enter(); // `start` needs the current loop
         let begin = Instant::now();
         let clock = move || println!("squall: {} seconds have passed", begin.elapsed().as_secs());
         PeriodicCallback::new(Duration::from_secs(1), clock).start();
@@ -29,9 +29,9 @@ fn main() -> io::Result<()> {
     });
 
     let mut terminal = io::stdin().lock();
-    println!("type lines; an empty one, or ten seconds, ends it");
+    println!("type lines; the program ends at an empty line, or after ten seconds");
     while !end.is_finished() {
-        let timeout = event_loop.next_deadline().map(until).transpose()?;
+        let timeout = event_loop.next_deadline().map(time_left).transpose()?;
         let mut watched = [
             PollFd::new(&terminal, PollFlags::IN),
             PollFd::from_borrowed_fd(event_loop.as_fd(), PollFlags::IN),
@@ -41,7 +41,8 @@ fn main() -> io::Result<()> {
             _ => {}
         }
         if !watched[0].revents().is_empty() {
-            let typed = terminal.fill_buf()?; // all of it: what stays in the buffer, poll knows nothing of
+            // Takes all of it: poll does not see what stays in the buffer.
+            let typed = terminal.fill_buf()?;
             let len = typed.len();
             if typed.is_empty() || typed == b"\n" {
                 break;
@@ -49,13 +50,13 @@ fn main() -> io::Result<()> {
             println!("host: {len} bytes");
             terminal.consume(len);
         }
-        event_loop.run_once(Some(Duration::ZERO))?; // never sleeps: the host does
+        event_loop.run_once(Some(Duration::ZERO))?; // never waits: the host does, in `poll`
     }
     Ok(())
 }
 
-/// The time that is left, for `poll`.
-fn until(deadline: Instant) -> io::Result<Timespec> {
+/// The time left until `deadline`, as `poll` takes it.
+fn time_left(deadline: Instant) -> io::Result<Timespec> {
     let left = deadline.saturating_duration_since(Instant::now());
     Timespec::try_from(left).map_err(io::Error::other)
 }

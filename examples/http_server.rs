@@ -27,7 +27,7 @@ use squall_net::signal::{SIGINT, SIGTERM, Signals};
 use squall_net::{EventLoop, Handle, sleep, stats, stop};
 use tiny_http::{Config, Rejection, Request, Response, Server};
 
-/// How long requests that are under way may take once the server was told to stop.
+/// How long running requests may take after a stop signal.
 const GRACE: Duration = Duration::from_secs(15);
 
 const HELP: &str = "\
@@ -41,7 +41,7 @@ Options:
   -h, --help          Print this help
 
 Routes: GET /  GET /hello/{name}  POST /echo  GET /stream  GET /stats
-SIGTERM and Ctrl-C stop accepting and finish what is under way; a second one stops at once.";
+SIGTERM and Ctrl-C stop accepting and finish running requests; a second signal stops at once.";
 
 async fn app(request: &mut Request<'_>) -> Result<Response, Rejection> {
     let method = request.routed_method().clone();
@@ -109,7 +109,7 @@ struct Options {
     workers: usize,
 }
 
-/// What the command line asks for; `None` if it asked for help.
+/// Parses the command line. Returns `None` for `--help`.
 fn options() -> Result<Option<Options>, lexopt::Error> {
     let mut options = Options { listen: "127.0.0.1:8080".into(), workers: 1 };
     let mut parser = lexopt::Parser::from_env();
@@ -162,7 +162,7 @@ fn serve(options: &Options) -> Result<(), Box<dyn Error>> {
         let (sender, handle) = mpsc::channel();
         let work = move || {
             let worker = Worker::new(listener)?;
-            let _ = sender.send(worker.event_loop.handle()); // it is waited for
+            let _ = sender.send(worker.event_loop.handle()); // cannot fail: `recv` below waits
             worker.run()
         };
         threads.push(thread::Builder::new().name(format!("worker-{number}")).spawn(work)?);
@@ -173,7 +173,8 @@ fn serve(options: &Options) -> Result<(), Box<dyn Error>> {
         let _entered = worker.event_loop.enter();
         Signals::new([SIGTERM, SIGINT])?
     };
-    // With the first one the stream is dropped, so the second ends the process as if it were not caught.
+    // The first signal completes this future and so drops `signals`. The second signal then has its
+    // default action: it ends the process.
     worker.event_loop.add_future(async move { signals.next().await }, move |_| {
         handles.iter().for_each(Handle::stop);
         stop();
@@ -204,7 +205,7 @@ impl Worker {
         Ok(Worker { event_loop, server })
     }
 
-    /// Serves until the loop is stopped, then lets what is under way finish.
+    /// Serves until the loop is stopped, then finishes the running requests.
     fn run(self) -> io::Result<()> {
         self.event_loop.run()?;
         let report = self.event_loop.block_on(self.server.shut_down(GRACE));

@@ -1,10 +1,10 @@
-//! An HTTP server of several processes, which loses no request when they are replaced.
+//! An HTTP server of several processes that loses no request when its processes are replaced.
 //!
 //! ```text
 //! cargo run --release --example prefork -- --workers 4
 //! kill -HUP  <process>     replaces the workers one by one
-//! kill -USR2 <process>     starts this program anew, with the same sockets, and ends this one
-//! kill -TERM <process>     ends, after the requests that are under way
+//! kill -USR2 <process>     starts this program again with the same sockets, then ends this process
+//! kill -TERM <process>     finishes the running requests and ends
 //! ```
 
 use std::env;
@@ -28,11 +28,11 @@ An HTTP server of several processes.
 
 Usage: prefork [options]
 
-  --listen HOST:PORT   where to listen (127.0.0.1:8080); sockets that were handed over go first
-  --workers N          how many processes (one for each core)
+  --listen HOST:PORT   where to listen (127.0.0.1:8080); ignored if sockets are inherited
+  --workers N          number of processes (one for each core)
   --help               this text";
 
-/// How long a request may take while the server ends.
+/// How long a running request may take after the signal to end.
 const GRACE: Duration = Duration::from_secs(10);
 
 struct Arguments {
@@ -99,18 +99,19 @@ fn run(arguments: &Arguments) -> io::Result<()> {
     }
 }
 
-/// A worker's life: serve, until it is told to end.
+/// Runs a worker: serves until `SIGTERM` arrives.
 async fn serve(number: usize, sockets: Vec<TcpListener>, parent: u32) -> io::Result<()> {
-    let mut signals = Signals::new([SIGTERM, SIGUSR2])?; // until the end: a second SIGTERM must not cut answers off
+    // Kept until the end of this function: a second SIGTERM must not cut running requests off.
+    let mut signals = Signals::new([SIGTERM, SIGUSR2])?;
     let server = Server::new(Config::default(), async |_: &mut Request<'_>| {
         Ok(Response::text("Hello, World!"))
     });
     let listening = sockets.iter().map(TcpListener::try_clone).collect::<io::Result<_>>()?;
     server.add_sockets(listening)?;
     while let Some(signal) = signals.next().await {
-        // Every worker gets the signal; one is enough to start a successor.
+        // Every worker gets the signal. Only worker 0 starts the successor.
         if signal == SIGUSR2 && number == 0 && start_successor(&sockets).await? {
-            // One that has died needs no signal, and process 1, which is our parent then, wants none.
+            // If the supervisor has died, process 1 is the parent and must get no signal.
             if parent_id() == parent {
                 Command::new("kill").arg(parent.to_string()).status()?;
             }
@@ -123,7 +124,7 @@ async fn serve(number: usize, sockets: Vec<TcpListener>, parent: u32) -> io::Res
     Ok(())
 }
 
-/// Starts this program anew with the same sockets; `false` if it ends at once.
+/// Starts this program again with the same sockets. Returns false if it ends within 300 ms.
 async fn start_successor(sockets: &[TcpListener]) -> io::Result<bool> {
     let mut command = Command::new(env::current_exe()?);
     command.args(env::args_os().skip(1));
@@ -133,7 +134,7 @@ async fn start_successor(sockets: &[TcpListener]) -> io::Result<bool> {
     match successor.try_wait()? {
         None => Ok(true),
         Some(status) => {
-            eprintln!("prefork: the successor has ended, so this one stays: {status}");
+            eprintln!("prefork: the successor has ended, so this process stays: {status}");
             Ok(false)
         }
     }

@@ -1,4 +1,4 @@
-//! A TCP proxy: splices two streams, in both directions at once, each with its own end.
+//! A TCP proxy: copies bytes between two streams. Each direction ends on its own.
 //!
 //! ```text
 //! cargo run --release --example proxy -- --listen 127.0.0.1:7779 --to example.org:80
@@ -17,12 +17,12 @@ use squall_net::{
 };
 
 const HELP: &str = "\
-Hands connections on to another server.
+Forwards connections to another server.
 
 Usage: proxy --to HOST:PORT [--listen HOST:PORT]
 
-  --to HOST:PORT       where connections go
-  --listen HOST:PORT   where they come from (127.0.0.1:7779)
+  --to HOST:PORT       the server to connect to
+  --listen HOST:PORT   where to listen (127.0.0.1:7779)
   --help               this text";
 
 fn main() -> ExitCode {
@@ -50,7 +50,7 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
             _ => return Err(argument.unexpected().into()),
         }
     }
-    let to = to.ok_or("--to HOST:PORT is missing; --help tells more")?;
+    let to = to.ok_or("--to HOST:PORT is missing (try --help)")?;
     block_on(async {
         let server = TcpServer::new(async move |client: IoStream, _peer| splice(client, &to).await);
         println!("proxying {}", server.listen(&listen)?);
@@ -65,12 +65,12 @@ async fn splice(client: IoStream, to: &str) -> io::Result<()> {
     let server = IoStream::new(TcpStream::connect_with(to, options).await?);
     let (from_client, to_client) = client.split();
     let (from_server, to_server) = server.split();
-    try_zip(carry(from_client, to_server), carry(from_server, to_client)).await?;
+    try_zip(copy(from_client, to_server), copy(from_server, to_client)).await?;
     Ok(())
 }
 
-/// Carries bytes as fast as the receiver takes them, and the end behind them.
-async fn carry(mut from: IoReader, mut to: IoWriter) -> Result<(), StreamError> {
+/// Copies bytes as fast as the receiver takes them. At the end of `from`, shuts `to` down.
+async fn copy(mut from: IoReader, mut to: IoWriter) -> Result<(), StreamError> {
     while from.fill().await? > 0 {
         to.write_all(from.buffer()).await?;
         from.consume(from.buffer().len());

@@ -1,4 +1,4 @@
-//! A coroutine as an ordinary function: blocking on it, with a limit of time, and what can go wrong.
+//! How to block on a coroutine, with a time limit, and the errors that `run_sync` returns.
 //!
 //! ```text
 //! cargo run --example run_sync
@@ -23,7 +23,7 @@ async fn length_of(word: &str, port: u16) -> Result<usize, Box<dyn Error>> {
     Ok(std::str::from_utf8(&answer)?.trim().parse()?)
 }
 
-/// A server that knows nothing of squall.
+/// A blocking server, without squall.
 fn serve_one(listener: TcpListener) -> std::io::Result<()> {
     let (mut client, _) = listener.accept()?;
     let mut word = String::new();
@@ -36,7 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let port = listener.local_addr()?.port();
     let server = thread::spawn(move || serve_one(listener));
 
-    // A loop may be run as often as one likes; tasks that are left stay in it for the next run.
+    // A loop may be run many times. Unfinished tasks stay in the loop for the next run.
     let event_loop = EventLoop::new()?;
     let length = event_loop.run_sync(length_of("squall", port), LIMIT)??;
     println!("squall has {length} letters");
@@ -58,7 +58,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         event_loop.run_sync(async { EventLoop::new()?.run_sync(async {}, LIMIT) }, LIMIT)?;
     println!("a loop inside a loop: {}", nested.expect_err("one runs already"));
 
-    // Without a limit, and for a loop that is needed only once:
+    // Without a time limit, on a loop that exists only for this call:
     let count = || std::fs::read_to_string("/proc/self/status").map(|text| text.lines().count());
     let lines = block_on(async { spawn_blocking(count).await })??;
     println!("a file that was read on another thread has {lines} lines");

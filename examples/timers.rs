@@ -1,4 +1,4 @@
-//! Every kind of timer, in two seconds.
+//! Every kind of timer, in a program that runs for two seconds.
 //!
 //! ```text
 //! cargo run --example timers
@@ -21,15 +21,15 @@ fn main() -> io::Result<()> {
 
     event_loop.block_on(async move {
         call_later(3 * TENTH, move || say("call_later, after three tenths"));
-        call_at(begin + 2 * TENTH, move || say("call_at, before it, although armed after it"));
-        let removed = call_later(TENTH, || println!("nobody sees this"));
+        call_at(begin + 2 * TENTH, move || say("call_at, two tenths: set later, fires earlier"));
+        let removed = call_later(TENTH, || println!("this timer was removed"));
         assert!(remove_timeout(removed));
 
         let periodic = PeriodicCallback::new(5 * TENTH, move || say("a periodic callback"));
         periodic.start();
         let spread = PeriodicCallback::new_async(4 * TENTH, async move || {
-            sleep(TENTH).await; // the next call comes only when this one has ended
-            say("an async one, whose period chance makes longer or shorter");
+            sleep(TENTH).await; // the next call starts only after this one has ended
+            say("an async periodic callback, with a random period");
         })
         .jitter(0.5);
         spread.start();
@@ -48,7 +48,8 @@ fn main() -> io::Result<()> {
         periodic.stop();
         spread.stop();
         sleep(5 * TENTH).await;
-        say("the task ticks on, since a timeout only drops its handle; block_on does not wait for it");
+        // The timeout dropped only the task's handle, which does not cancel the task.
+        say("the task still ticks; block_on does not wait for it");
     });
     println!("{}", event_loop.dump());
     Ok(())

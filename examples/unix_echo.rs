@@ -19,12 +19,13 @@ fn main() -> io::Result<()> {
         println!("usage: unix_echo [path]   (/tmp/squall.sock)");
         return Ok(());
     }
-    // Over the socket of a server that has died, never over one that lives; for this user only.
+    // Replaces the socket file of a dead server, never that of a live one. Only this user may
+    // connect.
     let socket = bind_unix_socket(&path, 0o600)?;
     block_on(async {
         let server = UnixServer::new(async |mut stream: IoStream<UnixStream>, _peer| {
             let peer = stream.with_transport(UnixStream::peer_credentials);
-            log::info!("a connection of {peer:?}");
+            log::info!("a connection from {peer:?}");
             loop {
                 let line = stream.read_until(b"\n").await?;
                 stream.write(line)?;

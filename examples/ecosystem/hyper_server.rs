@@ -1,4 +1,4 @@
-//! hyper on squall: a transport and a task for each connection is all that it takes.
+//! hyper on squall: hyper needs only a transport and a task for each connection.
 //!
 //! ```text
 //! cargo run --release --example hyper_server
@@ -34,7 +34,7 @@ fn main() -> io::Result<()> {
     block_on(async {
         let server = TcpServer::with_draining(|draining| {
             async move |stream: IoStream, _peer| {
-                // hyper has buffers of its own, so it gets the bare transport.
+                // hyper has its own buffers, so it gets the transport without the stream's buffers.
                 let Ok(transport) = stream.into_inner() else { return Ok(()) };
                 let service = service_fn(hello);
                 let serving =
@@ -47,7 +47,7 @@ fn main() -> io::Result<()> {
                 let outcome = match ended.await {
                     Some(outcome) => outcome,
                     None => {
-                        serving.as_mut().graceful_shutdown(); // after the request that is under way
+                        serving.as_mut().graceful_shutdown(); // finishes the running request
                         serving.await
                     }
                 };

@@ -1,8 +1,9 @@
-//! Other crates on squall: two programs, and the programs of the cookbook, which are compiled and run as doctests.
+//! Other crates on squall: two programs, and the cookbook's programs, which run as doctests.
 //!
-//! This is a package of its own so that the examples beside it need not compile hyper, rustls and tungstenite.
+//! This is a separate package, so that the other examples need not compile hyper, rustls and
+//! tungstenite.
 
-/// The cookbook.
+/// Compiles and runs the cookbook's programs as doctests.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/cookbook.md")]
 struct Cookbook;

@@ -1,4 +1,4 @@
-//! An echo server for lines in TLS, with a certificate that it makes for itself at the start.
+//! An echo server for lines over TLS. It makes a self-signed certificate at the start.
 //!
 //! ```text
 //! cargo run --release --example tls_echo --features tls
@@ -22,7 +22,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("usage: tls_echo [host:port]   (127.0.0.1:7780)");
         return Ok(());
     }
-    // A real server reads these from files that an authority has signed.
+    // A real server reads its key, and a certificate signed by an authority, from files.
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
     let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
     let config = ServerConfig::builder()
@@ -37,7 +37,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 stream.flush().await?;
             }
         });
-        println!("echoing lines in TLS on {}", server.listen(&address)?);
+        println!("echoing lines over TLS on {}", server.listen(&address)?);
         signal::ctrl_c().await?;
         server.drain(Duration::from_secs(1)).await;
         Ok(())

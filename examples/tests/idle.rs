@@ -1,4 +1,4 @@
-//! Eight thousand idle connections: no turn, no system call, little memory.
+//! Eight thousand idle connections cost no turn of the loop, no system call and little memory.
 
 mod support;
 
@@ -9,33 +9,34 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use support::{Client, Local, Process, say};
+use support::{Client, LocalServer, ServerProcess, say};
 use tiny_http::{Config, Request, Response};
 
 const CONNECTIONS: usize = 8000;
 const WINDOW: Duration = Duration::from_secs(2);
-/// What a connection may cost in the server's heap: a task, a stream, its registration and its timer.
+/// The most bytes that a connection may use in the server's heap: a task, a stream, its
+/// registration and its timer.
 const BYTES_EACH: usize = 1408;
 
-/// One at a time: the tests count descriptors and bytes of the process.
-static ALONE: Mutex<()> = Mutex::new(());
+/// Held by the running test: the tests count descriptors and bytes of the whole process.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 struct Counting;
 
 static LIVE: AtomicUsize = AtomicUsize::new(0);
 
 #[allow(unsafe_code, reason = "an allocator that counts")]
-// SAFETY: every call is passed on to the system's allocator as it came.
+// SAFETY: every call goes unchanged to the system's allocator, which satisfies the contract.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         LIVE.fetch_add(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller keeps the promises of `alloc`.
+        // SAFETY: the caller meets the contract of `alloc`, which is that of `System.alloc`.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
         LIVE.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller keeps the promises of `dealloc`.
+        // SAFETY: the caller meets the contract of `dealloc`, and `System` allocated `memory`.
         unsafe { System.dealloc(memory, layout) }
     }
 }
@@ -43,7 +44,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Half of the connections have been served once, half have never said a word.
+/// Opens all connections. Half of them get one response; the others send nothing.
 fn connect_all(connect: impl Fn() -> Client) -> Vec<Client> {
     let serve_once = |(n, mut client): (usize, Client)| {
         if n % 2 == 0 {
@@ -56,21 +57,21 @@ fn connect_all(connect: impl Fn() -> Client) -> Vec<Client> {
 
 #[test]
 fn idle_connections_cost_no_turn_and_little_memory_and_leave_nothing() {
-    let _alone = ALONE.lock();
+    let _guard = ONE_AT_A_TIME.lock();
     if !support::may_open(2 * CONNECTIONS as u64 + 100) {
         return;
     }
-    let server = Local::start(Config::default(), async |_: &mut Request<'_>| {
+    let server = LocalServer::start(Config::default(), async |_: &mut Request<'_>| {
         Ok(Response::text("Hello, World!"))
     });
     server.connect().send("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").rest();
-    let begin = server.until("the first connection is gone", |stats| stats.live_tasks == 1);
+    let begin = server.wait_until("the first connection is gone", |stats| stats.live_tasks == 1);
     let heap = LIVE.load(Ordering::Relaxed);
     let mut clients = Vec::with_capacity(CONNECTIONS);
-    let own = LIVE.load(Ordering::Relaxed) - heap;
+    let clients_bytes = LIVE.load(Ordering::Relaxed) - heap;
     clients.extend(connect_all(|| server.connect()));
-    server.until("all are accepted", |stats| stats.live_tasks == CONNECTIONS + 1);
-    let each = (LIVE.load(Ordering::Relaxed) - heap - own) / CONNECTIONS;
+    server.wait_until("all are accepted", |stats| stats.live_tasks == CONNECTIONS + 1);
+    let each = (LIVE.load(Ordering::Relaxed) - heap - clients_bytes) / CONNECTIONS;
     say(&format!("{CONNECTIONS} idle HTTP connections: {each} bytes of live heap each"));
     assert!(each <= BYTES_EACH, "{each} bytes each");
 
@@ -79,25 +80,25 @@ fn idle_connections_cost_no_turn_and_little_memory_and_leave_nothing() {
     thread::sleep(WINDOW);
     let waits = server.stats().waits - before.waits;
     say(&format!(
-        "{CONNECTIONS} idle HTTP connections: {waits} waits in {WINDOW:?}, asking included"
+        "{CONNECTIONS} idle HTTP connections: {waits} waits in {WINDOW:?}, this query included"
     ));
     assert!(waits <= 2, "{waits} waits in {WINDOW:?}");
 
     drop(clients);
-    let end = server.until("connections are left", |stats| stats.live_tasks == 1);
+    let end = server.wait_until("no connection is left", |stats| stats.live_tasks == 1);
     assert_eq!((end.live_sources, end.live_timers), (begin.live_sources, begin.live_timers));
 }
 
 #[test]
 fn strace_sees_no_system_call_of_an_idle_server() {
-    let _alone = ALONE.lock();
+    let _guard = ONE_AT_A_TIME.lock();
     if !support::may_open(CONNECTIONS as u64 + 100) {
         return;
     }
-    let server = Process::start(&[]);
+    let server = ServerProcess::start(&[]);
     let clients = connect_all(|| server.client());
     assert!(server.stat("live_tasks") > CONNECTIONS as u64);
-    thread::sleep(Duration::from_millis(100)); // the connection that asked is gone
+    thread::sleep(Duration::from_millis(100)); // the connection of `stat` is gone by then
     let strace = Command::new("strace")
         .args(["-f", "-qq", "-p", &server.child.id().to_string()])
         .stdout(Stdio::null())
@@ -112,7 +113,8 @@ fn strace_sees_no_system_call_of_an_idle_server() {
     if log.contains("ptrace") {
         return say(&format!("skipped: strace may not attach here: {}", log.trim()));
     }
-    // strace shows the call in which the loop sleeps when it attaches, and that it goes on when it detaches.
+    // When strace attaches, it shows the call in which the loop sleeps. When it detaches, it shows
+    // that the call continues.
     let calls: Vec<_> = log.lines().filter(|line| !line.contains("epoll_pwait2")).collect();
     assert!(log.contains("epoll_pwait2") && calls.is_empty(), "{log}");
     assert_eq!(log.matches("epoll_pwait2").count(), 1, "{log}");

@@ -1,4 +1,5 @@
-//! Nineteen thousand idle connections of an echo server: bytes each, and what they cost while nothing happens.
+//! Nineteen thousand idle connections of an echo server: their memory, and the CPU time and waits
+//! that they cost.
 
 mod support;
 
@@ -14,7 +15,8 @@ use squall_net::{IoStream, TcpServer, block_on, sleep, stats};
 const CONNECTIONS: usize = 19_000;
 const WATCHDOG: Duration = Duration::from_secs(60);
 const WINDOW: Duration = Duration::from_secs(10);
-/// What a connection may cost in the server's heap: a task, a stream and its registration.
+/// The most bytes that a connection may use in the server's heap: a task, a stream and its
+/// registration.
 const BYTES_EACH: usize = 700;
 
 struct Counting;
@@ -22,17 +24,17 @@ struct Counting;
 static LIVE: AtomicUsize = AtomicUsize::new(0);
 
 #[allow(unsafe_code, reason = "an allocator that counts")]
-// SAFETY: every call is passed on to the system's allocator as it came.
+// SAFETY: every call goes unchanged to the system's allocator, which satisfies the contract.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         LIVE.fetch_add(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller keeps the promises of `alloc`.
+        // SAFETY: the caller meets the contract of `alloc`, which is that of `System.alloc`.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
         LIVE.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller keeps the promises of `dealloc`.
+        // SAFETY: the caller meets the contract of `dealloc`, and `System` allocated `memory`.
         unsafe { System.dealloc(memory, layout) }
     }
 }
@@ -44,14 +46,14 @@ fn say(text: &str) {
     let _ = std::io::stderr().write_all(format!("{text}\n").as_bytes());
 }
 
-/// Ticks of 10 ms that this process has used.
+/// The CPU time that this process has used, in ticks of 10 ms.
 fn cpu_ticks() -> u64 {
     let stat = fs::read_to_string("/proc/self/stat").unwrap();
     let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
     fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
 }
 
-/// A process that holds the other ends, half of which have been served once.
+/// A Python process that holds the client ends. Half of the clients have sent one message.
 struct Clients(Child);
 
 impl Clients {
@@ -60,7 +62,7 @@ impl Clients {
             "import socket, sys\n\
              held = []\n\
              for n in range({CONNECTIONS}):\n\
-             \x20   source = (f'127.0.0.{{1 + n % 4}}', 0)  # no address has many more ports than that\n\
+             \x20   source = (f'127.0.0.{{1 + n % 4}}', 0)  # one address has only 28,000 ports\n\
              \x20   held.append(socket.create_connection(('127.0.0.1', {port}), source_address=source))\n\
              \x20   if n % 2:\n\
              \x20       held[-1].sendall(b'hello')\n\
@@ -71,7 +73,7 @@ impl Clients {
         Some(Clients(child))
     }
 
-    /// The end of its input is its end.
+    /// Closes the process's input, at which the process ends, and waits for it.
     fn end(&mut self) {
         drop(self.0.stdin.take());
         self.0.wait().unwrap();

@@ -1,5 +1,5 @@
-//! What is not HTTP, and what only looks like it: each gets its answer and the end of its connection, whole and byte by
-//! byte, and what follows it is never run.
+//! Malformed requests, sent whole and byte by byte. Each gets an error status and the end of its
+//! connection, and the server never runs the request after it.
 
 mod support;
 
@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use support::{Client, Local};
+use support::{Client, LocalServer};
 use tiny_http::{Config, Request, Response};
 
-/// Behind every malformed request. Were it run, the request before would have been smuggled past.
+/// Follows every malformed request. If the handler gets it, the request was smuggled.
 const EVIL: &str = "GET /evil HTTP/1.1\r\nHost: x\r\n\r\n";
 
 fn limits() -> Config {
@@ -27,7 +27,7 @@ fn limits() -> Config {
     }
 }
 
-/// A request, the status that it deserves, and its name.
+/// A case's name, the expected status, and the request.
 type Case = (&'static str, u16, String);
 
 fn head(line: &str, fields: &[&str]) -> String {
@@ -56,7 +56,7 @@ fn cases() -> Vec<Case> {
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     let long = "y".repeat(2000);
     vec![
-        // H1: framing in doubt
+        // H1: ambiguous framing
         (
             "length and chunked",
             400,
@@ -86,7 +86,7 @@ fn cases() -> Vec<Case> {
         ("two lengths that differ", 400, post(&["Content-Length: 3", "Content-Length: 4"], "abc")),
         ("two lengths in one", 400, post(&["Content-Length: 3, 4"], "abc")),
         ("equal lengths in one", 400, post(&["Content-Length: 3, 3"], "abc")),
-        ("a length said twice", 400, post(&["Content-Length: 3", "Content-Length: 3"], "abc")),
+        ("length given twice", 400, post(&["Content-Length: 3", "Content-Length: 3"], "abc")),
         ("signed length", 400, post(&["Content-Length: +3"], "abc")),
         ("negative length", 400, post(&["Content-Length: -3"], "abc")),
         ("hexadecimal length", 400, post(&["Content-Length: 0x3"], "abc")),
@@ -101,18 +101,18 @@ fn cases() -> Vec<Case> {
         ("signed chunk size", 400, chunked("+3\r\nabc\r\n0\r\n\r\n")),
         ("negative chunk size", 400, chunked("-3\r\nabc\r\n0\r\n\r\n")),
         ("space before the chunk size", 400, chunked(" 3\r\nabc\r\n0\r\n\r\n")),
-        ("space behind the chunk size", 400, chunked("3 \r\nabc\r\n0\r\n\r\n")),
+        ("space after the chunk size", 400, chunked("3 \r\nabc\r\n0\r\n\r\n")),
         ("space before an extension", 400, chunked("3 ;a=b\r\nabc\r\n0\r\n\r\n")),
         ("0x in the chunk size", 400, chunked("0x3\r\nabc\r\n0\r\n\r\n")),
         ("underscore in the chunk size", 400, chunked("1_a\r\nabc\r\n0\r\n\r\n")),
         ("empty chunk size", 400, chunked("\r\nabc\r\n0\r\n\r\n")),
-        ("chunk size that is none", 400, chunked("xyz\r\nabc\r\n0\r\n\r\n")),
+        ("chunk size that is no number", 400, chunked("xyz\r\nabc\r\n0\r\n\r\n")),
         ("chunk line that ends in LF", 400, chunked("3\nabc\r\n0\r\n\r\n")),
         ("LF inside an extension", 400, chunked("3;a\nb\r\nabc\r\n0\r\n\r\n")),
         ("CR inside an extension", 400, chunked("3;a\rb\r\nabc\r\n0\r\n\r\n")),
         ("NUL inside an extension", 400, chunked("3;a\0b\r\nabc\r\n0\r\n\r\n")),
-        ("chunk longer than it says", 400, chunked("3\r\nabcd\r\n0\r\n\r\n")),
-        ("chunk shorter than it says", 400, chunked("5\r\nabc\r\n0\r\n\r\n")),
+        ("chunk longer than its size", 400, chunked("3\r\nabcd\r\n0\r\n\r\n")),
+        ("chunk shorter than its size", 400, chunked("5\r\nabc\r\n0\r\n\r\n")),
         ("endless chunk line", 400, chunked(&format!("3;{long}"))),
         ("trailer without a colon", 400, chunked("0\r\nnonsense\r\n\r\n")),
         (
@@ -121,7 +121,7 @@ fn cases() -> Vec<Case> {
             chunked(&("20\r\n".to_owned() + &"z".repeat(32) + "\r\n").repeat(5)),
         ),
         ("endless trailers", 431, chunked(&format!("0\r\nA: {long}"))),
-        // Bytes that have no place in a head
+        // Bytes that a head must not contain
         ("bare CR in a value", 400, get(&["X: a\rb"])),
         ("bare CR in the target", 400, head("GET /\rx HTTP/1.1", &["Host: x"])),
         ("NUL in a value", 400, get(&["X: a\0b"])),
@@ -145,19 +145,19 @@ fn cases() -> Vec<Case> {
         ("path in Host", 400, head("GET / HTTP/1.1", &["Host: x/y"])),
         // Request line
         ("two spaces before the target", 400, head("GET  / HTTP/1.1", &["Host: x"])),
-        ("two spaces behind the target", 400, head("GET /  HTTP/1.1", &["Host: x"])),
+        ("two spaces after the target", 400, head("GET /  HTTP/1.1", &["Host: x"])),
         ("a third word", 400, head("GET / x HTTP/1.1", &["Host: x"])),
-        ("space behind the version", 400, head("GET / HTTP/1.1 ", &["Host: x"])),
+        ("space after the version", 400, head("GET / HTTP/1.1 ", &["Host: x"])),
         ("space before the method", 400, head(" GET / HTTP/1.1", &["Host: x"])),
         ("comma in the method", 400, head("FOO,BAR / HTTP/1.1", &["Host: x"])),
         ("no target", 400, head("GET HTTP/1.1", &["Host: x"])),
         ("no version", 400, head("GET /", &["Host: x"])),
-        ("target that is no path", 400, head("GET x HTTP/1.1", &["Host: x"])),
+        ("target that is not a path", 400, head("GET x HTTP/1.1", &["Host: x"])),
         ("lower-case version", 400, head("GET / http/1.1", &["Host: x"])),
         ("HTTP/1.11", 400, head("GET / HTTP/1.11", &["Host: x"])),
         ("nonsense", 400, "asdf\r\n\r\n".into()),
         ("a TLS hello", 400, "\x16\x03\x01\x02\0\x01".into()),
-        // Elsewhere
+        // Versions, methods and expectations
         ("HTTP/2.0", 505, head("GET / HTTP/2.0", &["Host: x"])),
         ("HTTP/1.2", 505, head("GET / HTTP/1.2", &["Host: x"])),
         ("HTTP/0.9", 505, head("GET / HTTP/0.9", &["Host: x"])),
@@ -173,7 +173,7 @@ fn cases() -> Vec<Case> {
     ]
 }
 
-/// Sends, and goes on if the server has closed meanwhile.
+/// Sends `text`. Stops without an error if the server closes the connection.
 fn send(client: &mut Client, text: &[u8], bytewise: bool) {
     let pieces: Box<dyn Iterator<Item = &[u8]>> =
         if bytewise { Box::new(text.chunks(1)) } else { Box::new(std::iter::once(text)) };
@@ -186,37 +186,37 @@ fn send(client: &mut Client, text: &[u8], bytewise: bool) {
 
 // H1 to H7, HTS-08 to HTS-17, HTS-42, HTS-44, HTS-X2, HTS-X3
 #[test]
-fn each_malformed_request_gets_its_answer_and_the_end_whole_and_byte_by_byte() {
+fn malformed_requests_get_their_status_and_the_end_of_the_connection() {
     let evil = Arc::new(AtomicUsize::new(0));
     let seen = evil.clone();
-    let server = Local::start(limits(), async move |request: &mut Request<'_>| {
+    let server = LocalServer::start(limits(), async move |request: &mut Request<'_>| {
         if request.path() == "/evil" {
             seen.fetch_add(1, Ordering::SeqCst);
         }
         Ok(Response::text(request.body().await?))
     });
-    let mut wrong = Vec::new();
+    let mut failures = Vec::new();
     for (name, status, request) in cases() {
         for bytewise in [false, true] {
             let mut client = server.connect();
             send(&mut client, (request.clone() + EVIL).as_bytes(), bytewise);
             let answer = client.end().rest();
-            let right = answer.starts_with(&format!("HTTP/1.1 {status} "))
+            let is_right = answer.starts_with(&format!("HTTP/1.1 {status} "))
                 && answer.matches("HTTP/1.1 ").count() == 1
                 && answer.contains("\r\nConnection: close\r\n");
-            if !right {
+            if !is_right {
                 let how = if bytewise { "byte by byte" } else { "whole" };
-                wrong.push(format!("{name}, {how}: wanted {status}, got {answer:?}"));
+                failures.push(format!("{name}, {how}: wanted {status}, got {answer:?}"));
             }
         }
     }
-    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(failures.is_empty(), "{} failed:\n{}", failures.len(), failures.join("\n"));
     assert_eq!(evil.load(Ordering::SeqCst), 0, "a smuggled request was run");
     assert_eq!(server.stop().0.live_tasks, 0);
 }
 
-/// What looks odd and is right. The answer's body is the request's.
-fn odd_but_right() -> Vec<(&'static str, String, &'static str)> {
+/// Unusual requests that are valid: a name, the request, and its body, which the server echoes.
+fn unusual_but_valid() -> Vec<(&'static str, String, &'static str)> {
     vec![
         ("an empty line before", "\r\n".to_owned() + &get(&[]), ""),
         ("two empty lines before", "\r\n\r\n".to_owned() + &get(&[]), ""),
@@ -249,19 +249,19 @@ fn odd_but_right() -> Vec<(&'static str, String, &'static str)> {
 
 // H6, HTS-02, HTS-03, HTS-06, HTS-11
 #[test]
-fn what_is_odd_but_right_is_served_whole_and_byte_by_byte() {
-    let server = Local::start(limits(), async |request: &mut Request<'_>| {
+fn unusual_but_valid_requests_are_served() {
+    let server = LocalServer::start(limits(), async |request: &mut Request<'_>| {
         Ok(Response::text(request.body().await?))
     });
-    for (name, request, body) in odd_but_right() {
+    for (name, request, body) in unusual_but_valid() {
         for bytewise in [false, true] {
             let mut client = server.connect();
             send(&mut client, request.as_bytes(), bytewise);
             let (head, got) = client.answer();
             assert!(head.starts_with("HTTP/1.1 200 ") && got == body, "{name}: {head}{got}");
-            // The connection is where it should be: it serves the next one.
+            // The server found the end of the request: the connection serves the next request.
             let (head, _) = client.send(get(&[])).answer();
-            assert!(head.starts_with("HTTP/1.1 200 "), "behind {name}: {head}");
+            assert!(head.starts_with("HTTP/1.1 200 "), "after {name}: {head}");
         }
     }
 }

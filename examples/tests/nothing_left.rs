@@ -1,4 +1,5 @@
-//! Two thousand connections, and then nothing: no descriptor, task, timer or byte is left. Alone in its process.
+//! After two thousand connections, no descriptor, task, timer or byte is left. The only test of
+//! this program, because it counts for the whole process.
 
 mod support;
 
@@ -7,7 +8,7 @@ use std::cell::Cell;
 use std::sync::atomic::{AtomicIsize, Ordering};
 
 use squall_net::Stats;
-use support::{Local, say};
+use support::{LocalServer, say};
 use tiny_http::{Config, Request, Response};
 
 struct Counting;
@@ -15,7 +16,8 @@ struct Counting;
 static LIVE: AtomicIsize = AtomicIsize::new(0);
 
 thread_local! {
-    /// Set on the client's and the server's threads. The test runner's thread allocates and frees when it likes.
+    /// True on the client's and the server's threads. The test runner's own allocations must not
+    /// count.
     static IS_COUNTED: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -26,17 +28,17 @@ fn count(bytes: isize) {
 }
 
 #[allow(unsafe_code, reason = "an allocator that counts")]
-// SAFETY: every call is passed on to the system's allocator as it came.
+// SAFETY: every call goes unchanged to the system's allocator, which satisfies the contract.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size().cast_signed());
-        // SAFETY: the caller keeps the promises of `alloc`.
+        // SAFETY: the caller meets the contract of `alloc`, which is that of `System.alloc`.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
         count(-layout.size().cast_signed());
-        // SAFETY: the caller keeps the promises of `dealloc`.
+        // SAFETY: the caller meets the contract of `dealloc`, and `System` allocated `memory`.
         unsafe { System.dealloc(memory, layout) }
     }
 }
@@ -48,32 +50,33 @@ fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
-/// What 2,000 connections of every fate do to the server.
-fn churn(server: &Local) {
+/// Opens 2,000 connections, one after the other, which end in five different ways.
+fn churn(server: &LocalServer) {
     for n in 0..2000 {
         let mut client = server.connect();
         match n % 5 {
             0 => drop(client.send("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").rest()),
             1 => drop(client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n").answer()),
             2 => drop(client.send("nonsense\r\n\r\n").end().rest()),
-            3 => drop(client.send("GET / HTTP/1.1\r\nHo")), // leaves inside the head
+            3 => drop(client.send("GET / HTTP/1.1\r\nHo")), // closes inside the head
             _ => drop(client),
         }
     }
 }
 
-fn settled(server: &Local) -> (Stats, isize, usize) {
-    let stats = server.until("connections are left", |stats| stats.live_tasks == 1);
+/// Waits until no connection is left. Returns the counters, the live bytes and the descriptors.
+fn settled(server: &LocalServer) -> (Stats, isize, usize) {
+    let stats = server.wait_until("no connection is left", |stats| stats.live_tasks == 1);
     (stats, LIVE.load(Ordering::SeqCst), descriptors())
 }
 
 #[test]
-fn nothing_is_left_of_two_thousand_connections() {
+fn two_thousand_connections_leave_nothing_behind() {
     let server =
-        Local::start(Config::default(), async |_: &mut Request<'_>| Ok(Response::text("x")));
+        LocalServer::start(Config::default(), async |_: &mut Request<'_>| Ok(Response::text("x")));
     IS_COUNTED.set(true);
-    server.ask(|| IS_COUNTED.set(true));
-    churn(&server); // pools and tables reach their size
+    server.run_on_loop(|| IS_COUNTED.set(true));
+    churn(&server); // warms up: pools and tables reach their final size
     let (before, bytes_before, descriptors_before) = settled(&server);
     churn(&server);
     let (after, bytes_after, descriptors_after) = settled(&server);
@@ -81,7 +84,7 @@ fn nothing_is_left_of_two_thousand_connections() {
     assert_eq!(live(after), live(before));
     assert_eq!(descriptors_after, descriptors_before);
     assert_eq!(bytes_after - bytes_before, 0, "bytes left by 2,000 connections");
-    // At most one ADD and one DEL in a connection's life.
+    // At most one EPOLL_CTL_ADD and one EPOLL_CTL_DEL per connection.
     let added = after.registrations - before.registrations;
     assert!(added <= 2000, "{added} registrations for 2,000 connections");
     assert_eq!(after.deregistrations - before.deregistrations, added);

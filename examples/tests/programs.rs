@@ -1,4 +1,4 @@
-//! The small programs, run as a newcomer would.
+//! Runs the small example programs and checks what they print.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -15,15 +15,15 @@ fn run(name: &str) -> String {
 }
 
 #[test]
-fn timers_shows_every_kind_in_order_and_what_is_left() {
+fn timers_run_in_the_order_of_their_deadlines_and_the_dump_shows_the_task_that_is_left() {
     let text = run("timers");
     let at = |part: &str| text.find(part).unwrap_or_else(|| panic!("{part:?} is not in\n{text}"));
-    assert!(at("call_at, before it") < at("call_later, after three tenths"));
+    assert!(at("call_at, two tenths") < at("call_later, after three tenths"));
     assert!(at("a tick of an interval") < at("the time limit passed"));
     at("a periodic callback");
-    at("an async one");
+    at("an async periodic callback");
     at("tasks: 1\n  waiting");
-    assert!(!text.contains("nobody sees this"));
+    assert!(!text.contains("this timer was removed"));
 }
 
 #[test]
@@ -35,18 +35,18 @@ fn callbacks_and_coroutines_keep_tornado_s_order() {
         "callback: runs second",
         "callback: added by the second, runs in the next batch",
         "timer: 5 ticks were counted",
-        "timer: set_result has run nobody yet",
+        "timer: set_result has not run the waiting task yet",
         "coroutine: the total is 5",
         "callback: done, Future(set)",
         "coroutine: a task of a task",
     ];
-    let ticks = |line: &str| line.replace(char::is_numeric, "5"); // a slow machine skips some
+    let ticks = |line: &str| line.replace(char::is_numeric, "5"); // a slow machine skips ticks
     let lines: Vec<_> = lines.into_iter().map(ticks).collect();
     assert_eq!(lines, expected);
 }
 
 #[test]
-fn run_sync_shows_an_answer_and_three_errors() {
+fn run_sync_returns_one_result_and_three_errors() {
     let text = run("run_sync");
     for part in [
         "squall has 6 letters",
@@ -59,6 +59,6 @@ fn run_sync_shows_an_answer_and_three_errors() {
 }
 
 #[test]
-fn embed_ends_with_its_input() {
+fn embed_ends_at_the_end_of_its_input() {
     assert!(run("embed").starts_with("type lines"));
 }

@@ -1,4 +1,4 @@
-//! The program `http_server` as a process, and clients that people use: curl, Python, ab and wrk.
+//! Runs the program `http_server` as a process against curl, Python, ab and wrk.
 
 mod support;
 
@@ -8,11 +8,11 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use support::{Process, program, say, tool};
+use support::{ServerProcess, program, say, tool};
 
 #[test]
 fn curl_gets_every_route() {
-    let server = Process::start(&[]);
+    let server = ServerProcess::start(&[]);
     let curl = |options: &[&str], path: &str| {
         let url = server.url(path);
         tool("curl", &[&["-sS", "--max-time", "20"], options, &[url.as_str()]].concat())
@@ -58,7 +58,7 @@ fn curl_gets_every_route() {
 
 #[test]
 fn python_talks_over_one_keep_alive_connection() {
-    let server = Process::start(&[]);
+    let server = ServerProcess::start(&[]);
     let script = r#"
 import http.client, sys
 connection = http.client.HTTPConnection(sys.argv[1], timeout=20)
@@ -88,7 +88,7 @@ print("done")
     }
 }
 
-/// The number behind a label in a tool's report.
+/// The first number in the report's line that contains `label`.
 fn number(report: &str, label: &str) -> u64 {
     let line =
         report.lines().find(|line| line.contains(label)).unwrap_or_else(|| panic!("{report}"));
@@ -97,8 +97,8 @@ fn number(report: &str, label: &str) -> u64 {
 }
 
 #[test]
-fn no_request_of_ab_and_wrk_fails_in_two_hundred_thousand() {
-    let server = Process::start(&["--workers", "1"]);
+fn none_of_250_000_requests_from_ab_and_wrk_fails() {
+    let server = ServerProcess::start(&["--workers", "1"]);
     let url = server.url("/");
     if let Some(report) = tool("ab", &["-q", "-k", "-n", "100000", "-c", "50", &url]) {
         assert_eq!(number(&report, "Complete requests:"), 100_000, "{report}");
@@ -118,7 +118,8 @@ fn no_request_of_ab_and_wrk_fails_in_two_hundred_thousand() {
     std::fs::write(&script, lua).unwrap();
     let script_name = script.display().to_string();
     let mut answers = 0;
-    // A debug build on a busy machine is slow: go on until enough were sent, with an end in any case.
+    // A debug build on a busy machine is slow: runs wrk until it got enough answers, at most 20
+    // times.
     for _ in 0..20 {
         let Some(report) = tool("wrk", &["-t1", "-c32", "-d2s", "-s", &script_name, &url]) else {
             break;
@@ -135,8 +136,8 @@ fn no_request_of_ab_and_wrk_fails_in_two_hundred_thousand() {
 }
 
 #[test]
-fn several_workers_share_the_port_and_all_end() {
-    let mut server = Process::start(&["--workers", "3"]);
+fn several_workers_share_the_port_and_all_end_at_sigterm() {
+    let mut server = ServerProcess::start(&["--workers", "3"]);
     for n in 0..50 {
         let (_, body) =
             server.client().send(format!("GET /hello/{n} HTTP/1.1\r\nHost: x\r\n\r\n")).answer();
@@ -147,14 +148,14 @@ fn several_workers_share_the_port_and_all_end() {
 }
 
 #[test]
-fn sigterm_and_sigint_finish_what_is_under_way_and_exit_with_0() {
+fn sigterm_and_sigint_finish_running_requests_and_exit_with_0() {
     for signal in ["TERM", "INT"] {
-        let mut server = Process::start(&[]);
+        let mut server = ServerProcess::start(&[]);
         let mut idle = server.client();
         idle.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n").answer();
         let mut busy = server.client();
         busy.send("GET /stream HTTP/1.1\r\nHost: x\r\n\r\n");
-        busy.0.read_exact(&mut [0]).unwrap(); // it is under way
+        busy.0.read_exact(&mut [0]).unwrap(); // the request is running
         server.signal(signal);
         assert_eq!(idle.rest(), "");
         let answer = busy.rest();
@@ -165,12 +166,12 @@ fn sigterm_and_sigint_finish_what_is_under_way_and_exit_with_0() {
 
 #[test]
 fn a_second_signal_ends_the_server_at_once() {
-    let mut server = Process::start(&[]);
+    let mut server = ServerProcess::start(&[]);
     let mut busy = server.client();
     busy.send("GET /stream HTTP/1.1\r\nHost: x\r\n\r\n");
     busy.0.read_exact(&mut [0]).unwrap();
     server.signal("INT");
-    // The first signal has been handled when idle connections are refused.
+    // Once the server refuses new connections, it has handled the first signal.
     while std::net::TcpStream::connect(&server.address).is_ok() {
         thread::sleep(Duration::from_millis(1));
     }
@@ -180,7 +181,7 @@ fn a_second_signal_ends_the_server_at_once() {
 }
 
 #[test]
-fn wrong_options_are_one_line_and_exit_with_2_and_a_taken_port_with_1() {
+fn wrong_options_print_one_line_and_exit_with_2_and_a_used_port_with_1() {
     let run = |arguments: &[&str]| {
         let output = Command::new(program()).args(arguments).output().unwrap();
         let errors = String::from_utf8(output.stderr).unwrap();
@@ -198,8 +199,8 @@ fn wrong_options_are_one_line_and_exit_with_2_and_a_taken_port_with_1() {
         let (code, errors) = run(arguments);
         assert!(code == Some(2) && errors.contains(wanted), "{arguments:?}: {errors}");
     }
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = taken.local_addr().unwrap().to_string();
+    let used = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = used.local_addr().unwrap().to_string();
     let (code, errors) = run(&["--listen", &address]);
     assert!(
         code == Some(1) && errors.contains("Address already in use") && errors.contains(&address),
@@ -211,7 +212,7 @@ fn wrong_options_are_one_line_and_exit_with_2_and_a_taken_port_with_1() {
     assert!(help.status.success() && String::from_utf8_lossy(&help.stdout).contains("--workers N"));
 }
 
-// R1: a full descriptor table, for real
+// R1: with a descriptor table that is really full, not with an injected error
 #[test]
 fn a_server_without_descriptors_rests_and_recovers() {
     let program = program().display().to_string();
@@ -225,9 +226,9 @@ fn a_server_without_descriptors_rests_and_recovers() {
     let mut out = std::io::BufReader::new(child.stdout.take().unwrap());
     std::io::BufRead::read_line(&mut out, &mut line).unwrap();
     let address = line.trim().strip_prefix("listening on http://").unwrap().to_owned();
-    let mut server = Process { child, address };
+    let mut server = ServerProcess { child, address };
     let held: Vec<_> = (0..100).map(|_| server.client()).collect();
-    let cpu = |server: &Process| {
+    let cpu = |server: &ServerProcess| {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", server.child.id())).unwrap();
         let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
         fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
@@ -235,7 +236,7 @@ fn a_server_without_descriptors_rests_and_recovers() {
     thread::sleep(Duration::from_millis(200));
     let before = cpu(&server);
     thread::sleep(Duration::from_secs(1));
-    // In ticks of 10 ms: a spin would have used a hundred.
+    // A tick is 10 ms of CPU time. A busy loop would have used about 100 ticks.
     assert!(cpu(&server) - before <= 10, "{} ticks in a second", cpu(&server) - before);
     drop(held);
     let (_, body) = server.client().send("GET / HTTP/1.1\r\nHost: x\r\n\r\n").answer();
@@ -244,10 +245,10 @@ fn a_server_without_descriptors_rests_and_recovers() {
     assert!(server.child.wait().unwrap().success());
 }
 
-// I4: SIGPIPE at its default, as in a process that C has started
+// I4: the process starts with the default action of SIGPIPE
 #[test]
 fn a_server_with_the_default_sigpipe_survives_clients_that_left() {
-    let server = Process::start(&[]);
+    let server = ServerProcess::start(&[]);
     for _ in 0..300 {
         let mut client = server.client();
         for _ in 0..50 {

@@ -1,4 +1,4 @@
-//! Workers are replaced, and a new binary takes over, under load: no request is lost.
+//! Replacing the workers, or the whole program, under load loses no request.
 
 mod support;
 
@@ -13,11 +13,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 const WATCHDOG: Duration = Duration::from_secs(30);
-/// Four threads that each begin a connection every 4 ms: 1,000 connections in a second.
+/// Client threads. Each opens a connection every 4 ms: together 1,000 connections a second.
 const THREADS: u32 = 4;
-const EVERY: Duration = Duration::from_millis(4);
-/// The load goes on until this has passed, and whatever happens under it is over.
-const AT_LEAST: Duration = Duration::from_secs(4);
+const PERIOD: Duration = Duration::from_millis(4);
+/// The load lasts at least this long, and until the action under load has returned.
+const MIN_LOAD_TIME: Duration = Duration::from_secs(4);
 
 struct Server {
     child: Child,
@@ -28,15 +28,15 @@ struct Server {
 impl Server {
     fn start() -> Server {
         let mut program: PathBuf = std::env::current_exe().unwrap();
-        program.pop(); // the test's name
-        program.pop(); // deps
+        program.pop(); // removes the test's name
+        program.pop(); // removes `deps`
         let mut child = support::with_default_signals(program.join("examples/prefork"))
             .args(["--listen", "127.0.0.1:0", "--workers", "4"])
             .stdout(Stdio::piped())
             .spawn()
             .expect("a plain `cargo test` builds it");
         let mut lines = BufReader::new(child.stdout.take().unwrap());
-        let (address, pid) = announced(&mut lines);
+        let (address, pid) = read_announcement(&mut lines);
         assert_eq!(pid, child.id());
         Server { child, lines, address }
     }
@@ -51,7 +51,8 @@ impl Server {
         children.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
     }
 
-    fn end(&mut self) {
+    /// Waits until the server has ended.
+    fn wait_for_end(&mut self) {
         let begin = Instant::now();
         while self.child.try_wait().unwrap().is_none() {
             assert!(begin.elapsed() < WATCHDOG, "the server does not end");
@@ -62,13 +63,13 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.child.kill(); // its workers end with it
+        let _ = self.child.kill(); // the workers end when their parent ends
         let _ = self.child.wait();
     }
 }
 
-/// Where a server says that it listens, and its process.
-fn announced(lines: &mut impl BufRead) -> (SocketAddr, u32) {
+/// Reads a server's first line. Returns the address it listens on and its process number.
+fn read_announcement(lines: &mut impl BufRead) -> (SocketAddr, u32) {
     let mut line = String::new();
     lines.read_line(&mut line).unwrap();
     let rest = line.strip_prefix("listening on http://").unwrap_or_else(|| panic!("{line:?}"));
@@ -80,8 +81,8 @@ fn kill(pid: u32, signal: &str) {
     Command::new("kill").args([&format!("-{signal}"), &pid.to_string()]).status().unwrap();
 }
 
-/// One connection, one request, one whole answer.
-fn ask(address: SocketAddr) -> std::io::Result<()> {
+/// Sends one request on a new connection and checks that the whole response arrives.
+fn request(address: SocketAddr) -> std::io::Result<()> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(WATCHDOG))?;
     stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")?;
@@ -89,43 +90,46 @@ fn ask(address: SocketAddr) -> std::io::Result<()> {
     stream.read_to_string(&mut answer)?;
     match answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with("Hello, World!") {
         true => Ok(()),
-        false => Err(std::io::Error::other(format!("not the answer: {answer:?}"))),
+        false => Err(std::io::Error::other(format!("unexpected response: {answer:?}"))),
     }
 }
 
-/// Asks 1,000 times a second while `act` acts, and returns how many asked and what went wrong.
-fn under_load(address: SocketAddr, act: impl FnOnce()) -> (u32, Vec<String>) {
+/// Sends 1,000 requests a second while `action` runs. Returns the number of requests and the errors
+/// of those that failed.
+fn under_load(address: SocketAddr, action: impl FnOnce()) -> (u32, Vec<String>) {
     let is_over = &AtomicBool::new(false);
     let client = move |number: u32| {
-        let begin = Instant::now() + EVERY * number / THREADS;
-        let (mut asked, mut failures) = (0, Vec::new());
-        while begin.elapsed() < AT_LEAST || !is_over.load(Ordering::Relaxed) {
-            thread::sleep((begin + EVERY * asked).saturating_duration_since(Instant::now()));
-            asked += 1;
-            if let Err(error) = ask(address) {
+        let begin = Instant::now() + PERIOD * number / THREADS;
+        let (mut requests, mut failures) = (0, Vec::new());
+        while begin.elapsed() < MIN_LOAD_TIME || !is_over.load(Ordering::Relaxed) {
+            thread::sleep((begin + PERIOD * requests).saturating_duration_since(Instant::now()));
+            requests += 1;
+            if let Err(error) = request(address) {
                 failures.push(error.to_string());
             }
         }
-        (asked, failures)
+        (requests, failures)
     };
     thread::scope(|scope| {
         let clients: Vec<_> =
             (0..THREADS).map(|number| scope.spawn(move || client(number))).collect();
-        let acted = catch_unwind(AssertUnwindSafe(act));
-        is_over.store(true, Ordering::Relaxed); // also after a panic: the scope waits for the clients
-        acted.unwrap_or_else(|panic| resume_unwind(panic));
-        let done = clients.into_iter().map(|client| client.join().unwrap());
-        done.fold((0, Vec::new()), |(asked, mut failures), (more, others)| {
+        let outcome = catch_unwind(AssertUnwindSafe(action));
+        // Set after a panic too: the scope waits for the clients.
+        is_over.store(true, Ordering::Relaxed);
+        outcome.unwrap_or_else(|panic| resume_unwind(panic));
+        let results = clients.into_iter().map(|client| client.join().unwrap());
+        results.fold((0, Vec::new()), |(requests, mut failures), (more, others)| {
             failures.extend(others);
-            (asked + more, failures)
+            (requests + more, failures)
         })
     })
 }
 
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
+/// Waits until `holds` returns true. Fails with `what` after [`WATCHDOG`].
+fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let begin = Instant::now();
     while !holds() {
-        assert!(begin.elapsed() < WATCHDOG, "{what}");
+        assert!(begin.elapsed() < WATCHDOG, "not so in time: {what}");
         thread::sleep(Duration::from_millis(5));
     }
 }
@@ -134,14 +138,14 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
 #[test]
 fn a_rolling_restart_under_load_loses_no_request() {
     let mut server = Server::start();
-    until("four workers", || server.workers().len() == 4);
+    wait_until("four workers run", || server.workers().len() == 4);
     let first = server.workers();
-    let (asked, failures) = under_load(server.address, || {
+    let (requests, failures) = under_load(server.address, || {
         for _ in 0..2 {
             let former = server.workers();
             thread::sleep(Duration::from_millis(500));
             server.kill("HUP");
-            until("all are replaced", || {
+            wait_until("all workers are replaced", || {
                 let now = server.workers();
                 now.len() == 4 && now.iter().all(|pid| !former.contains(pid))
             });
@@ -150,35 +154,31 @@ fn a_rolling_restart_under_load_loses_no_request() {
     assert!(server.workers().iter().all(|pid| !first.contains(pid)));
     let _ = writeln!(
         std::io::stderr(),
-        "two rolling restarts: {asked} connections, {} failed",
+        "two rolling restarts: {requests} requests, {} failed",
         failures.len()
     );
     assert!(failures.is_empty(), "{failures:?}");
     server.kill("TERM");
-    server.end();
+    server.wait_for_end();
 }
 
-// X7, with another process
+// X7, with a second process
 #[test]
 fn a_new_binary_that_takes_the_sockets_over_under_load_loses_no_request() {
     let mut server = Server::start();
-    until("four workers", || server.workers().len() == 4);
+    wait_until("four workers run", || server.workers().len() == 4);
     let mut successor = 0;
-    let (asked, failures) = under_load(server.address, || {
+    let (requests, failures) = under_load(server.address, || {
         thread::sleep(Duration::from_millis(500));
         server.kill("USR2");
-        let (address, pid) = announced(&mut server.lines);
+        let (address, pid) = read_announcement(&mut server.lines);
         assert_eq!(address, server.address);
         successor = pid;
-        let begin = Instant::now();
-        while server.child.try_wait().unwrap().is_none() {
-            assert!(begin.elapsed() < WATCHDOG, "the former server does not end");
-            thread::sleep(Duration::from_millis(5));
-        }
+        server.wait_for_end();
     });
     let _ =
-        writeln!(std::io::stderr(), "a hand-over: {asked} connections, {} failed", failures.len());
+        writeln!(std::io::stderr(), "a hand-over: {requests} requests, {} failed", failures.len());
     kill(successor, "TERM");
     assert!(failures.is_empty(), "{failures:?}");
-    until("the successor has ended", || TcpStream::connect(server.address).is_err());
+    wait_until("the successor has ended", || TcpStream::connect(server.address).is_err());
 }

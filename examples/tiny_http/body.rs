@@ -1,4 +1,4 @@
-//! The body of a request, piece by piece, whatever its framing.
+//! Reads the body of a request piece by piece, with a Content-Length or chunked.
 
 use bytes::{Bytes, BytesMut};
 
@@ -7,46 +7,48 @@ use crate::head::{Framing, Head};
 use crate::rejection::Rejection;
 use crate::wire::{Filled, Wire};
 
-/// The longest line that announces a chunk, extensions included.
+/// The longest chunk-size line in bytes, extensions included.
 const MAX_CHUNK_LINE: usize = 256;
-/// All chunk extensions of a body together.
-const MAX_EXTENSIONS: usize = 16 << 10;
-/// Fields behind the last chunk; they are read and forgotten.
+/// The most bytes of chunk extensions in one body.
+const MAX_EXTENSION_BYTES: usize = 16 << 10;
+/// The most trailer fields after the last chunk. They are parsed and discarded.
 const MAX_TRAILERS: usize = 32;
 
-/// What is left of a body on the wire.
+/// The decoder of one request's body.
 #[derive(Debug)]
 pub(crate) struct Body {
     state: State,
-    /// The client waits for `100 Continue` before it sends.
+    /// The client waits for `100 Continue` before it sends the body.
     owes_continue: bool,
     /// Decoded bytes so far.
     received: u64,
-    extensions: usize,
-    timed: bool,
+    /// Bytes of chunk extensions so far; at most [`MAX_EXTENSION_BYTES`].
+    extension_bytes: usize,
+    /// The deadline of [`Config::body_timeout`] is set.
+    has_deadline: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// So many bytes of a body with a length.
+    /// This many bytes are left of a body with a Content-Length.
     Plain(u64),
-    /// A line that announces a chunk.
+    /// A chunk-size line comes next.
     ChunkLine,
-    /// So many bytes of a chunk.
+    /// This many bytes are left of a chunk.
     Chunk(u64),
-    /// The line end behind a chunk.
+    /// The line end after a chunk comes next.
     ChunkEnd,
-    /// The fields behind the last chunk.
+    /// The trailer fields after the last chunk come next.
     Trailers,
     Done,
 }
 
-/// What looking at the buffer came to.
+/// The outcome of one parse of the buffer.
 enum Step {
     /// Bytes of the body.
     Piece(Bytes),
-    /// Framing was taken out of the buffer: look again.
-    Moved,
+    /// Framing was consumed: parse again.
+    FramingConsumed,
     NeedsMore,
     Done,
 }
@@ -59,20 +61,20 @@ impl Body {
             Framing::Chunked => State::ChunkLine,
         };
         let owes_continue = head.expects_continue && state != State::Done;
-        Body { state, owes_continue, received: 0, extensions: 0, timed: false }
+        Body { state, owes_continue, received: 0, extension_bytes: 0, has_deadline: false }
     }
 
-    /// Tells whether the client may send no body at all, because it was never told to.
+    /// Whether the client still waits for `100 Continue`, and so may never send the body.
     pub(crate) fn owes_continue(&self) -> bool {
         self.owes_continue
     }
 
-    /// Tells whether what is left is known to be more than `most`.
-    pub(crate) fn exceeds(&self, most: usize) -> bool {
-        matches!(self.state, State::Plain(left) if left > most as u64)
+    /// Whether more than `max_bytes` are known to be left. Always false for a chunked body.
+    pub(crate) fn exceeds(&self, max_bytes: usize) -> bool {
+        matches!(self.state, State::Plain(left) if left > max_bytes as u64)
     }
 
-    /// The next bytes; `None` at the end.
+    /// Returns the next bytes of the body, or `None` at its end.
     pub(crate) async fn next(
         &mut self,
         wire: &mut Wire,
@@ -81,14 +83,14 @@ impl Body {
         loop {
             match self.step(wire, config)? {
                 Step::Piece(piece) => return Ok(Some(piece)),
-                Step::Moved => {}
+                Step::FramingConsumed => {}
                 Step::NeedsMore => self.wait(wire, config).await?,
                 Step::Done => return Ok(None),
             }
         }
     }
 
-    /// The whole body.
+    /// Reads the rest of the body.
     pub(crate) async fn all(
         &mut self,
         wire: &mut Wire,
@@ -105,26 +107,29 @@ impl Body {
         Ok(whole.freeze())
     }
 
-    /// Reads what nobody wanted, so that it is not taken for the next request; `false` if that is more than `most`.
+    /// Reads and discards the rest of the body, so that it is not parsed as the next request.
+    /// Returns false if more than `max_bytes` are left.
     pub(crate) async fn discard(
         &mut self,
         wire: &mut Wire,
         config: &Config,
-        most: usize,
+        max_bytes: usize,
     ) -> Result<bool, Rejection> {
-        let mut seen = 0;
+        let mut discarded = 0;
         while let Some(piece) = self.next(wire, config).await? {
-            seen += piece.len();
-            if seen > most {
+            discarded += piece.len();
+            if discarded > max_bytes {
                 return Ok(false);
             }
         }
         Ok(true)
     }
 
+    /// Waits for more bytes. The first call sets the deadline and sends `100 Continue` if the
+    /// client waits for it.
     async fn wait(&mut self, wire: &mut Wire, config: &Config) -> Result<(), Rejection> {
-        if !self.timed {
-            self.timed = true;
+        if !self.has_deadline {
+            self.has_deadline = true;
             wire.allow(config.body_timeout);
         }
         if std::mem::take(&mut self.owes_continue) {
@@ -139,7 +144,7 @@ impl Body {
         }
     }
 
-    /// Takes from the buffer what the current state can use.
+    /// Consumes the next piece of body or framing from the buffer.
     fn step(&mut self, wire: &mut Wire, config: &Config) -> Result<Step, Rejection> {
         let data = wire.stream.buffer();
         let used = match self.state {
@@ -151,7 +156,7 @@ impl Body {
                 }
                 let piece = Bytes::copy_from_slice(&data[..n]);
                 wire.stream.consume(n);
-                self.took(n as u64);
+                self.count_piece(n as u64);
                 return Ok(Step::Piece(piece));
             }
             State::ChunkLine => {
@@ -159,12 +164,12 @@ impl Body {
                 let Some(end) = memchr::memchr(b'\n', window) else {
                     return match window.len() {
                         MAX_CHUNK_LINE => {
-                            Err(Rejection::bad_request("the line of a chunk is too long"))
+                            Err(Rejection::bad_request("a chunk-size line is too long"))
                         }
                         _ => Ok(Step::NeedsMore),
                     };
                 };
-                let size = self.announced(&window[..end])?;
+                let size = self.chunk_size(&window[..end])?;
                 if size > config.max_body_bytes.saturating_sub(self.received) {
                     return Err(Rejection::body_too_large());
                 }
@@ -177,7 +182,7 @@ impl Body {
                     2
                 }
                 [] | [b'\r'] => return Ok(Step::NeedsMore),
-                _ => return Err(Rejection::bad_request("a chunk is longer than it says")),
+                _ => return Err(Rejection::bad_request("a chunk is longer than its size")),
             },
             State::Trailers => {
                 let window = &data[..data.len().min(config.max_head_bytes)];
@@ -198,12 +203,12 @@ impl Body {
             }
         };
         wire.stream.consume(used);
-        self.owes_continue = false; // it sends without being told to
-        Ok(Step::Moved)
+        self.owes_continue = false; // the client sends without waiting
+        Ok(Step::FramingConsumed)
     }
 
-    /// Counts bytes of the body that were taken out of the buffer.
-    fn took(&mut self, n: u64) {
+    /// Counts `n` body bytes that were consumed from the buffer.
+    fn count_piece(&mut self, n: u64) {
         self.owes_continue = false;
         self.received += n;
         self.state = match self.state {
@@ -215,22 +220,23 @@ impl Body {
         };
     }
 
-    /// The size on a chunk's line, which is given without its LF: hexadecimal digits, then nothing or extensions.
-    fn announced(&mut self, line: &[u8]) -> Result<u64, Rejection> {
-        let bad = || Rejection::bad_request("the line of a chunk is malformed");
+    /// Parses a chunk-size line, given without its LF: hexadecimal digits, then optional
+    /// extensions. Returns the size.
+    fn chunk_size(&mut self, line: &[u8]) -> Result<u64, Rejection> {
+        let bad = || Rejection::bad_request("a chunk-size line is malformed");
         let line = line.strip_suffix(b"\r").ok_or_else(bad)?;
         let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
         let (digits, extensions) = line.split_at(digits);
-        let in_order = |byte: &u8| *byte == b'\t' || (b' '..0x7f).contains(byte);
+        let is_allowed = |byte: &u8| *byte == b'\t' || (b' '..0x7f).contains(byte);
         if digits.is_empty()
             || !(extensions.is_empty() || extensions.starts_with(b";"))
-            || !extensions.iter().all(in_order)
+            || !extensions.iter().all(is_allowed)
         {
             return Err(bad());
         }
-        self.extensions += extensions.len();
-        if self.extensions > MAX_EXTENSIONS {
-            return Err(Rejection::bad_request("there are too many chunk extensions"));
+        self.extension_bytes += extensions.len();
+        if self.extension_bytes > MAX_EXTENSION_BYTES {
+            return Err(Rejection::bad_request("the chunk extensions are too long"));
         }
         digits.iter().try_fold(0_u64, |size, byte| {
             let digit = char::from(*byte).to_digit(16).ok_or_else(bad)?;

@@ -1,25 +1,29 @@
-//! Limits and deadlines.
+//! Limits and deadlines of a connection.
 
 use std::time::Duration;
 
-/// What one client may use up.
+/// Limits and deadlines for each connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Config {
-    /// The most bytes of a request's head, request line included; 431 beyond.
+    /// The most bytes of a request's head, request line included. The response to a longer head is
+    /// 431, or 414 if the request line alone is too long.
     pub max_head_bytes: usize,
-    /// The most header fields of a request, at most 128; 431 beyond.
+    /// The most header fields of a request; larger values count as 128. The response to more fields
+    /// is 431.
     pub max_headers: usize,
-    /// The most bytes of a request's body, decoded; 413 beyond.
+    /// The most bytes of a request's body, decoded. The response to a larger body is 413.
     pub max_body_bytes: u64,
-    /// From the first byte of a head to its last; 408 beyond.
+    /// The time from the first byte of a head to its last. Then the response is 408.
     pub head_timeout: Duration,
-    /// From the end of the head to the end of the body; 408 beyond.
+    /// The time from the first wait for bytes of the body to its end. Then the response is 408.
     pub body_timeout: Duration,
-    /// Without a byte between two requests; then the connection is closed.
+    /// The time without a byte between two requests. Then the server closes the connection.
     pub idle_timeout: Duration,
-    /// Without a byte taken of an answer that waits; then the connection is cut.
+    /// The time in which the client takes no byte of a queued response. Then the server cuts the
+    /// connection.
     pub write_timeout: Duration,
-    /// How long a connection that ends still takes what the client is sending, so that the client reads its answer.
+    /// How long a closing connection still reads what the client sends, so that no reset destroys
+    /// the response.
     pub linger_timeout: Duration,
 }
 

@@ -1,21 +1,22 @@
-//! One connection: requests in, answers out, in order, until one side ends it.
+//! Serves one connection: answers its requests in order, until the client or the server ends it.
 //!
 //! ```text
-//!   ┌─▶ wait ── the client ends, is silent too long, or the server shuts down ──▶ flush, close
+//!   ┌─▶ wait ── end of stream, idle timeout, or shutdown ──────────▶ linger, close
 //!   │     │ bytes
 //!   │     ▼                                            Rejection ──▶ refuse ──┐
 //!   │   next_head ── no byte of another request ──┐     │                     │
 //!   │     │ Head                                  │     │                     ▼
-//!   │   handler ── reads the body if it wants to ─┼─────┘               linger, close
+//!   │   handler ── may read the body ─────────────┼─────┘               linger, close
 //!   │     │ Response                              │                           ▲
-//!   │   respond ── queued                         │                           │
+//!   │   respond ── queues it                      │                           │
 //!   │     │                                       │                           │
-//!   │   skip what is left of the body ────────────┼── too much of it ─────────┘
+//!   │   skip_body ── discards the unread body ────┼── too much is left ───────┘
 //!   └─────────────────────────────────────────────┘
 //! ```
 //!
-//! Requests that were sent together are answered in one system call, because nothing is sent before the connection waits.
-//! While it waits it is small: all that a request needs is in a box of its own, from its first byte to its answer.
+//! Responses to pipelined requests leave in one system call: queued bytes are sent only when the
+//! connection waits. A waiting connection holds little memory: the state of a request is in a
+//! separate box, which lives from the first byte until all requests are answered.
 
 use std::cell::Cell;
 use std::io;
@@ -31,34 +32,36 @@ use crate::config::Config;
 use crate::head::Head;
 use crate::rejection::Rejection;
 use crate::request::Request;
-use crate::response::{Answer, Connection as Fate, Payload, Pieces, Response};
-use crate::shutdown::Watch;
+use crate::response::{HandlerResult, Payload, Persistence, Pieces, Response};
+use crate::shutdown::ShutdownWatcher;
 use crate::wire::{Filled, Wire};
 
-/// Answers that are queued before the connection waits until the client has read some.
+/// If more response bytes than this are queued, the connection waits until the kernel has them.
 const HIGH_WATER: usize = 64 << 10;
-/// A body that nobody read is skipped up to here; beyond, the connection is closed.
+/// The most bytes of an unread body that are skipped. If more are left, the connection is closed.
 const MAX_DISCARD: usize = 64 << 10;
-/// What a refused client may still send while it is told so.
+/// The most bytes that a closing connection reads and discards.
 const MAX_LINGER: usize = 64 << 20;
-/// How long a connection that ends between two requests, or with its server, waits for the client to end it too.
+/// How long the server waits for the client to close too, when it closes between two requests or
+/// because of a shutdown.
 const IDLE_LINGER: Duration = Duration::from_secs(1);
-/// How long a connection that has not said a word yet holds a shutdown.
-const FIRST_REQUEST: Duration = Duration::from_secs(1);
-/// Answers to pipelined requests before the others on the loop get their turn.
-const ANSWERS_AT_ONCE: usize = 64;
-/// A whole body up to here is copied behind its head; a larger one is sent from where it is.
+/// How long a shutdown waits for the first request of a new connection.
+const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
+/// The number of pipelined requests after which the task yields to the rest of the loop.
+const REQUESTS_PER_TURN: usize = 64;
+/// A whole body of at most this many bytes is copied after the head. Larger ones are not copied.
 const SMALL_BODY: usize = 1 << 10;
 
+/// Serves the connection until it is closed.
 pub(crate) async fn serve(
     stream: IoStream,
     config: &Config,
-    shutdown: Watch,
-    app: &impl AsyncFn(&mut Request<'_>) -> Answer,
+    shutdown: ShutdownWatcher,
+    app: &impl AsyncFn(&mut Request<'_>) -> HandlerResult,
 ) -> io::Result<()> {
     let mut connection = Connection { wire: Wire::new(stream), config, shutdown, is_fresh: true };
     while connection.wait().await? {
-        if Box::pin(connection.converse(app)).await? == Fate::Close {
+        if Box::pin(connection.answer_or_refuse(app)).await? == Persistence::Close {
             return Ok(());
         }
     }
@@ -68,35 +71,37 @@ pub(crate) async fn serve(
 struct Connection<'a> {
     wire: Wire,
     config: &'a Config,
-    shutdown: Watch,
-    /// No request has come yet.
+    shutdown: ShutdownWatcher,
+    /// True until the first byte arrives.
     is_fresh: bool,
 }
 
 impl Connection<'_> {
-    /// Waits for a request; `false` when the client, its silence or the server ends the connection instead.
+    /// Waits for the first byte of a request. Returns false if the client ends the stream, the idle
+    /// timeout passes or the server shuts down.
     async fn wait(&mut self) -> Result<bool, StreamError> {
         self.wire.allow(self.config.idle_timeout);
         let mut filled = self.wire.fill_unless(Some(&mut self.shutdown)).await?;
         if self.is_fresh && matches!(filled, Filled::Shutdown) {
-            // Who has just connected has a request on the way, which nobody else will answer.
-            self.wire.allow(self.config.idle_timeout.min(FIRST_REQUEST));
+            // A new client may have sent a request that has not arrived yet, and no other process
+            // will answer it.
+            self.wire.allow(self.config.idle_timeout.min(FIRST_REQUEST_TIMEOUT));
             filled = self.wire.fill().await?;
         }
         self.is_fresh = false;
         Ok(matches!(filled, Filled::Bytes))
     }
 
-    /// Answers what has come, and what comes meanwhile, until no byte of another request is there.
-    async fn converse(
+    /// Answers requests until the buffer is empty. Refuses a request that is rejected.
+    async fn answer_or_refuse(
         &mut self,
-        app: &impl AsyncFn(&mut Request<'_>) -> Answer,
-    ) -> io::Result<Fate> {
+        app: &impl AsyncFn(&mut Request<'_>) -> HandlerResult,
+    ) -> io::Result<Persistence> {
         match self.answer_all(app).await {
-            Ok(fate) => Ok(fate),
+            Ok(persistence) => Ok(persistence),
             Err(Rejection::Status(status, why)) => {
                 self.refuse(status, why, true).await?;
-                Ok(Fate::Close)
+                Ok(Persistence::Close)
             }
             Err(Rejection::Broken(error)) => Err(error),
         }
@@ -104,70 +109,73 @@ impl Connection<'_> {
 
     async fn answer_all(
         &mut self,
-        app: &impl AsyncFn(&mut Request<'_>) -> Answer,
-    ) -> Result<Fate, Rejection> {
+        app: &impl AsyncFn(&mut Request<'_>) -> HandlerResult,
+    ) -> Result<Persistence, Rejection> {
         let mut answered = 0;
         while let Some(head) = self.next_head().await? {
             let mut body = Body::new(&head);
-            let response = match self.ask(app, &head, &mut body).await {
+            let response = match self.run_handler(app, &head, &mut body).await {
                 Err(Rejection::Status(status, why)) => {
                     self.refuse(status, why, head.method != Method::HEAD).await?;
-                    return Ok(Fate::Close);
+                    return Ok(Persistence::Close);
                 }
-                answer => answer?,
+                result => result?,
             };
-            // A client that was never told to continue may send the body or may not: nobody knows what comes next.
-            let keeps = head.keep_alive
+            // A client that got no `100 Continue` may or may not send the body. The next bytes
+            // could then be the body or another request.
+            let keep_alive = head.keep_alive
                 && !body.owes_continue()
                 && !body.exceeds(MAX_DISCARD)
-                && !self.shutdown.begun();
-            let fate = if keeps { Fate::KeepAlive } else { Fate::Close };
-            let fate = self.respond(&head, response, fate).await?;
-            if fate == Fate::Close || !self.skip(&mut body).await? {
+                && !self.shutdown.has_begun();
+            let persistence = if keep_alive { Persistence::KeepAlive } else { Persistence::Close };
+            let persistence = self.respond(&head, response, persistence).await?;
+            if persistence == Persistence::Close || !self.skip_body(&mut body).await? {
                 self.linger(self.config.linger_timeout).await?;
-                return Ok(Fate::Close);
+                return Ok(Persistence::Close);
             }
             answered += 1;
-            if answered % ANSWERS_AT_ONCE == 0 {
+            if answered % REQUESTS_PER_TURN == 0 {
                 yield_now().await;
             }
         }
-        Ok(Fate::KeepAlive)
+        Ok(Persistence::KeepAlive)
     }
 
-    /// Reads what the handler left of a body, so that it is not taken for the next request; `false` if that cannot be done.
-    /// The request has its answer already, so the client is not told why.
-    async fn skip(&mut self, body: &mut Body) -> Result<bool, Rejection> {
+    /// Discards what the handler left unread, so that it is not parsed as the next request. Returns
+    /// false if the rest is malformed, late or too large. The client has its response already, so
+    /// it gets no error status.
+    async fn skip_body(&mut self, body: &mut Body) -> Result<bool, Rejection> {
         match body.discard(&mut self.wire, self.config, MAX_DISCARD).await {
             Err(Rejection::Status(..)) => Ok(false),
             outcome => outcome,
         }
     }
 
-    /// The next request's head; `None` if no byte of it is there.
+    /// Reads the next request's head. Returns `None` if the buffer holds no byte of it.
     async fn next_head(&mut self) -> Result<Option<Head>, Rejection> {
-        // Parsed again only when the head may be complete or twice as much is there: linear, however it trickles in.
-        let mut worth_parsing = 1;
-        let mut searched = 0;
+        // Parses again only when the head may be complete, or when the data has doubled. The cost
+        // stays linear even if the head arrives byte by byte.
+        let mut next_parse_len = 1;
+        let mut search_from = 0;
         loop {
             self.skip_empty_lines();
             let data = self.wire.stream.buffer();
             if data.is_empty() {
                 return Ok(None);
             }
-            if data.len() >= worth_parsing || ends_head(&data[searched..]) {
+            if data.len() >= next_parse_len || has_empty_line(&data[search_from..]) {
                 if let Some((head, length)) = Head::parse(data, self.config)? {
                     self.wire.stream.consume(length);
                     return Ok(Some(head));
                 }
-                let first = worth_parsing == 1;
-                worth_parsing = (2 * data.len()).min(self.config.max_head_bytes);
-                searched = data.len().saturating_sub(2);
-                if first {
+                let is_first_parse = next_parse_len == 1;
+                next_parse_len = (2 * data.len()).min(self.config.max_head_bytes);
+                search_from = data.len().saturating_sub(2);
+                if is_first_parse {
                     self.wire.allow(self.config.head_timeout);
                 }
             } else {
-                searched = data.len().saturating_sub(2);
+                search_from = data.len().saturating_sub(2);
             }
             match self.wire.fill().await? {
                 Filled::Bytes => {}
@@ -179,41 +187,42 @@ impl Connection<'_> {
         }
     }
 
-    /// Clients of old end a body with a line end that is not part of it (RFC 9112, 2.2).
+    /// Skips line ends before a request. Old clients send an extra one after a body (RFC 9112,
+    /// 2.2).
     fn skip_empty_lines(&mut self) {
         let data = self.wire.stream.buffer();
         let lines = data.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
         self.wire.stream.consume(lines);
     }
 
-    /// Runs the handler; one that panics has failed.
-    async fn ask(
+    /// Runs the handler. Turns a panic into a 500.
+    async fn run_handler(
         &mut self,
-        app: &impl AsyncFn(&mut Request<'_>) -> Answer,
+        app: &impl AsyncFn(&mut Request<'_>) -> HandlerResult,
         head: &Head,
         body: &mut Body,
-    ) -> Answer {
+    ) -> HandlerResult {
         let mut request = Request { head, body, wire: &mut self.wire, config: self.config };
         match AssertUnwindSafe(app(&mut request)).catch_unwind().await {
-            Ok(answer) => answer,
+            Ok(result) => result,
             Err(_) => {
                 Err(Rejection::Status(StatusCode::INTERNAL_SERVER_ERROR, "the handler failed"))
             }
         }
     }
 
-    /// Queues an answer, and waits only if the client is slow to read.
+    /// Queues a response. Waits only for the pieces of a stream, or if the client reads slowly.
     async fn respond(
         &mut self,
         head: &Head,
         response: Response,
-        fate: Fate,
-    ) -> Result<Fate, Rejection> {
+        persistence: Persistence,
+    ) -> Result<Persistence, Rejection> {
         let sends_body = response.sends_body(head);
-        let endless = head.minor == 0 && matches!(response.body, Payload::Pieces(_));
-        let fate = if endless { Fate::Close } else { fate };
+        let ends_at_close = head.minor == 0 && matches!(response.body, Payload::Pieces(_));
+        let persistence = if ends_at_close { Persistence::Close } else { persistence };
         let mut text = Scratch::take();
-        response.write_head(&mut text.0, head.minor, fate);
+        response.write_head(&mut text.0, head.minor, persistence);
         let stream = &mut self.wire.stream;
         match response.body {
             Payload::Whole(body) if sends_body && body.len() <= SMALL_BODY => {
@@ -228,21 +237,22 @@ impl Connection<'_> {
             }
             Payload::Pieces(pieces) => {
                 stream.write(&text.0)?;
-                drop(text); // not held while the pieces are awaited
+                drop(text); // must not be held while the pieces are awaited
                 if sends_body {
                     self.send_pieces(pieces, head.minor > 0).await?;
                 }
             }
         }
-        self.hold_back().await?;
-        Ok(fate)
+        self.apply_backpressure().await?;
+        Ok(persistence)
     }
 
     async fn send_pieces(&mut self, mut pieces: Pieces, chunked: bool) -> Result<(), Rejection> {
         while let Some(piece) = pieces.next().await {
-            let piece = piece.map_err(Rejection::Broken)?; // the head is out: only the end can tell
+            // The head is queued, so only closing the connection can report the error.
+            let piece = piece.map_err(Rejection::Broken)?;
             if piece.is_empty() {
-                continue; // a chunk of no bytes would end the body
+                continue; // an empty chunk would end the body
             }
             let stream = &mut self.wire.stream;
             if chunked {
@@ -252,7 +262,7 @@ impl Connection<'_> {
             if chunked {
                 stream.write("\r\n")?;
             }
-            self.hold_back().await?;
+            self.apply_backpressure().await?;
         }
         if chunked {
             self.wire.stream.write("0\r\n\r\n")?;
@@ -260,15 +270,16 @@ impl Connection<'_> {
         Ok(())
     }
 
-    /// Lets a client that is slow to read take what is queued before more is made.
-    async fn hold_back(&mut self) -> Result<(), StreamError> {
+    /// If too much is queued, waits until the kernel has taken all of it.
+    async fn apply_backpressure(&mut self) -> Result<(), StreamError> {
         if self.wire.stream.queued() > HIGH_WATER {
             self.wire.flush(self.config.write_timeout).await?;
         }
         Ok(())
     }
 
-    /// Tells a client why its request is not served, in a way that reaches it while it is still sending.
+    /// Sends the reason for a rejection and closes the connection. The response arrives even if the
+    /// client is still sending.
     async fn refuse(
         &mut self,
         status: StatusCode,
@@ -278,7 +289,7 @@ impl Connection<'_> {
         log::debug!("refused with {status}: {why}");
         let response = Response::refusal(status, why);
         let mut text = Scratch::take();
-        response.write_head(&mut text.0, 1, Fate::Close);
+        response.write_head(&mut text.0, 1, Persistence::Close);
         if let (Payload::Whole(body), true) = (&response.body, with_body) {
             text.0.extend_from_slice(body);
         }
@@ -287,24 +298,25 @@ impl Connection<'_> {
         self.linger(self.config.linger_timeout).await
     }
 
-    /// Ends the connection. Always so: bytes that are unread at a close, or come after it, would turn it into a reset, which
-    /// destroys what the client has not read yet of its answer.
+    /// Ends the connection; every orderly close goes through here. If bytes are unread at a close,
+    /// or arrive after it, the kernel sends a reset. A reset destroys the part of the response that
+    /// the client has not read yet.
     async fn linger(&mut self, limit: Duration) -> Result<(), StreamError> {
-        let limit = if self.shutdown.begun() { limit.min(IDLE_LINGER) } else { limit };
+        let limit = if self.shutdown.has_begun() { limit.min(IDLE_LINGER) } else { limit };
         self.wire.flush(self.config.write_timeout).await?;
         self.wire.stream.linger(MAX_LINGER, limit).await
     }
 }
 
-/// Tells whether an empty line ends in `data`.
-fn ends_head(data: &[u8]) -> bool {
+/// Whether `data` contains the end of an empty line, which may end a head.
+fn has_empty_line(data: &[u8]) -> bool {
     memchr::memchr_iter(b'\n', data).any(|at| {
         let rest = &data[at + 1..];
         rest.starts_with(b"\n") || rest.starts_with(b"\r\n")
     })
 }
 
-/// A vector for the head of an answer, which the thread's answers use one after the other.
+/// The thread's reusable buffer for the head of a response.
 struct Scratch(Vec<u8>);
 
 thread_local! {

@@ -1,6 +1,7 @@
-//! The head of a request: parsed by httparse, then held to what RFC 9112 asks of a server.
+//! The head of a request: parsed by httparse, then checked against RFC 9112.
 //!
-//! Strict where leniency has let requests be smuggled past other servers: one framing, one Host, no folds, no doubt.
+//! The checks are strict where lenient servers allowed request smuggling: one framing, one Host, no
+//! folded lines, nothing ambiguous.
 
 use std::cell::Cell;
 use std::mem::MaybeUninit;
@@ -11,10 +12,10 @@ use http::{Method, StatusCode};
 use crate::config::Config;
 use crate::rejection::Rejection;
 
-/// More than any [`Config::max_headers`] that is heeded.
-const MOST_HEADERS: usize = 128;
+/// The upper bound of [`Config::max_headers`]; larger values count as this one.
+const MAX_HEADERS: usize = 128;
 
-/// A request's head, in memory of its own.
+/// A request's head. Owns a copy of the target and the fields.
 #[derive(Debug)]
 pub(crate) struct Head {
     pub(crate) method: Method,
@@ -24,7 +25,7 @@ pub(crate) struct Head {
     pub(crate) keep_alive: bool,
     pub(crate) expects_continue: bool,
     store: Store,
-    /// Where the path is in the store's text.
+    /// The range of the path in the store's text.
     path: Range<usize>,
     query: Option<Range<usize>>,
 }
@@ -36,7 +37,7 @@ pub(crate) enum Framing {
     Chunked,
 }
 
-/// Vectors that one request leaves to the next one of its thread.
+/// The text of a head. The thread's next request reuses its vectors.
 #[derive(Debug, Default)]
 struct Store {
     text: Vec<u8>,
@@ -63,11 +64,12 @@ impl Drop for Head {
 }
 
 impl Head {
-    /// Parses the head at the beginning of `data` and returns it with its length; `None` if more bytes are needed.
+    /// Parses the head at the beginning of `data`. Returns the head and its length, or `None` if
+    /// more bytes are needed.
     pub(crate) fn parse(data: &[u8], config: &Config) -> Result<Option<(Head, usize)>, Rejection> {
         let data = &data[..data.len().min(config.max_head_bytes)];
-        let mut fields = [const { MaybeUninit::uninit() }; MOST_HEADERS];
-        let fields = &mut fields[..config.max_headers.min(MOST_HEADERS)];
+        let mut fields = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+        let fields = &mut fields[..config.max_headers.min(MAX_HEADERS)];
         let mut request = httparse::Request::new(&mut []);
         let length = match request.parse_with_uninit_headers(data, fields) {
             Ok(httparse::Status::Complete(length)) => length,
@@ -78,13 +80,13 @@ impl Head {
                 });
             }
             Ok(httparse::Status::Partial) => return Ok(None),
-            // Which answer a version deserves shows only when its line is whole.
+            // A bad version is answered with 505 or 400; only the whole line decides which.
             Err(httparse::Error::Version)
                 if request_line(data).is_none() && data.len() < config.max_head_bytes =>
             {
                 return Ok(None);
             }
-            Err(error) => return Err(refusal(error, data)),
+            Err(error) => return Err(rejection(error, data)),
         };
         let (Some(method), Some(target), Some(minor)) =
             (request.method, request.path, request.version)
@@ -129,22 +131,23 @@ impl Head {
         self.query.as_ref().map(|range| self.text(range))
     }
 
-    /// The first field of that name, in whatever case.
+    /// The value of the first field with this name. Case does not matter.
     pub(crate) fn header(&self, name: &str) -> Option<&[u8]> {
         let text = &self.store.text;
-        let is_it = |field: &&Field| text[field.name.clone()].eq_ignore_ascii_case(name.as_bytes());
-        let field = self.store.fields.iter().find(is_it)?;
+        let has_name =
+            |field: &&Field| text[field.name.clone()].eq_ignore_ascii_case(name.as_bytes());
+        let field = self.store.fields.iter().find(has_name)?;
         Some(&text[field.value.clone()])
     }
 
     fn text(&self, range: &Range<usize>) -> &str {
-        // The target came from httparse as a &str, and was split at ASCII.
+        // Cannot fail: httparse gave the target as a `&str`, and it was split at ASCII characters.
         std::str::from_utf8(&self.store.text[range.clone()]).unwrap_or_default()
     }
 }
 
 impl Store {
-    /// Copies the target and the fields, the target first.
+    /// Copies the target, then the fields.
     fn fill(target: &str, headers: &[httparse::Header<'_>]) -> Store {
         let mut store = SPARE.take().unwrap_or_default();
         store.text.extend_from_slice(target.as_bytes());
@@ -163,8 +166,8 @@ impl Store {
     }
 }
 
-/// What a syntax error is answered with.
-fn refusal(error: httparse::Error, data: &[u8]) -> Rejection {
+/// The rejection for a syntax error.
+fn rejection(error: httparse::Error, data: &[u8]) -> Rejection {
     match error {
         httparse::Error::TooManyHeaders => Rejection::head_too_large(),
         httparse::Error::Version if names_another_version(data) => Rejection::Status(
@@ -175,7 +178,7 @@ fn refusal(error: httparse::Error, data: &[u8]) -> Rejection {
     }
 }
 
-/// The first line that is not empty, without its end; `None` if its end is not there.
+/// The first non-empty line, without its line end; `None` if the line is incomplete.
 fn request_line(data: &[u8]) -> Option<&[u8]> {
     let start = data.iter().position(|byte| !matches!(byte, b'\r' | b'\n'))?;
     let end = memchr::memchr(b'\n', &data[start..])?;
@@ -183,7 +186,7 @@ fn request_line(data: &[u8]) -> Option<&[u8]> {
     Some(line.strip_suffix(b"\r").unwrap_or(line))
 }
 
-/// Tells whether the request line is in order but for the version: `token target HTTP/d.d`.
+/// Whether the request line is well formed and only its version is wrong: `token target HTTP/d.d`.
 fn names_another_version(data: &[u8]) -> bool {
     let mut words = request_line(data).unwrap_or_default().split(|byte| *byte == b' ');
     let version = match (words.next(), words.next(), words.next(), words.next()) {
@@ -215,7 +218,7 @@ fn split_target(target: &str) -> Result<(Range<usize>, Option<Range<usize>>), Re
     }
 }
 
-/// What the fields say about the message as a whole.
+/// What the fields determine for the whole message.
 struct Rules {
     framing: Framing,
     keep_alive: bool,
@@ -232,7 +235,7 @@ impl Rules {
         let mut expects_continue = false;
         for header in headers {
             let value = header.value;
-            // The length of a name is cheaper to look at than the name.
+            // Compares the length first, because that is cheaper than comparing the name.
             match header.name.len() {
                 4 if header.name.eq_ignore_ascii_case("host") => {
                     hosts += 1;
@@ -270,7 +273,7 @@ impl Rules {
             }
         }
         if hosts > 1 || (hosts == 0 && minor > 0) {
-            return bad("there must be one Host");
+            return bad("there must be exactly one Host");
         }
         let framing = match (length, chunked) {
             (Some(_), true) => return bad("Content-Length and Transfer-Encoding contradict"),
@@ -283,12 +286,13 @@ impl Rules {
     }
 }
 
-/// The bytes of `uri-host [ ":" port ]` in RFC 3986, but for the comma, which would join two hosts.
+/// Whether `uri-host [ ":" port ]` of RFC 3986 may contain the byte. The comma is excluded, because
+/// it would join two hosts.
 fn is_host_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~:[]%!$&'()*+;=".contains(&byte)
 }
 
-/// A length: digits only, and few enough for 64 bits.
+/// Parses a Content-Length: 1 to 19 decimal digits, so that the value fits in 64 bits.
 fn decimal(value: &[u8]) -> Result<u64, Rejection> {
     let bad = || Rejection::bad_request("the Content-Length is malformed");
     if value.is_empty() || value.len() > 19 {
@@ -332,9 +336,9 @@ mod tests {
         assert!(parse("GET h:80 HTTP/1.1\r\nHost: h\r\n\r\n").is_err());
     }
 
-    // H6: wherever the bytes are split, the answer is the same
+    // H6: a split anywhere in the bytes does not change the outcome
     #[test]
-    fn no_prefix_of_a_bad_head_is_answered_differently() {
+    fn a_prefix_of_a_bad_head_is_incomplete_or_gets_the_same_status() {
         let status = |outcome| match outcome {
             Ok(None) => None,
             Ok(Some(_)) => Some(200),
@@ -360,9 +364,9 @@ mod tests {
         }
     }
 
-    // H6: every prefix is incomplete, none is an error
+    // H6
     #[test]
-    fn every_prefix_of_a_good_head_asks_for_more() {
+    fn every_prefix_of_a_good_head_is_incomplete_and_none_is_an_error() {
         let text = "\r\nPOST /x HTTP/1.1\r\nHost: a.b:80\r\nContent-Length: 12\r\nConnection: close\r\n\r\n";
         for end in 0..text.len() {
             assert!(matches!(parse(&text[..end]), Ok(None)), "{:?}", &text[..end]);
@@ -375,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_of_bytes_is_exact() {
+    fn a_head_of_exactly_max_head_bytes_is_accepted() {
         let text = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
         let exact = Config { max_head_bytes: text.len(), ..Config::default() };
         assert!(Head::parse(text.as_bytes(), &exact).unwrap().is_some());

@@ -1,9 +1,9 @@
-//! A tiny HTTP/1.1 server on squall: what a client of the runtime looks like.
+//! A tiny HTTP/1.1 server: an example of a library on squall.
 //!
-//! Heads are parsed by `httparse`, names and values are those of `http`; this library does what lies between them and the
-//! sockets: framing, keep-alive, pipelining, limits, deadlines and a clean end.
+//! `httparse` parses heads; methods, statuses and fields are types of `http`. This library does
+//! the rest: framing, keep-alive, pipelining, limits, deadlines and a graceful shutdown.
 //!
-//! Open `connection.rs` first: one connection, from its first byte to its last.
+//! Open `connection.rs` first: it serves one connection, from the first byte to the last.
 //!
 //! ```
 //! use squall_net::{IoStream, TcpStream, block_on};

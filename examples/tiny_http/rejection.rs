@@ -1,4 +1,4 @@
-//! Why a request is not served.
+//! The error that ends a request and its connection.
 
 use std::error::Error;
 use std::fmt;
@@ -7,12 +7,13 @@ use std::io;
 use http::StatusCode;
 use squall_net::StreamError;
 
-/// The end of a request that went wrong, and of its connection.
+/// Why the server does not serve a request. Every rejection closes the connection.
 #[derive(Debug)]
 pub enum Rejection {
-    /// The client is told, and the connection is closed: where the next request begins cannot be trusted.
+    /// The status and the reason that the client gets. The server then closes the connection,
+    /// because it cannot know where the next request begins.
     Status(StatusCode, &'static str),
-    /// The connection is broken; there is nobody to tell.
+    /// The connection is broken, so the client gets no answer.
     Broken(io::Error),
 }
 
@@ -58,7 +59,7 @@ impl From<StreamError> for Rejection {
     }
 }
 
-/// A handler's own trouble, with a file for instance, is a 500.
+/// Turns a handler's own I/O error, for example of a file, into a 500 and logs it.
 impl From<io::Error> for Rejection {
     fn from(error: io::Error) -> Rejection {
         log::error!("a handler failed: {error}");

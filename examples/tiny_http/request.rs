@@ -1,4 +1,4 @@
-//! What a handler sees of a request.
+//! The request that a handler gets.
 
 use bytes::Bytes;
 use http::Method;
@@ -9,7 +9,8 @@ use crate::head::Head;
 use crate::rejection::Rejection;
 use crate::wire::Wire;
 
-/// One request. Its body is still on the wire; what the handler does not read is thrown away.
+/// One request. The handler reads the body from the connection; the server discards what the
+/// handler leaves unread.
 #[derive(Debug)]
 pub struct Request<'a> {
     pub(crate) head: &'a Head,
@@ -19,12 +20,13 @@ pub struct Request<'a> {
 }
 
 impl Request<'_> {
-    /// The method as it was sent. A server answers HEAD as it answers GET and leaves the body out by itself.
+    /// The method as the client sent it. A handler may treat HEAD as GET: the server sends no body
+    /// in response to HEAD.
     pub fn method(&self) -> &Method {
         &self.head.method
     }
 
-    /// The method to route by: GET for HEAD.
+    /// The method to route by: GET if the request's method is HEAD.
     pub fn routed_method(&self) -> &Method {
         match self.head.method {
             Method::HEAD => &Method::GET,
@@ -32,30 +34,30 @@ impl Request<'_> {
         }
     }
 
-    /// The path as it was sent, without the query; percent signs are not decoded.
+    /// The path as the client sent it, without the query; percent-encoding is not decoded.
     pub fn path(&self) -> &str {
         self.head.path()
     }
 
-    /// What follows the question mark.
+    /// The query, without the question mark; `None` if the target has no question mark.
     pub fn query(&self) -> Option<&str> {
         self.head.query()
     }
 
-    /// The value of the first field of that name, in whatever case.
+    /// The value of the first field with this name. Case does not matter.
     pub fn header(&self, name: &str) -> Option<&[u8]> {
         self.head.header(name)
     }
 
-    /// The next piece of the body; `None` at its end.
+    /// Reads the next piece of the body. Returns `None` at its end.
     ///
     /// # Errors
-    /// A [`Rejection`] to be returned from the handler: 400, 408 or 413, or a broken connection.
+    /// A [`Rejection`] that the handler should return: 400, 408, 413, 431, or a broken connection.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Rejection> {
         self.body.next(self.wire, self.config).await
     }
 
-    /// The whole body, at most [`Config::max_body_bytes`].
+    /// Reads the whole body, or what is left of it; at most [`Config::max_body_bytes`].
     ///
     /// # Errors
     /// As [`next`](Self::next).

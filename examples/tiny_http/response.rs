@@ -1,4 +1,4 @@
-//! What a handler answers.
+//! The response that a handler returns.
 
 use std::fmt;
 use std::io;
@@ -13,11 +13,12 @@ use crate::date;
 use crate::head::Head;
 use crate::rejection::Rejection;
 
-/// A status, fields and a body. The server adds the framing, the date and the fate of the connection.
+/// A status, fields and a body. The server adds `Date`, `Connection`, and `Content-Length` or
+/// `Transfer-Encoding`.
 pub struct Response {
     pub(crate) status: StatusCode,
     content_type: Option<HeaderValue>,
-    /// Further fields; names and values cannot hold a line end, by their types.
+    /// Further fields. The types of names and values exclude line ends.
     fields: Vec<(HeaderName, HeaderValue)>,
     pub(crate) body: Payload,
 }
@@ -26,7 +27,7 @@ pub(crate) type Pieces = Pin<Box<dyn Stream<Item = io::Result<Bytes>>>>;
 
 pub(crate) enum Payload {
     Whole(Bytes),
-    /// Sent chunked, or to the end of the connection for HTTP/1.0.
+    /// Sent chunked. For HTTP/1.0, the end of the connection ends the body.
     Pieces(Pieces),
 }
 
@@ -53,49 +54,50 @@ impl Response {
         Response::new(Some(HeaderValue::from_static("application/json")), body)
     }
 
-    /// Plain text that is sent as it comes. An error ends the connection before the end of the body.
+    /// Plain text with status 200, sent piece by piece. If `pieces` yields an error, the server
+    /// closes the connection before the end of the body.
     pub fn stream(pieces: impl Stream<Item = io::Result<Bytes>> + 'static) -> Response {
         Response { body: Payload::Pieces(Box::pin(pieces)), ..Response::text("") }
     }
 
-    /// A status with its name as the body.
+    /// A response with this status, whose body is the code and its standard name.
     pub fn status(status: StatusCode) -> Response {
         let name = status.canonical_reason().unwrap_or("Unknown");
         Response { status, ..Response::text(format!("{} {name}\n", status.as_u16())) }
     }
 
-    /// 405, with the methods that the path does have.
+    /// Status 405. `allow` lists the methods that the path allows, separated by commas.
     pub fn method_not_allowed(allow: &'static str) -> Response {
         Response::status(StatusCode::METHOD_NOT_ALLOWED)
             .with(http::header::ALLOW, HeaderValue::from_static(allow))
     }
 
-    /// Adds a field.
+    /// Adds a header field.
     pub fn with(mut self, name: HeaderName, value: HeaderValue) -> Response {
         self.fields.push((name, value));
         self
     }
 
-    /// What a client is told whose request was refused.
+    /// The response to a rejected request, whose body gives the reason.
     pub(crate) fn refusal(status: StatusCode, why: &'static str) -> Response {
         let name = status.canonical_reason().unwrap_or("Unknown");
         Response { status, ..Response::text(format!("{} {name}: {why}\n", status.as_u16())) }
     }
 
-    /// Writes the head.
-    pub(crate) fn write_head(&self, into: &mut Vec<u8>, minor: u8, connection: Connection) {
+    /// Appends the head to `into`. `minor` is the minor version of the request.
+    pub(crate) fn write_head(&self, into: &mut Vec<u8>, minor: u8, persistence: Persistence) {
         into.extend_from_slice(b"HTTP/1.1 ");
         into.extend_from_slice(self.status.as_str().as_bytes());
         into.push(b' ');
         into.extend_from_slice(self.status.canonical_reason().unwrap_or("Unknown").as_bytes());
         into.extend_from_slice(b"\r\n");
         date::write_field(into);
-        match connection {
-            Connection::Close => into.extend_from_slice(b"Connection: close\r\n"),
-            Connection::KeepAlive if minor == 0 => {
+        match persistence {
+            Persistence::Close => into.extend_from_slice(b"Connection: close\r\n"),
+            Persistence::KeepAlive if minor == 0 => {
                 into.extend_from_slice(b"Connection: Keep-Alive\r\n");
             }
-            Connection::KeepAlive => {}
+            Persistence::KeepAlive => {}
         }
         if let Some(content_type) = &self.content_type {
             write_field(into, b"Content-Type", content_type.as_bytes());
@@ -117,22 +119,22 @@ impl Response {
         into.extend_from_slice(b"\r\n");
     }
 
-    /// 1xx, 204 and 304 have neither a body nor a length.
+    /// Whether the status allows a body: 1xx, 204 and 304 have neither a body nor a length.
     fn may_have_body(&self) -> bool {
         !(self.status.is_informational()
             || self.status == StatusCode::NO_CONTENT
             || self.status == StatusCode::NOT_MODIFIED)
     }
 
-    /// Tells whether a body follows the head of this answer to `head`.
+    /// Whether a body follows the head, in the response to the request with this `head`.
     pub(crate) fn sends_body(&self, head: &Head) -> bool {
         head.method != Method::HEAD && self.may_have_body()
     }
 }
 
-/// What becomes of the connection behind an answer.
+/// What happens to the connection after a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Connection {
+pub(crate) enum Persistence {
     KeepAlive,
     Close,
 }
@@ -156,5 +158,5 @@ impl fmt::Debug for Response {
     }
 }
 
-/// The outcome of a handler.
-pub(crate) type Answer = Result<Response, Rejection>;
+/// The result of a handler.
+pub(crate) type HandlerResult = Result<Response, Rejection>;

@@ -1,4 +1,4 @@
-//! The server: a TcpServer whose handler speaks HTTP.
+//! The server: a `TcpServer` whose handler speaks HTTP.
 
 use std::fmt;
 use std::io;
@@ -11,7 +11,7 @@ use squall_net::{DrainReport, IoStream, StreamConfig, TcpServer};
 use crate::config::Config;
 use crate::connection::serve;
 use crate::request::Request;
-use crate::response::Answer;
+use crate::response::HandlerResult;
 use crate::shutdown::Shutdown;
 
 /// An HTTP/1.1 server on the loop of this thread. Clones are the same server.
@@ -22,18 +22,22 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server that answers with `app` and listens nowhere yet.
-    pub fn new(config: Config, app: impl AsyncFn(&mut Request<'_>) -> Answer + 'static) -> Server {
+    /// Makes a server that does not listen yet. `app` handles its requests.
+    pub fn new(
+        config: Config,
+        app: impl AsyncFn(&mut Request<'_>) -> HandlerResult + 'static,
+    ) -> Server {
         let shutdown = Rc::new(Shutdown::default());
-        let news = Rc::clone(&shutdown);
-        let handler =
-            async move |stream: IoStream, _peer| serve(stream, &config, news.watch(), &app).await;
-        // The buffer must hold a head; bodies are taken out piece by piece.
+        let shutdown_of_handler = Rc::clone(&shutdown);
+        let handler = async move |stream: IoStream, _peer| {
+            serve(stream, &config, shutdown_of_handler.watcher(), &app).await
+        };
+        // The buffer must hold a whole head. Bodies are consumed piece by piece.
         let buffer = StreamConfig::default().max_buffer_size(config.max_head_bytes.max(64 << 10));
         Server { tcp: TcpServer::new(handler).stream_config(buffer), shutdown }
     }
 
-    /// Listens, and returns the address with the port that the kernel chose.
+    /// Listens on `address` and returns it, with the port that the kernel chose.
     ///
     /// # Errors
     /// As [`TcpServer::listen`].
@@ -41,7 +45,7 @@ impl Server {
         self.tcp.listen(address)
     }
 
-    /// Accepts from sockets that listen already.
+    /// Accepts connections from sockets that already listen.
     ///
     /// # Errors
     /// As [`TcpServer::add_sockets`].
@@ -49,14 +53,14 @@ impl Server {
         self.tcp.add_sockets(sockets)
     }
 
-    /// Stops accepting, ends idle connections, lets requests that are under way finish, and cuts what is left after
-    /// `deadline`.
+    /// Stops accepting, ends idle connections and finishes the running requests. After `deadline`,
+    /// cuts the connections that are left.
     pub async fn shut_down(&self, deadline: Duration) -> DrainReport {
         self.shutdown.begin();
         self.tcp.drain(deadline).await
     }
 
-    /// How many connections live now.
+    /// The number of open connections.
     pub fn connections(&self) -> usize {
         self.tcp.connections()
     }

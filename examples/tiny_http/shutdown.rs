@@ -1,4 +1,4 @@
-//! The news that the server is shutting down, for every connection that waits for a request.
+//! Tells every connection that waits for a request that the server shuts down.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -6,48 +6,53 @@ use std::task::{Context, Waker};
 
 use slab::Slab;
 
+/// A server's shutdown state, shared with its connections.
 #[derive(Debug, Default)]
 pub(crate) struct Shutdown {
-    begun: Cell<bool>,
-    /// One for each connection that has ever waited.
-    waiting: RefCell<Slab<Waker>>,
+    has_begun: Cell<bool>,
+    /// The wakers of all open connections that have waited for a request.
+    wakers: RefCell<Slab<Waker>>,
 }
 
 impl Shutdown {
+    /// Begins the shutdown and wakes all waiting connections.
     pub(crate) fn begin(&self) {
-        self.begun.set(true);
-        let wakers: Vec<_> = self.waiting.borrow().iter().map(|(_, waker)| waker.clone()).collect();
+        self.has_begun.set(true);
+        let wakers: Vec<_> = self.wakers.borrow().iter().map(|(_, waker)| waker.clone()).collect();
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    pub(crate) fn watch(self: &Rc<Self>) -> Watch {
-        Watch { shutdown: Rc::clone(self), place: None }
+    pub(crate) fn watcher(self: &Rc<Self>) -> ShutdownWatcher {
+        ShutdownWatcher { shutdown: Rc::clone(self), waker_key: None }
     }
 }
 
-/// One connection's view. It leaves its waker once: a connection is one task for all its life.
+/// One connection's access to the shutdown state. Stores the connection's waker once, because a
+/// connection is one task as long as it lives.
 #[derive(Debug)]
-pub(crate) struct Watch {
+pub(crate) struct ShutdownWatcher {
     shutdown: Rc<Shutdown>,
-    place: Option<usize>,
+    /// The key of this connection's waker in [`Shutdown::wakers`]; `None` before the first wait.
+    waker_key: Option<usize>,
 }
 
-impl Watch {
-    pub(crate) fn begun(&self) -> bool {
-        self.shutdown.begun.get()
+impl ShutdownWatcher {
+    pub(crate) fn has_begun(&self) -> bool {
+        self.shutdown.has_begun.get()
     }
 
-    pub(crate) fn has_begun(&mut self, cx: &Context<'_>) -> bool {
-        let waiting = &self.shutdown.waiting;
-        self.place.get_or_insert_with(|| waiting.borrow_mut().insert(cx.waker().clone()));
-        self.begun()
+    /// Stores the waker for the shutdown. Returns whether the shutdown has begun already.
+    pub(crate) fn register(&mut self, cx: &Context<'_>) -> bool {
+        let wakers = &self.shutdown.wakers;
+        self.waker_key.get_or_insert_with(|| wakers.borrow_mut().insert(cx.waker().clone()));
+        self.has_begun()
     }
 }
 
-impl Drop for Watch {
+impl Drop for ShutdownWatcher {
     fn drop(&mut self) {
-        if let Some(place) = self.place {
-            let waker = self.shutdown.waiting.borrow_mut().remove(place);
+        if let Some(key) = self.waker_key {
+            let waker = self.shutdown.wakers.borrow_mut().remove(key);
             drop(waker);
         }
     }

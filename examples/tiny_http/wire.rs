@@ -1,4 +1,4 @@
-//! A stream with a deadline: the connection's one way to wait for its client.
+//! A stream with a deadline. The connection waits for its client only here, except in `linger`.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -8,17 +8,17 @@ use std::time::Duration;
 
 use squall_net::{IoStream, Sleep, StreamError, sleep, turn_time};
 
-use crate::shutdown::Watch;
+use crate::shutdown::ShutdownWatcher;
 
-/// The stream of a connection, and the time that its client has left.
+/// The stream of a connection, and the client's current deadline.
 #[derive(Debug)]
 pub(crate) struct Wire {
     pub(crate) stream: IoStream,
-    /// One timer for the whole life of the connection, pushed back as the client makes progress.
+    /// One timer as long as the connection lives, reset for each phase and as the client reads.
     deadline: Sleep,
 }
 
-/// What waiting for more bytes came to.
+/// The outcome of waiting for more bytes.
 pub(crate) enum Filled {
     Bytes,
     End,
@@ -32,17 +32,18 @@ impl Wire {
         Wire { stream, deadline: sleep(Duration::MAX) }
     }
 
-    /// Gives the client this much time from now.
+    /// Sets the deadline to `time` from now.
     pub(crate) fn allow(&mut self, time: Duration) {
-        // The clock of the turn: at most a turn old, and free.
+        // The turn's time is at most one turn old and costs no system call.
         match turn_time().checked_add(time) {
             Some(deadline) => self.deadline.reset(deadline),
             None => self.deadline = sleep(Duration::MAX),
         }
     }
 
-    /// Waits until the kernel has every byte of the answers; cuts a client that takes none for `patience`.
-    pub(crate) async fn flush(&mut self, patience: Duration) -> Result<(), StreamError> {
+    /// Waits until the kernel has every queued byte. Fails with `TimedOut` if the client takes no
+    /// byte for `time`.
+    pub(crate) async fn flush(&mut self, time: Duration) -> Result<(), StreamError> {
         let mut queued = usize::MAX;
         poll_fn(|cx| {
             if let Poll::Ready(outcome) = self.stream.poll_flush(cx) {
@@ -51,28 +52,29 @@ impl Wire {
             loop {
                 if self.stream.queued() < queued {
                     queued = self.stream.queued();
-                    self.allow(patience);
+                    self.allow(time);
                 }
                 std::task::ready!(Pin::new(&mut self.deadline).poll(cx));
-                // The pump sends without waking us: time is up only if nothing moved since.
+                // The stream sends queued bytes without waking this task. So the client is late
+                // only if nothing was sent since the deadline was set.
                 if self.stream.queued() == queued {
-                    let late = io::Error::new(io::ErrorKind::TimedOut, "the client does not read");
-                    return Poll::Ready(Err(late.into()));
+                    let error = io::Error::new(io::ErrorKind::TimedOut, "the client does not read");
+                    return Poll::Ready(Err(error.into()));
                 }
             }
         })
         .await
     }
 
-    /// Reads once, within the time that is left.
+    /// Reads once, before the deadline.
     pub(crate) async fn fill(&mut self) -> Result<Filled, StreamError> {
         self.fill_unless(None).await
     }
 
-    /// Reads once, within the time that is left, unless the server shuts down first.
+    /// Reads once, before the deadline, unless the server shuts down first.
     pub(crate) async fn fill_unless(
         &mut self,
-        mut shutdown: Option<&mut Watch>,
+        mut shutdown: Option<&mut ShutdownWatcher>,
     ) -> Result<Filled, StreamError> {
         poll_fn(|cx| {
             if let Poll::Ready(filled) = self.stream.poll_fill(cx) {
@@ -80,7 +82,7 @@ impl Wire {
                     filled.map(|n| if n > 0 { Filled::Bytes } else { Filled::End }),
                 );
             }
-            if shutdown.as_mut().is_some_and(|shutdown| shutdown.has_begun(cx)) {
+            if shutdown.as_mut().is_some_and(|shutdown| shutdown.register(cx)) {
                 return Poll::Ready(Ok(Filled::Shutdown));
             }
             Pin::new(&mut self.deadline).poll(cx).map(|()| Ok(Filled::TimedOut))

@@ -1,4 +1,5 @@
-//! What others have built on futures-io, on squall: hyper, WebSockets, futures-rustls, futures-util.
+//! Crates built on futures-io work on squall: hyper, async-tungstenite, futures-rustls and
+//! futures-util.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -28,7 +29,7 @@ async fn pair() -> (TcpStream, TcpStream) {
 }
 
 #[test]
-fn hyper_serves_and_asks() {
+fn hyper_works_as_server_and_as_client() {
     run(async {
         let (client, server) = pair().await;
         let echo = |request: Request<Incoming>| async {
@@ -80,7 +81,7 @@ fn web_sockets_echo_text_and_a_megabyte_and_close() {
 }
 
 #[test]
-fn futures_rustls_alone_needs_no_stream_of_squall_s() {
+fn futures_rustls_works_on_a_bare_transport() {
     run(async {
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());

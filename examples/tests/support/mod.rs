@@ -1,6 +1,6 @@
-//! A server to test: on a thread of this process, or as a process of its own.
+//! Servers to test: a `tiny_http` server on its own thread, or `http_server` as a process.
 
-#![allow(dead_code, reason = "each test program uses its own part")]
+#![allow(dead_code, reason = "no test program uses all of this module")]
 
 use std::ffi::OsStr;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -15,18 +15,18 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 use squall_net::{EventLoop, Handle, Stats};
 use tiny_http::{Config, Rejection, Request, Response, Server};
 
-/// Long enough that only a hang lets it pass.
+/// The limit of every wait. Only a test that hangs reaches it.
 pub(crate) const WATCHDOG: Duration = Duration::from_secs(20);
 
-/// A server on a loop and thread of its own. Dropping it drains the server.
-pub(crate) struct Local {
+/// A server that runs on its own thread and loop. Dropping it drains the server.
+pub(crate) struct LocalServer {
     pub(crate) address: SocketAddr,
     pub(crate) handle: Handle,
     thread: Option<JoinHandle<(Stats, squall_net::DrainReport)>>,
 }
 
-impl Local {
-    pub(crate) fn start<A>(config: Config, app: A) -> Local
+impl LocalServer {
+    pub(crate) fn start<A>(config: Config, app: A) -> LocalServer
     where
         A: AsyncFn(&mut Request<'_>) -> Result<Response, Rejection> + Send + 'static,
     {
@@ -44,37 +44,37 @@ impl Local {
             (event_loop.stats(), report)
         });
         let (address, handle) = receiver.recv().unwrap();
-        Local { address, handle, thread: Some(thread) }
+        LocalServer { address, handle, thread: Some(thread) }
     }
 
     pub(crate) fn connect(&self) -> Client {
         Client::connect(self.address)
     }
 
-    /// What the loop has counted so far.
+    /// The counters of the server's loop.
     pub(crate) fn stats(&self) -> Stats {
-        self.ask(squall_net::stats)
+        self.run_on_loop(squall_net::stats)
     }
 
-    /// Asks something on the server's thread.
-    pub(crate) fn ask<T: Send + 'static>(
+    /// Runs `call` on the server's thread and returns its result.
+    pub(crate) fn run_on_loop<T: Send + 'static>(
         &self,
-        question: impl FnOnce() -> T + Send + 'static,
+        call: impl FnOnce() -> T + Send + 'static,
     ) -> T {
         let (sender, receiver) = mpsc::channel();
-        self.handle.add_callback(move || drop(sender.send(question()))).unwrap();
-        receiver.recv_timeout(WATCHDOG).expect("the loop does not answer")
+        self.handle.add_callback(move || drop(sender.send(call()))).unwrap();
+        receiver.recv_timeout(WATCHDOG).expect("the loop does not run the callback")
     }
 
-    /// Waits until the loop says what is expected, and fails if it never does.
-    pub(crate) fn until(&self, what: &str, expected: impl Fn(Stats) -> bool) -> Stats {
+    /// Waits until the loop's counters satisfy `condition`. Fails with `what` after [`WATCHDOG`].
+    pub(crate) fn wait_until(&self, what: &str, condition: impl Fn(Stats) -> bool) -> Stats {
         let begin = std::time::Instant::now();
         loop {
             let stats = self.stats();
-            if expected(stats) {
+            if condition(stats) {
                 return stats;
             }
-            assert!(begin.elapsed() < WATCHDOG, "{what}: {stats:?}");
+            assert!(begin.elapsed() < WATCHDOG, "not so in time: {what}: {stats:?}");
             thread::sleep(Duration::from_millis(1));
         }
     }
@@ -85,7 +85,7 @@ impl Local {
     }
 }
 
-impl Drop for Local {
+impl Drop for LocalServer {
     fn drop(&mut self) {
         self.handle.stop();
         if let Some(thread) = self.thread.take() {
@@ -95,7 +95,7 @@ impl Drop for Local {
     }
 }
 
-/// A blocking client that speaks bytes.
+/// A blocking client that sends and receives raw bytes.
 pub(crate) struct Client(pub(crate) TcpStream);
 
 impl Client {
@@ -112,24 +112,25 @@ impl Client {
         self
     }
 
+    /// Ends the sending half: the server reads the end of the stream.
     pub(crate) fn end(&mut self) -> &mut Client {
         let _ = self.0.shutdown(std::net::Shutdown::Write); // the peer may have reset it
         self
     }
 
-    /// Everything to the end of the stream, which must come.
+    /// Reads to the end of the stream. Fails if the stream does not end.
     pub(crate) fn rest(&mut self) -> String {
         let mut bytes = Vec::new();
-        self.0.read_to_end(&mut bytes).expect("neither an answer nor an end");
+        self.0.read_to_end(&mut bytes).expect("the stream must end without an error");
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// One answer with a length: its head and its body.
+    /// Reads one response. Returns its head and its body, which is empty without a Content-Length.
     pub(crate) fn answer(&mut self) -> (String, String) {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             let mut byte = [0];
-            self.0.read_exact(&mut byte).expect("an answer");
+            self.0.read_exact(&mut byte).expect("the head of a response");
             head.push(byte[0]);
         }
         let head = String::from_utf8(head).unwrap();
@@ -140,22 +141,23 @@ impl Client {
     }
 }
 
-/// The program `http_server`, which cargo builds before it runs tests.
+/// The path of the program `http_server`, which cargo builds before it runs the tests.
 pub(crate) fn program() -> PathBuf {
     let mut path = std::env::current_exe().unwrap();
-    path.pop(); // the test's name
-    path.pop(); // deps
+    path.pop(); // removes the test's name
+    path.pop(); // removes `deps`
     path.join("examples/http_server")
 }
 
-/// `http_server` as a process on a port of the kernel's choice. Dropping it kills it.
-pub(crate) struct Process {
+/// The program `http_server` as a process, on a port that the kernel chose. Dropping it kills the
+/// process.
+pub(crate) struct ServerProcess {
     pub(crate) child: Child,
     pub(crate) address: String,
 }
 
-impl Process {
-    pub(crate) fn start(options: &[&str]) -> Process {
+impl ServerProcess {
+    pub(crate) fn start(options: &[&str]) -> ServerProcess {
         let mut child = with_default_signals(program())
             .args(["--listen", "127.0.0.1:0"])
             .args(options)
@@ -165,7 +167,7 @@ impl Process {
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let address = line.trim().strip_prefix("listening on http://").expect(&line).to_owned();
-        Process { child, address }
+        ServerProcess { child, address }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -176,7 +178,7 @@ impl Process {
         Client::connect(self.address.parse().unwrap())
     }
 
-    /// One of the counters of `GET /stats`.
+    /// The value of the counter `name` in the response to `GET /stats`.
     pub(crate) fn stat(&self, name: &str) -> u64 {
         let (_, json) = self
             .client()
@@ -192,28 +194,29 @@ impl Process {
     }
 }
 
-impl Drop for Process {
+impl Drop for ServerProcess {
     fn drop(&mut self) {
         let _ = self.child.kill(); // it may have ended by itself
         let _ = self.child.wait();
     }
 }
 
-/// A command that starts with the default action for every signal. A test that runs under `nohup` or a shell's `&` ignores some, and
-/// a program inherits that.
+/// A command whose program starts with the default action for every signal. Under `nohup` or a
+/// shell's `&`, the test ignores some signals, and its child processes would inherit that.
 pub(crate) fn with_default_signals(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new("env");
     command.arg("--default-signal").arg(program);
     command
 }
 
-/// Sends a signal to a process that this test has started.
+/// Sends a signal to a child of this test.
 pub(crate) fn kill(child: &Child, name: &str) {
     let pid = child.id().to_string();
     assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
 }
 
-/// Runs a program and returns what it printed; `None`, said in one line, if it is not installed.
+/// Runs a program and returns its output. If the program is not installed, prints a line and
+/// returns `None`.
 pub(crate) fn tool(name: &str, arguments: &[&str]) -> Option<String> {
     match Command::new(name).args(arguments).output() {
         Ok(output) => {
@@ -230,11 +233,12 @@ pub(crate) fn tool(name: &str, arguments: &[&str]) -> Option<String> {
     }
 }
 
-/// Raises the limit on open descriptors. Returns false, and says so in one line, if the machine allows fewer than `needed`.
+/// Raises the limit on open descriptors. If the machine allows fewer than `needed`, prints a line
+/// and returns false.
 pub(crate) fn may_open(needed: u64) -> bool {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
-    let _ = setrlimit(Resource::Nofile, limit); // where it is refused, the limit stays as it was
+    let _ = setrlimit(Resource::Nofile, limit); // if this fails, the limit stays as it was
     let allowed = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     if allowed < needed {
         say(&format!("skipped: {needed} descriptors are needed, the limit is {allowed}"));
@@ -242,7 +246,7 @@ pub(crate) fn may_open(needed: u64) -> bool {
     allowed >= needed
 }
 
-/// Prints a line that the test runner does not swallow.
+/// Prints a line that the test runner does not capture.
 pub(crate) fn say(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }
