@@ -14,6 +14,7 @@ use squall_reactor::Process;
 use crate::error::RunError;
 use crate::insight::panics::set_hook;
 use crate::loop_core::Core;
+use crate::task::budget;
 use crate::task::shared_state::SharedOwner;
 
 thread_local! {
@@ -140,6 +141,7 @@ impl Drop for Running<'_> {
     fn drop(&mut self) {
         self.core.clock.count_busy(); // the last turn may not have counted its time
         self.core.scheduler.inbox().mark_asleep();
+        budget::lift();
         RUNNING_IN.set(self.outer);
     }
 }

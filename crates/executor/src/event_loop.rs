@@ -43,6 +43,7 @@ use crate::insight::panics::shield;
 use crate::insight::slow_callback::{SlowCallback, Work};
 use crate::insight::stats::Stats;
 use crate::loop_core::Core;
+use crate::task::budget;
 use crate::task::root_future::RootFuture;
 use crate::time::alarms::{Alarm, Armed};
 use crate::time::timeout::Timeout;
@@ -152,11 +153,12 @@ impl Core {
         Ok(ran + received)
     }
 
-    /// Runs whole batches until [`ENTRIES_PER_TURN`] entries ran, nothing is ready or the run is
-    /// over. `stop` lets the current batch finish.
+    /// Runs whole batches until [`ENTRIES_PER_TURN`] entries ran, a task has used up its budget of
+    /// operations, nothing is ready or the run is over. `stop` lets the current batch finish.
     fn run_batches(&self, run: &mut Run<'_>) -> Result<usize, RunError> {
         let mut ran = 0;
-        while ran < ENTRIES_PER_TURN && !run.is_over(self) {
+        let is_enough = |ran: usize| ran.max(self.ran_since_asked.get()) >= ENTRIES_PER_TURN;
+        while !is_enough(ran) && !run.is_over(self) {
             let batch = self.scheduler.ready_len();
             for remaining in (0..batch).rev() {
                 match &self.slow_callback_hook {
@@ -170,10 +172,10 @@ impl Core {
                 ran += self.ask_kernel_if_due(remaining)?; // only appends: the batch does not grow
             }
             self.scheduler.end_batch();
-            if batch == 0 {
+            ran += batch;
+            if batch == 0 || budget::take_exhausted() {
                 break;
             }
-            ran += batch;
         }
         Ok(ran)
     }

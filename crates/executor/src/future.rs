@@ -11,11 +11,12 @@ use std::io;
 use std::panic::Location;
 use std::pin::Pin;
 use std::rc::{Rc, Weak};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use crate::current;
 use crate::insight::panics::shield;
 use crate::loop_core::Core;
+use crate::task::budget;
 use crate::task::callback::Callback;
 use crate::task::entry::Entry;
 
@@ -188,6 +189,7 @@ impl<T> Future<T> {
     /// Returns ready if the future is done; otherwise stores the waker.
     fn poll_done(&self, cx: &mut Context<'_>) -> Poll<Result<(), Cancelled>> {
         if let Some(outcome) = self.outcome() {
+            ready!(budget::poll_spend(cx.waker()));
             return Poll::Ready(outcome);
         }
         // Cloning or dropping a waker may run foreign code, which may set this same future. So no
@@ -250,7 +252,7 @@ impl<T: Clone> StdFuture for Future<T> {
     /// # Panics
     /// If the value was [taken](Future::take).
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        std::task::ready!(self.poll_done(cx))?;
+        ready!(self.poll_done(cx))?;
         let value = self.with_result(T::clone);
         Poll::Ready(Ok(value.expect("the value of this Future was taken: await ready() instead")))
     }

@@ -72,6 +72,8 @@ pub use io::async_fd::AsyncFd;
 pub use io::handler::HandlerId;
 pub use task::join_handle::{AbortOnDrop, JoinHandle};
 #[doc(hidden)]
+pub use task::budget::{poll_spend as poll_spend_budget, refund as refund_budget};
+#[doc(hidden)]
 pub use task::scheduler::BatchEnd;
 pub use task::yield_now::{YieldNow, yield_now};
 pub use threads::handle::Handle;

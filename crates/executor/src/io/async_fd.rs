@@ -17,6 +17,7 @@ use squall_reactor::{Interest, is_ready, set_nonblocking};
 use crate::current;
 use crate::io::source::{Direction, Source};
 use crate::loop_core::Core;
+use crate::task::budget;
 
 /// A descriptor whose calls can be awaited.
 ///
@@ -220,8 +221,10 @@ impl<T: AsFd> AsyncFd<T> {
     ) -> Poll<io::Result<R>> {
         loop {
             ready!(self.registration.poll_ready(direction, waiter));
+            ready!(budget::poll_spend(waiter.waker()));
             match f(&self.io) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    budget::refund();
                     self.registration.would_block(direction, self.io.as_fd(), self.is_shared)?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -338,6 +341,12 @@ impl Registration {
 }
 
 impl Waiter<'_> {
+    fn waker(&self) -> &Waker {
+        match self {
+            Waiter::Owner(waker) | Waiter::Listed(_, waker) => waker,
+        }
+    }
+
     /// Stores the waker in a source.
     fn wait_in(&mut self, source: &Rc<Source>, direction: Direction) {
         match self {

@@ -17,6 +17,7 @@
 //! descriptor's handler), or about the loop that owns it.
 
 pub(crate) mod block_pool;
+pub(crate) mod budget;
 pub(crate) mod callback;
 pub(crate) mod entry;
 pub(crate) mod inbox;

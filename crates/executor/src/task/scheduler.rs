@@ -17,6 +17,7 @@ use crate::insight::origin::Origin;
 use crate::insight::panics::shield;
 use crate::insight::slow_callback::{SlowCallback, Work};
 use crate::sync::Arc;
+use crate::task::budget;
 use crate::task::entry::{Entry, Message};
 use crate::task::inbox::Inbox;
 use crate::task::join_handle::JoinHandle;
@@ -259,6 +260,7 @@ impl Scheduler {
             // a match over all variants would be a jump through a table.
             Some(Entry::Task(task)) => {
                 add_one(&self.polls);
+                budget::renew();
                 match task.run() {
                     Ran::Unfinished => {}
                     Ran::Finished => self.unlist(task),
@@ -272,6 +274,7 @@ impl Scheduler {
 
     #[inline(never)]
     fn run_other(&self, entry: Entry) {
+        budget::renew();
         match entry {
             Entry::Task(_) => unreachable!("run by the caller"),
             Entry::Callback(callback) => {
@@ -297,6 +300,7 @@ impl Scheduler {
     fn run_batch_ends(&self) {
         let mut actions = self.batch_ends.take();
         for action in actions.drain(..) {
+            budget::renew();
             shield("a stream's flush", || action.batch_ended());
         }
         // Keep the vector's memory for the next batch, unless the actions above have registered new

@@ -5,9 +5,10 @@ use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use futures_io::{AsyncRead, AsyncWrite};
+use squall_executor::{poll_spend_budget, refund_budget};
 
 /// Returns two connected streams in memory. Bytes written to one are read from the other.
 ///
@@ -91,6 +92,7 @@ impl AsyncRead for DuplexStream {
         cx: &mut Context<'_>,
         into: &mut [u8],
     ) -> Poll<io::Result<usize>> {
+        ready!(poll_spend_budget(cx.waker()));
         let moved = {
             let channel = &mut *self.incoming.borrow_mut();
             let n = into.len().min(channel.bytes.len());
@@ -105,6 +107,7 @@ impl AsyncRead for DuplexStream {
                 Poll::Ready(Ok(n))
             }
             None => {
+                refund_budget();
                 store(&self.incoming, cx.waker().clone(), |channel| &mut channel.read_waker);
                 Poll::Pending
             }
@@ -118,6 +121,7 @@ impl AsyncWrite for DuplexStream {
         cx: &mut Context<'_>,
         from: &[u8],
     ) -> Poll<io::Result<usize>> {
+        ready!(poll_spend_budget(cx.waker()));
         let moved = {
             let channel = &mut *self.outgoing.borrow_mut();
             if channel.is_reader_dropped || channel.is_closed {
@@ -133,6 +137,7 @@ impl AsyncWrite for DuplexStream {
                 Poll::Ready(Ok(n))
             }
             None => {
+                refund_budget();
                 store(&self.outgoing, cx.waker().clone(), |channel| &mut channel.write_waker);
                 Poll::Pending
             }

@@ -1,5 +1,6 @@
 //! A connected Unix socket.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -9,7 +10,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use squall_executor::sleep;
+use squall_executor::{poll_spend_budget, sleep};
 
 use crate::socket::stream_socket::{StreamSocket, stream_traits};
 use crate::sys;
@@ -67,6 +68,7 @@ impl UnixStream {
         let address = sys::unix_address(path.as_ref())?;
         let mut pause = FIRST_PAUSE;
         loop {
+            poll_fn(|cx| poll_spend_budget(cx.waker())).await;
             match sys::connect_unix(&address) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => sleep(pause).await,
                 outcome => return outcome.map(UnixStream::from_nonblocking),
