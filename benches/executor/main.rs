@@ -1,7 +1,7 @@
-//! What the executor's verbs cost: `cargo bench`, or beside its peers with `--features peers`.
+//! The cost of the executor's operations: `cargo bench`. `--features peers` adds other runtimes.
 //!
-//! Every scenario is written once, against the trait of `runtime.rs`; each runtime fills in only
-//! what differs. Figures are per operation: criterion is told how many a round has.
+//! Every scenario is written once, against the trait in `runtime.rs`. Each runtime implements only
+//! what differs. Figures are per operation: criterion divides by the operations of a round.
 
 #[cfg(feature = "peers")]
 mod peers;
@@ -18,11 +18,11 @@ use runtime::{Round, Runtime};
 use scenarios::{STEPS, TASKS};
 use squall::Squall;
 
-/// A scenario: its name, what a round of it runs (nothing on a runtime without such a thing), and
-/// how many operations a round has.
+/// A scenario: its name, its round (`None` on a runtime that cannot run the scenario), and the
+/// number of operations in a round.
 type Row<R> = (&'static str, Option<Round<R>>, u32);
 
-#[rustfmt::skip] // a row is a line
+#[rustfmt::skip] // one line for each row
 fn table<R: Runtime>() -> [Row<R>; 16] {
     [
         ("create", Some(scenarios::create), 1),
@@ -44,7 +44,8 @@ fn table<R: Runtime>() -> [Row<R>; 16] {
     ]
 }
 
-/// One scenario after the other, each on all runtimes: what is compared is measured side by side.
+/// Runs one scenario after the other, each on all runtimes, so that compared figures are measured
+/// one right after the other.
 fn executor(criterion: &mut Criterion) {
     for (row, (name, _, count)) in table::<Squall>().into_iter().enumerate() {
         let mut group = criterion.benchmark_group(name);

@@ -1,4 +1,4 @@
-//! The peers, each with the smallest set of features that the scenarios need.
+//! The other runtimes, each with the smallest set of features that the scenarios need.
 
 mod async_executor;
 mod compio;

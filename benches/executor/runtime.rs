@@ -1,32 +1,32 @@
-//! What a runtime must say of itself to be measured.
+//! The trait that a runtime implements to be measured.
 
 use std::future::Future;
 use std::time::Duration;
 
-/// Does so many operations on a runtime: what criterion measures.
+/// Does the given number of operations on a runtime. Criterion measures this function.
 pub(crate) type Round<R> = fn(&mut R, u32);
 
 /// A single-threaded runtime.
 pub(crate) trait Runtime: Sized {
     const NAME: &'static str;
 
-    /// Runs so many plain closures on the loop, if the runtime has any.
+    /// Runs the given number of plain closures on the loop. `None` if the runtime cannot.
     const CALLBACKS: Option<Round<Self>> = None;
 
-    /// Runs so many closures that another thread sends, if the runtime has a door for them.
+    /// Runs the given number of closures that another thread sends. `None` if the runtime cannot.
     const REMOTE_CLOSURES: Option<Round<Self>> = None;
 
     fn new() -> Self;
 
     fn block_on<F: Future>(&mut self, future: F) -> F::Output;
 
-    /// Spawns on the runtime that runs, and returns a future of the output.
+    /// Spawns on the current runtime, and returns a future of the output.
     fn spawn<F>(future: F) -> impl Future<Output = F::Output> + 'static
     where
         F: Future + 'static,
         F::Output: 'static;
 
-    /// Spawns all of them: for a runtime with a verb of its own for it.
+    /// Spawns all futures. Overridden for a runtime that has a function of its own for this.
     fn spawn_many<F>(
         futures: impl Iterator<Item = F>,
     ) -> Vec<impl Future<Output = F::Output> + 'static>

@@ -1,8 +1,8 @@
-//! The scenarios, once for all runtimes. Each does as many operations as it is told.
+//! The scenarios, written once for all runtimes. Each does `count` operations.
 //!
 //! `create`, `spawn_one`, `spawn_batch`, `spawn_many_local`, `spawn_recursively`, `yield_now` and
-//! `channels` have the names and the shapes of async-executor's own bench, so that the figures can
-//! be held beside its own. There the executor runs on a second thread; here all is on one.
+//! `channels` have the names and the shapes of async-executor's own benchmark, so that the figures
+//! can be compared. There, the executor runs on a second thread; here, everything runs on one.
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
@@ -15,7 +15,7 @@ use crate::runtime::Runtime;
 
 /// Tasks that live at once in [`spawn_recursively`], [`yield_now`] and [`channels`].
 pub(crate) const TASKS: u32 = 300;
-/// What each of them does.
+/// The steps of each such task.
 pub(crate) const STEPS: u32 = 300;
 
 /// Makes a runtime, runs one task on it and drops it.
@@ -25,7 +25,7 @@ pub(crate) fn create<R: Runtime>(_runtime: &mut R, count: u32) {
     }
 }
 
-/// Spawns one and awaits it, again and again.
+/// Spawns a task and awaits it, again and again.
 pub(crate) fn spawn_one<R: Runtime>(runtime: &mut R, count: u32) {
     runtime.block_on(async {
         for n in 0..count {
@@ -34,21 +34,21 @@ pub(crate) fn spawn_one<R: Runtime>(runtime: &mut R, count: u32) {
     });
 }
 
-/// Spawns all, then awaits all.
+/// Spawns all tasks, then awaits all.
 pub(crate) fn spawn_and_join<R: Runtime>(runtime: &mut R, count: u32) {
     runtime.block_on(async {
         join_all((0..count).map(|n| R::spawn(async move { n })).collect()).await;
     });
 }
 
-/// Spawns all by the runtime's verb for it, if there is one; each is polled twice.
+/// Spawns all tasks with the runtime's own function for this, if any. Each is polled twice.
 pub(crate) fn spawn_batch<R: Runtime>(runtime: &mut R, count: u32) {
     runtime.block_on(async {
         join_all(R::spawn_many((0..count).map(|_| YieldNow::default()))).await;
     });
 }
 
-/// Tasks that spawn a task and await it, which does the same, [`STEPS`] deep.
+/// Tasks that spawn a task and await it. The spawned task does the same, [`STEPS`] deep.
 pub(crate) fn spawn_recursively<R: Runtime>(runtime: &mut R, count: u32) {
     let length = count / TASKS;
     runtime.block_on(async {
@@ -56,7 +56,7 @@ pub(crate) fn spawn_recursively<R: Runtime>(runtime: &mut R, count: u32) {
     });
 }
 
-/// A link of a chain that has so many. Boxed, or its type would contain itself.
+/// A chain of `length` tasks. Boxed, because its type would contain itself.
 fn chain<R: Runtime>(length: u32) -> Pin<Box<dyn Future<Output = ()>>> {
     Box::pin(async move {
         if length > 1 {
@@ -65,7 +65,7 @@ fn chain<R: Runtime>(length: u32) -> Pin<Box<dyn Future<Output = ()>>> {
     })
 }
 
-/// A task that wakes itself and is polled again, alone.
+/// A single task that wakes itself and is polled again.
 pub(crate) fn self_wake<R: Runtime>(runtime: &mut R, count: u32) {
     runtime.block_on(async {
         let mut left = count;
@@ -81,7 +81,7 @@ pub(crate) fn self_wake<R: Runtime>(runtime: &mut R, count: u32) {
     });
 }
 
-/// Tasks that let each other pass.
+/// Tasks that yield to each other.
 pub(crate) fn yield_now<R: Runtime>(runtime: &mut R, count: u32) {
     let steps = count / TASKS;
     runtime.block_on(async {
@@ -95,8 +95,8 @@ async fn yield_times(steps: u32) {
     }
 }
 
-/// Wakes itself and is pending once. Not the runtime's own, which may put the task elsewhere than a
-/// wake-up does: tokio's waits until the drivers were asked.
+/// Wakes itself and is pending once. The runtime's own `yield_now` may queue the task elsewhere
+/// than a wake-up does: in tokio, it waits until the drivers were asked.
 #[derive(Default)]
 struct YieldNow {
     yielded: bool,
@@ -115,8 +115,9 @@ impl Future for YieldNow {
     }
 }
 
-/// Tasks in a row, a channel of one place between each two; a message goes through all of them
-/// before the next one is sent. An operation is one task that takes it and hands it on.
+/// Tasks in a row, with a channel of capacity 1 between each two. A message passes through all
+/// tasks before the next is sent. An operation is one task that receives the message and sends it
+/// on.
 pub(crate) fn channels<R: Runtime>(runtime: &mut R, count: u32) {
     let steps = count / TASKS;
     runtime.block_on(async {
@@ -151,7 +152,7 @@ pub(crate) fn ping_pong<R: Runtime>(runtime: &mut R, count: u32) {
     });
 }
 
-/// Whose turn it is, and who waits for his.
+/// The side whose turn it is, and the waker of each side that has waited.
 #[derive(Default)]
 struct Ball {
     side: Cell<usize>,
@@ -192,7 +193,8 @@ pub(crate) fn timers<R: Runtime>(runtime: &mut R, count: u32) {
     }));
 }
 
-/// Short sleeps, one after the other: what is over 50 µs a sleep is the runtime's and the kernel's error.
+/// Short sleeps, one after the other. Time beyond 50 µs a sleep is the error of the runtime and the
+/// kernel.
 pub(crate) fn sleep_50us<R: Runtime>(runtime: &mut R, count: u32) {
     runtime.block_on(async {
         for _ in 0..count {
@@ -217,9 +219,9 @@ pub(crate) fn timers_at_once<R: Runtime>(runtime: &mut R, count: u32) {
     }));
 }
 
-/// Tasks that sleep between 0 and 5 ms, all at once. To spawn and poll them takes longer than that,
-/// so the work alone says how long a round takes. With sleeps of up to 50 ms no round could end
-/// before those were over, and they were two thirds of it.
+/// Tasks that sleep between 0 and 5 ms, all at once. Spawning and polling them takes longer than
+/// the sleeps, so only the work determines the length of a round. Sleeps of up to 50 ms, in
+/// contrast, made up two thirds of a round.
 pub(crate) fn sleepers<R: Runtime>(runtime: &mut R, count: u32) {
     runtime.block_on(async {
         let task = async |n| {
@@ -229,7 +231,7 @@ pub(crate) fn sleepers<R: Runtime>(runtime: &mut R, count: u32) {
     });
 }
 
-/// A duration below so many microseconds: scattered, but the same in every run.
+/// Returns a duration below `limit` microseconds, scattered, but the same in every run.
 fn micros(n: u32, limit: u32) -> Duration {
     Duration::from_micros(u64::from(n.wrapping_mul(2_654_435_761) % limit))
 }

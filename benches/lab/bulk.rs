@@ -1,11 +1,11 @@
-//! How fast much is moved, beside the floor.
+//! Throughput and CPU cost of large transfers.
 
 use std::io;
 use std::time::Instant;
 
 use crate::load::{drain, fill};
 use crate::plan::Plan;
-use crate::process::{Order, Process};
+use crate::process::{Process, ServerArgs};
 use crate::service::Service;
 use crate::table::{Table, spread};
 
@@ -23,7 +23,7 @@ pub(crate) fn measure(plan: &Plan) -> io::Result<()> {
         for place in plan.turns() {
             let (server, (rates, costs)) = (plan.servers[place], &mut figures[place]);
             steps.set_message(server.name);
-            let process = Process::start(Order::new(server.name, service), &[])?;
+            let process = Process::start(ServerArgs::new(server.name, service), &[])?;
             let transfer = if service == Service::Sink { fill } else { drain };
             let begin = Instant::now();
             transfer(process.address, streams, BYTES / streams)?;

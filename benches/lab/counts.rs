@@ -1,6 +1,8 @@
-//! What a request costs its server in instructions and in system calls: steady where clocks are not.
+//! The cost of a request to its server in instructions and in system calls. These hardly
+//! vary from run to run, unlike times.
 //!
-//! Two runs of different lengths are compared, so that what a server does once is not counted.
+//! The figures are the difference between two runs of different lengths, so that work which a
+//! server does once is not counted.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,12 +11,12 @@ use std::path::{Path, PathBuf};
 
 use crate::load::{PingPong, Until, churn};
 use crate::plan::Plan;
-use crate::process::{Order, Process};
+use crate::process::{Process, ServerArgs};
 use crate::service::Service;
 use crate::table::Table;
 use crate::timing::CONNECTIONS;
 
-/// Requests of the shorter and of the longer run.
+/// The numbers of requests in the shorter and in the longer run.
 const RUNS: [u64; 2] = [2_000, 12_000];
 
 /// User-space instructions by callgrind.
@@ -30,8 +32,8 @@ pub(crate) fn instructions(plan: &Plan) -> io::Result<()> {
             row.push(if server.is_uring {
                 "not counted".to_owned()
             } else {
-                let order = Order::new(server.name, service);
-                let [short, long] = RUNS.map(|n| callgrind(order, n));
+                let args = ServerArgs::new(server.name, service);
+                let [short, long] = RUNS.map(|n| callgrind(args, n));
                 let each = (long? - short?) as f64 / (RUNS[1] - RUNS[0]) as f64;
                 format!("{each:.0}")
             });
@@ -44,17 +46,17 @@ pub(crate) fn instructions(plan: &Plan) -> io::Result<()> {
     Ok(())
 }
 
-fn callgrind(order: Order<'_>, requests: u64) -> io::Result<u64> {
+fn callgrind(args: ServerArgs<'_>, requests: u64) -> io::Result<u64> {
     let file = scratch("callgrind");
     let tool = "valgrind -q --tool=callgrind --callgrind-out-file=";
-    let text = under(order, &format!("{tool}{}", file.display()), requests, &file)?;
+    let text = under(args, &format!("{tool}{}", file.display()), requests, &file)?;
     let totals = text.lines().find_map(|line| line.strip_prefix("totals: "));
     totals
         .and_then(|count| count.trim().parse().ok())
         .ok_or_else(|| io::Error::other("callgrind has written no totals"))
 }
 
-/// System calls by strace, and which.
+/// System calls by strace, in total and by name.
 pub(crate) fn calls(plan: &Plan) -> io::Result<()> {
     for (service, title) in [
         (Service::Echo, "System calls of the server for an echoed request"),
@@ -64,8 +66,8 @@ pub(crate) fn calls(plan: &Plan) -> io::Result<()> {
         let mut table = Table::new(&["server", "calls a request", "which"]);
         for server in &plan.servers {
             steps.set_message(server.name);
-            let order = Order::new(server.name, service);
-            let [short, long] = RUNS.map(|n| strace(order, n));
+            let args = ServerArgs::new(server.name, service);
+            let [short, long] = RUNS.map(|n| strace(args, n));
             let (short, long) = (short?, long?);
             let mut each: Vec<_> = long
                 .iter()
@@ -88,14 +90,14 @@ pub(crate) fn calls(plan: &Plan) -> io::Result<()> {
     Ok(())
 }
 
-fn strace(order: Order<'_>, requests: u64) -> io::Result<BTreeMap<String, u64>> {
+fn strace(args: ServerArgs<'_>, requests: u64) -> io::Result<BTreeMap<String, u64>> {
     let file = scratch("strace");
     let tool = format!("strace -f -c -U calls,name -o {}", file.display());
-    let text = under(order, &tool, requests, &file)?;
+    let text = under(args, &tool, requests, &file)?;
     Ok(summary(&text))
 }
 
-/// What `strace -c -U calls,name` has counted.
+/// Parses the counts of `strace -c -U calls,name`.
 pub(crate) fn summary(text: &str) -> BTreeMap<String, u64> {
     let row = |line: &str| {
         let (count, name) = line.trim().split_once(' ')?;
@@ -104,16 +106,16 @@ pub(crate) fn summary(text: &str) -> BTreeMap<String, u64> {
     text.lines().filter_map(row).filter(|(name, _)| name != "total").collect()
 }
 
-/// Runs a server under a tool, and returns what the tool has written.
-fn under(order: Order<'_>, tool: &str, requests: u64, file: &Path) -> io::Result<String> {
+/// Runs a server under a tool, and returns the file that the tool has written.
+fn under(args: ServerArgs<'_>, tool: &str, requests: u64, file: &Path) -> io::Result<String> {
     let tool: Vec<_> = tool.split(' ').map(str::to_owned).collect();
-    let process = Process::start(order, &tool)?;
+    let process = Process::start(args, &tool)?;
     let until = Until::Requests(requests);
-    let answered = match order.service {
+    let answered = match args.service {
         Service::Echo => PingPong::open(process.address, CONNECTIONS)?.run(until)?,
         _ => churn(process.address, CONNECTIONS, until)?,
     };
-    assert_eq!(answered, requests, "the load asks as often as it was told");
+    assert_eq!(answered, requests, "the load sends exactly the given number of requests");
     process.end()?;
     let text = fs::read_to_string(file)?;
     fs::remove_file(file)?;

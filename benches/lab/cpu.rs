@@ -1,4 +1,4 @@
-//! Which core runs what, and how much of it a process has used.
+//! The cores of the server and the load, and the CPU time that a process has used.
 
 use std::fs;
 use std::io;
@@ -6,22 +6,22 @@ use std::time::Duration;
 
 use rustix::thread::{CpuSet, sched_setaffinity};
 
-/// The core of the server; the load has the other.
+/// The core of the server. The load has another.
 pub(crate) const SERVER: usize = 0;
 pub(crate) const LOAD: usize = 1;
 
-/// Keeps this thread, and those that it will start, on one core.
+/// Pins this thread, and all threads that it will start, to one core.
 pub(crate) fn pin(core: usize) -> io::Result<()> {
     let mut set = CpuSet::new();
     set.set(core);
     Ok(sched_setaffinity(None, &set)?)
 }
 
-/// What a process has used of its core.
+/// The CPU time that a process has used.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Used {
     pub(crate) all: Duration,
-    /// In ticks, of which the kernel counts user's and its own by sampling.
+    /// Ticks in user space. The kernel counts ticks by sampling.
     user_ticks: u64,
     kernel_ticks: u64,
 }
@@ -52,7 +52,7 @@ impl Used {
         }
     }
 
-    /// The share of `all` that was spent outside of the kernel.
+    /// Returns the part of `all` that was spent in user space.
     pub(crate) fn user(self) -> Duration {
         let ticks = (self.user_ticks + self.kernel_ticks).max(1);
         self.all.mul_f64(self.user_ticks as f64 / ticks as f64)
@@ -60,5 +60,5 @@ impl Used {
 }
 
 fn strange(text: &str) -> io::Error {
-    io::Error::other(format!("not a line of /proc as we know it: {text:?}"))
+    io::Error::other(format!("unexpected text in /proc: {text:?}"))
 }

@@ -1,5 +1,5 @@
-//! What a server does while its descriptors have run out, and how soon it is back. Squall's only: the others' accept loops, as
-//! they are written here, end with the first error.
+//! A server without free descriptors: what it costs, and how soon it recovers. Only for squall: the
+//! accept loops of the other servers, as written here, end with the first error.
 
 use std::fs;
 use std::io;
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::counts::{scratch, summary};
 use crate::load::{PingPong, Until};
 use crate::plan::Plan;
-use crate::process::{Order, Process};
+use crate::process::{Process, ServerArgs};
 use crate::service::Service;
 use crate::table::Table;
 
@@ -21,9 +21,10 @@ const WINDOW: Duration = Duration::from_secs(5);
 pub(crate) fn measure(plan: &Plan) -> io::Result<()> {
     let title = "200 clients of a server that has 64 descriptors";
     let steps = plan.progress(title, 2);
-    let order = Order { descriptors: Some(DESCRIPTORS), ..Order::new("squall", Service::Echo) };
+    let args =
+        ServerArgs { descriptors: Some(DESCRIPTORS), ..ServerArgs::new("squall", Service::Echo) };
 
-    let process = Process::start(order, &[])?;
+    let process = Process::start(args, &[])?;
     let clients = crowd(&process)?;
     let before = process.used()?;
     thread::sleep(WINDOW);
@@ -39,7 +40,7 @@ pub(crate) fn measure(plan: &Plan) -> io::Result<()> {
     let file = scratch("accepts");
     let tool = format!("strace -f -c -e trace=accept4 -U calls,name -o {}", file.display());
     let tool: Vec<_> = tool.split(' ').map(str::to_owned).collect();
-    let process = Process::start(order, &tool)?;
+    let process = Process::start(args, &tool)?;
     let clients = crowd(&process)?;
     thread::sleep(WINDOW);
     drop(clients);
@@ -52,7 +53,7 @@ pub(crate) fn measure(plan: &Plan) -> io::Result<()> {
     let mut table = Table::new(&["figure", "measured"]);
     let failed = calls.saturating_sub(DESCRIPTORS) as f64 / WINDOW.as_secs_f64();
     table.row(vec!["CPU while full".into(), format!("{percent:.2} % of a core")]);
-    table.row(vec!["accept calls in vain".into(), format!("{failed:.1} a second")]);
+    table.row(vec!["accept calls that fail".into(), format!("{failed:.1} a second")]);
     table.row(vec![
         "first answer after the clients left".into(),
         format!("{:.0} ms", recovery.as_secs_f64() * 1e3),
@@ -61,7 +62,7 @@ pub(crate) fn measure(plan: &Plan) -> io::Result<()> {
     Ok(())
 }
 
-/// More clients than the server can take; returns when it is full.
+/// Connects more clients than the server can accept, and returns when the server is full.
 fn crowd(process: &Process) -> io::Result<Vec<TcpStream>> {
     let clients = (0..CLIENTS).map(|_| TcpStream::connect(process.address)).collect();
     thread::sleep(Duration::from_millis(500));

@@ -1,35 +1,36 @@
-//! An allocator that counts what is alive, once it is asked to.
+//! An allocator that counts live bytes after a call of [`count`].
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 struct Counting;
 
-/// Counting costs two atomics for each allocation, which the other measurements do not pay.
+/// Counting costs two atomic operations for each allocation, so other measurements leave it off.
 static IS_ON: AtomicBool = AtomicBool::new(false);
 static LIVE: AtomicUsize = AtomicUsize::new(0);
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Counts from now on; what is freed of an earlier time is subtracted all the same, so only differences mean something.
+/// Starts counting. Memory from an earlier time is subtracted when it is freed, so only differences
+/// are meaningful.
 pub(crate) fn count() {
     IS_ON.store(true, Ordering::Relaxed);
 }
 
-/// Bytes that live.
+/// Returns the count of live bytes.
 pub(crate) fn live() -> isize {
     LIVE.load(Ordering::Relaxed).cast_signed()
 }
 
 #[allow(unsafe_code, reason = "an allocator")]
-// SAFETY: every call is passed on to the system's allocator as it came.
+// SAFETY: passes every call unchanged to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if IS_ON.load(Ordering::Relaxed) {
             LIVE.fetch_add(layout.size(), Ordering::Relaxed);
         }
-        // SAFETY: the caller keeps the promises of `alloc`.
+        // SAFETY: the caller upholds the contract of `alloc`.
         unsafe { System.alloc(layout) }
     }
 
@@ -37,7 +38,7 @@ unsafe impl GlobalAlloc for Counting {
         if IS_ON.load(Ordering::Relaxed) {
             LIVE.fetch_add(layout.size(), Ordering::Relaxed);
         }
-        // SAFETY: the caller keeps the promises of `alloc_zeroed`.
+        // SAFETY: the caller upholds the contract of `alloc_zeroed`.
         unsafe { System.alloc_zeroed(layout) }
     }
 
@@ -46,7 +47,7 @@ unsafe impl GlobalAlloc for Counting {
             LIVE.fetch_add(size, Ordering::Relaxed);
             LIVE.fetch_sub(layout.size(), Ordering::Relaxed);
         }
-        // SAFETY: the caller keeps the promises of `realloc`.
+        // SAFETY: the caller upholds the contract of `realloc`.
         unsafe { System.realloc(memory, layout, size) }
     }
 
@@ -54,7 +55,7 @@ unsafe impl GlobalAlloc for Counting {
         if IS_ON.load(Ordering::Relaxed) {
             LIVE.fetch_sub(layout.size(), Ordering::Relaxed);
         }
-        // SAFETY: the caller keeps the promises of `dealloc`.
+        // SAFETY: the caller upholds the contract of `dealloc`.
         unsafe { System.dealloc(memory, layout) }
     }
 }

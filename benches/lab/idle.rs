@@ -1,4 +1,4 @@
-//! What a connection costs while nothing happens on it.
+//! The cost of an idle connection.
 
 use std::fs;
 use std::io;
@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use crate::load::hold;
 use crate::plan::Plan;
-use crate::process::{Order, Process};
+use crate::process::{Process, ServerArgs};
 use crate::service::Service;
 use crate::table::Table;
 
 const CONNECTIONS: usize = 19_000;
 const WINDOW: Duration = Duration::from_secs(10);
-/// After so long a server has seen what its clients did.
+/// A server has handled all that its clients did after this time.
 const SETTLED: Duration = Duration::from_millis(500);
 
 pub(crate) fn measure(plan: &Plan) -> io::Result<()> {
@@ -28,9 +28,9 @@ pub(crate) fn measure(plan: &Plan) -> io::Result<()> {
     ]);
     for server in &plan.servers {
         steps.set_message(server.name);
-        let order = Order { counts_heap: true, ..Order::new(server.name, Service::Echo) };
-        let mut process = Process::start(order, &[])?;
-        drop(hold(process.address, 100)?); // what is made once, is made
+        let args = ServerArgs { counts_heap: true, ..ServerArgs::new(server.name, Service::Echo) };
+        let mut process = Process::start(args, &[])?;
+        drop(hold(process.address, 100)?); // allocates what is allocated only once
         thread::sleep(SETTLED);
         let (heap, resident) = (process.heap()?, resident(process.pid())?);
         let held = hold(process.address, CONNECTIONS)?;
@@ -59,7 +59,7 @@ pub(crate) fn measure(plan: &Plan) -> io::Result<()> {
     Ok(())
 }
 
-/// Bytes of memory that are in use, by `VmRSS`.
+/// Returns the bytes of resident memory, by `VmRSS`.
 fn resident(pid: u32) -> io::Result<i64> {
     let text = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));

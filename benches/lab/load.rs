@@ -1,4 +1,4 @@
-//! The load: the other end of a server's connections, on epoll by itself.
+//! The load: the clients of a server, on an epoll loop of their own.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -11,10 +11,10 @@ use rustix::net::sockopt::set_tcp_congestion;
 
 use crate::service::{CHUNK, CONGESTION_CONTROL, REQUEST};
 
-/// No answer for so long is a failure of the server's.
+/// The server has failed if it does not answer for this time.
 const WATCHDOG: Duration = Duration::from_secs(60);
 
-/// When enough was asked.
+/// When the load stops sending requests.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Until {
     Time(Duration),
@@ -22,7 +22,8 @@ pub(crate) enum Until {
 }
 
 impl Until {
-    /// Tells whether another request may begin, when `begun` have. The clock is read for every 64th only.
+    /// Whether another request may begin after `begun` requests. Reads the clock only at every
+    /// 64th.
     fn allows(self, begun: u64, since: Instant) -> bool {
         match self {
             Until::Time(time) => !begun.is_multiple_of(64) || since.elapsed() < time,
@@ -31,23 +32,23 @@ impl Until {
     }
 }
 
-/// Sockets that are waited for, known by their places.
-struct Watch {
+/// Waits for sockets, which are identified by their indices.
+struct Poller {
     epoll: OwnedFd,
     events: Vec<epoll::Event>,
 }
 
-impl Watch {
-    fn new() -> io::Result<Watch> {
-        Ok(Watch { epoll: epoll::create(CreateFlags::CLOEXEC)?, events: Vec::with_capacity(1024) })
+impl Poller {
+    fn new() -> io::Result<Poller> {
+        Ok(Poller { epoll: epoll::create(CreateFlags::CLOEXEC)?, events: Vec::with_capacity(1024) })
     }
 
-    fn add(&self, socket: &TcpStream, place: usize, flags: EventFlags) -> io::Result<()> {
+    fn add(&self, socket: &TcpStream, index: usize, flags: EventFlags) -> io::Result<()> {
         socket.set_nonblocking(true)?;
-        Ok(epoll::add(&self.epoll, socket, EventData::new_u64(place as u64), flags)?)
+        Ok(epoll::add(&self.epoll, socket, EventData::new_u64(index as u64), flags)?)
     }
 
-    /// The places of those that are ready.
+    /// Returns the indices of the sockets that are ready.
     fn wait(&mut self) -> io::Result<impl Iterator<Item = usize> + '_> {
         self.events.clear();
         let limit = WATCHDOG.try_into().expect("a minute");
@@ -55,7 +56,7 @@ impl Watch {
         if self.events.is_empty() {
             return Err(io::Error::new(io::ErrorKind::TimedOut, "the server does not answer"));
         }
-        Ok(self.events.iter().map(|event| usize::try_from(event.data.u64()).expect("a place")))
+        Ok(self.events.iter().map(|event| usize::try_from(event.data.u64()).expect("an index")))
     }
 }
 
@@ -70,25 +71,25 @@ fn ended() -> io::Error {
     io::Error::new(io::ErrorKind::UnexpectedEof, "the server has closed a connection")
 }
 
-/// Connections on each of which a request follows the answer to the last.
+/// Connections that each send the next request when the last is answered.
 pub(crate) struct PingPong {
-    watch: Watch,
-    /// With the bytes of the answer that have come.
+    poller: Poller,
+    /// Each socket, with the number of bytes of the answer received so far.
     sockets: Vec<(TcpStream, usize)>,
 }
 
 impl PingPong {
     pub(crate) fn open(address: SocketAddr, connections: usize) -> io::Result<PingPong> {
-        let watch = Watch::new()?;
-        let sockets = (0..connections).map(|place| {
+        let poller = Poller::new()?;
+        let sockets = (0..connections).map(|index| {
             let socket = connect(address)?;
-            watch.add(&socket, place, EventFlags::IN)?;
+            poller.add(&socket, index, EventFlags::IN)?;
             Ok((socket, 0))
         });
-        Ok(PingPong { sockets: sockets.collect::<io::Result<_>>()?, watch })
+        Ok(PingPong { sockets: sockets.collect::<io::Result<_>>()?, poller })
     }
 
-    /// Asks, and returns how many were answered: all of them.
+    /// Sends requests, waits for all answers, and returns their number.
     pub(crate) fn run(&mut self, until: Until) -> io::Result<u64> {
         let (since, mut begun, mut answered) = (Instant::now(), 0, 0);
         for (socket, _) in &mut self.sockets {
@@ -99,8 +100,8 @@ impl PingPong {
         }
         let mut answer = [0; REQUEST];
         while answered < begun {
-            for place in self.watch.wait()? {
-                let (socket, received) = &mut self.sockets[place];
+            for index in self.poller.wait()? {
+                let (socket, received) = &mut self.sockets[index];
                 *received += match socket.read(&mut answer)? {
                     0 => return Err(ended()),
                     n => n,
@@ -119,35 +120,36 @@ impl PingPong {
     }
 }
 
-/// A connection for each request: at most `at_once` are open. The request is there when the server accepts, or soon after.
+/// Opens a connection for each request, at most `at_once` at a time. The request arrives before the
+/// server accepts, or soon after.
 pub(crate) fn churn(address: SocketAddr, at_once: usize, until: Until) -> io::Result<u64> {
-    let mut watch = Watch::new()?;
+    let mut poller = Poller::new()?;
     let mut sockets: Vec<Option<TcpStream>> = (0..at_once).map(|_| None).collect();
     let (since, mut begun, mut answered) = (Instant::now(), 0, 0);
-    let ask = |watch: &Watch, place| {
+    let ask = |poller: &Poller, index| {
         let mut socket = connect(address)?;
         socket.write_all(&[b'x'; REQUEST])?;
-        watch.add(&socket, place, EventFlags::IN)?;
+        poller.add(&socket, index, EventFlags::IN)?;
         io::Result::Ok(Some(socket))
     };
-    for (place, socket) in sockets.iter_mut().enumerate() {
+    for (index, socket) in sockets.iter_mut().enumerate() {
         if until.allows(begun, since) {
-            *socket = ask(&watch, place)?;
+            *socket = ask(&poller, index)?;
             begun += 1;
         }
     }
     let mut answer = [0; 2 * REQUEST];
     while answered < begun {
-        let ready: Vec<_> = watch.wait()?.collect();
-        for place in ready {
-            let socket = sockets[place].as_mut().expect("only open ones are watched");
+        let ready: Vec<_> = poller.wait()?.collect();
+        for index in ready {
+            let socket = sockets[index].as_mut().expect("only open sockets are registered");
             if socket.read(&mut answer)? > 0 {
                 continue; // the end is still to come
             }
             answered += 1;
-            sockets[place] = None;
+            sockets[index] = None;
             if until.allows(begun, since) {
-                sockets[place] = ask(&watch, place)?;
+                sockets[index] = ask(&poller, index)?;
                 begun += 1;
             }
         }
@@ -155,7 +157,8 @@ pub(crate) fn churn(address: SocketAddr, at_once: usize, until: Until) -> io::Re
     Ok(answered)
 }
 
-/// Sends `each` bytes on every one of so many connections, and waits until the server has closed them.
+/// Sends `each` bytes on every one of `streams` connections, and waits until the server has closed
+/// them.
 pub(crate) fn fill(address: SocketAddr, streams: usize, each: usize) -> io::Result<()> {
     let chunk = vec![b'x'; CHUNK];
     transfer(address, streams, each, EventFlags::OUT, |socket, left| {
@@ -168,17 +171,20 @@ pub(crate) fn fill(address: SocketAddr, streams: usize, each: usize) -> io::Resu
     })
 }
 
-/// Asks for `each` bytes on every one of so many connections, and reads them all.
+/// Requests `each` bytes on every one of `streams` connections, and reads them all.
 pub(crate) fn drain(address: SocketAddr, streams: usize, each: usize) -> io::Result<()> {
     let mut chunk = vec![0; CHUNK];
     transfer(address, streams, each, EventFlags::IN, move |socket, left| {
         let n = socket.read(&mut chunk)?;
-        *left = left.checked_sub(n).ok_or_else(|| io::Error::other("more came than was asked"))?;
+        *left = left
+            .checked_sub(n)
+            .ok_or_else(|| io::Error::other("more bytes came than were requested"))?;
         if n == 0 && *left > 0 { Err(ended()) } else { Ok(n > 0) }
     })
 }
 
-/// Moves bytes by `step`, which is told the socket and how many are left, until none are, and waits for the server's end.
+/// Calls `step` with each ready socket and the number of bytes left, until none are left. Then
+/// waits until the server closes.
 fn transfer(
     address: SocketAddr,
     streams: usize,
@@ -186,21 +192,21 @@ fn transfer(
     flags: EventFlags,
     mut step: impl FnMut(&mut TcpStream, &mut usize) -> io::Result<bool>,
 ) -> io::Result<()> {
-    let mut watch = Watch::new()?;
+    let mut poller = Poller::new()?;
     let mut sockets = Vec::new();
-    for place in 0..streams {
+    for index in 0..streams {
         let mut socket = connect(address)?;
         if flags == EventFlags::IN {
             socket.write_all(&(each as u64).to_le_bytes())?;
         }
-        watch.add(&socket, place, flags)?;
+        poller.add(&socket, index, flags)?;
         sockets.push((socket, each));
     }
     let mut open = streams;
     while open > 0 {
-        let ready: Vec<_> = watch.wait()?.collect();
-        for place in ready {
-            let (socket, left) = &mut sockets[place];
+        let ready: Vec<_> = poller.wait()?.collect();
+        for index in ready {
+            let (socket, left) = &mut sockets[index];
             while *left > 0 {
                 match step(socket, left) {
                     Ok(true) => {}
@@ -210,7 +216,7 @@ fn transfer(
                 }
             }
             if *left == 0 {
-                epoll::delete(&watch.epoll, &*socket)?;
+                epoll::delete(&poller.epoll, &*socket)?;
                 open -= 1;
             }
         }
@@ -219,13 +225,13 @@ fn transfer(
         socket.set_nonblocking(false)?;
         socket.set_read_timeout(Some(WATCHDOG))?;
         if socket.read(&mut [0])? > 0 {
-            return Err(io::Error::other("more came than was asked"));
+            return Err(io::Error::other("more bytes came than were requested"));
         }
     }
     Ok(())
 }
 
-/// Opens connections and holds them; every other one has been answered once.
+/// Opens connections and returns them. Every other connection has had one request answered.
 pub(crate) fn hold(address: SocketAddr, connections: usize) -> io::Result<Vec<TcpStream>> {
     let open = |n: usize| {
         let mut socket = connect(address)?;

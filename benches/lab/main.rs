@@ -1,8 +1,9 @@
-//! What a server costs from end to end, on squall and beside its peers: `cargo run --release -p squall-benches
-//! --features peers --bin lab -- --help`.
+//! The cost of a server from end to end, on squall and on other runtimes. To begin:
+//! `cargo run --release -p squall-benches --features peers --bin lab -- --help`.
 //!
-//! The server has one core and a process of its own, the load, which is not built on squall, has the other. Every server is
-//! one page in `servers/`, written as its users would.
+//! The server is a process of its own on one core. The load, which is not built on squall, runs on
+//! the other core. Every server is one file in `servers/`, written as the users of its runtime
+//! would.
 
 mod bulk;
 mod counts;
@@ -25,11 +26,11 @@ use std::time::Duration;
 use lexopt::prelude::*;
 
 use plan::Plan;
-use process::Order;
+use process::ServerArgs;
 use service::Service;
 
 const HELP: &str = "\
-Measures what a server costs, on squall and beside others.
+Measures what a server costs, on squall and on other runtimes.
 
 Usage: lab [OPTIONS] MEASUREMENT...
 
@@ -52,7 +53,7 @@ Options:
 Servers are raw and squall; with the feature `peers` tokio, smol, monoio-epoll, monoio-uring and compio too.
 Everything talks to the loopback address of this machine and ends by itself.";
 
-/// In the order in which `all` runs them.
+/// All measurements, in the order in which `all` runs them.
 const MEASUREMENTS: [&str; 7] =
     ["echo", "connect", "instructions", "calls", "idle", "bulk", "full"];
 
@@ -95,7 +96,7 @@ fn run() -> Result<(), Box<dyn Error>> {
         }
     }
     if wanted.is_empty() || plan.rounds == 0 || plan.time.is_zero() {
-        return Err("nothing to measure; --help shows what there is".into());
+        return Err("nothing to measure; --help lists the measurements".into());
     }
     prepare()?;
     for measurement in wanted {
@@ -120,7 +121,8 @@ fn run() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The load's own core, and as many descriptors as the machine gives; the servers inherit them.
+/// Pins the load to its core, and raises the descriptor limit to the maximum, which the servers
+/// inherit.
 fn prepare() -> Result<(), Box<dyn Error>> {
     use rustix::process::{Resource, getrlimit, setrlimit};
     cpu::pin(cpu::LOAD).map_err(|error| format!("two cores are needed: {error}"))?;
@@ -129,16 +131,16 @@ fn prepare() -> Result<(), Box<dyn Error>> {
     Ok(setrlimit(Resource::Nofile, limit)?)
 }
 
-/// The other process's part: `lab serve SERVER SERVICE [--count-heap] [--descriptors N]`.
+/// Runs the server process: `lab serve SERVER SERVICE [--count-heap] [--descriptors N]`.
 fn serve(mut arguments: lexopt::Parser) -> Result<(), Box<dyn Error>> {
     let server = servers::named(&arguments.value()?.string()?)?;
-    let mut order = Order::new(server.name, arguments.value()?.parse()?);
+    let mut args = ServerArgs::new(server.name, arguments.value()?.parse()?);
     while let Some(argument) = arguments.next()? {
         match argument {
-            Long("count-heap") => order.counts_heap = true,
-            Long("descriptors") => order.descriptors = Some(arguments.value()?.parse()?),
+            Long("count-heap") => args.counts_heap = true,
+            Long("descriptors") => args.descriptors = Some(arguments.value()?.parse()?),
             other => return Err(other.unexpected().into()),
         }
     }
-    Ok(process::serve(server, order)?)
+    Ok(process::serve(server, args)?)
 }

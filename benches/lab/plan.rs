@@ -1,4 +1,4 @@
-//! What is to be measured, and how long.
+//! The servers to measure, and for how long.
 
 use std::time::Duration;
 
@@ -19,17 +19,18 @@ impl Default for Plan {
 }
 
 impl Plan {
-    /// Whose turn it is, as places among the servers: round by round, so that all share what the machine does meanwhile, and
-    /// each round begins with another one.
+    /// Returns the order of the measurements, as indices into `servers`. In each round, all servers
+    /// have a turn, so that a slow phase of the machine affects all. Each round begins with another
+    /// server.
     pub(crate) fn turns(&self) -> impl Iterator<Item = usize> + use<> {
         let count = self.servers.len();
         (0..self.rounds).flat_map(move |round| (0..count).map(move |n| (round + n) % count))
     }
 
-    /// Shows on standard error how far a measurement is.
+    /// Shows the progress of a measurement on standard error.
     pub(crate) fn progress(&self, title: &str, steps: usize) -> ProgressBar {
         let style = "{prefix} [{bar:30}] {pos}/{len} {msg}, {elapsed}";
-        let style = ProgressStyle::with_template(style).expect("a template");
+        let style = ProgressStyle::with_template(style).expect("a valid template");
         let bar = ProgressBar::new(steps as u64).with_style(style.progress_chars("=> "));
         bar.with_prefix(title.to_owned())
     }

@@ -1,4 +1,4 @@
-//! A server in a process of its own: started here, and what that process does.
+//! A server in a process of its own: how it is started and controlled, and what it runs.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -16,30 +16,30 @@ use crate::heap;
 use crate::servers::Server;
 use crate::service::{CONGESTION_CONTROL, Service};
 
-/// What the server's process is told by its arguments.
+/// The arguments of a server process.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Order<'a> {
+pub(crate) struct ServerArgs<'a> {
     pub(crate) server: &'a str,
     pub(crate) service: Service,
     pub(crate) counts_heap: bool,
-    /// How many descriptors it may have, if not as many as the machine gives.
+    /// The descriptor limit of the server. `None` means the maximum of the machine.
     pub(crate) descriptors: Option<u64>,
 }
 
-impl<'a> Order<'a> {
-    pub(crate) fn new(server: &'a str, service: Service) -> Order<'a> {
-        Order { server, service, counts_heap: false, descriptors: None }
+impl<'a> ServerArgs<'a> {
+    pub(crate) fn new(server: &'a str, service: Service) -> ServerArgs<'a> {
+        ServerArgs { server, service, counts_heap: false, descriptors: None }
     }
 }
 
 const SIGTERM: i32 = Signal::TERM.as_raw();
 
-/// A server's process, seen from here. It ends when this is dropped.
+/// A running server process. Dropping this ends the process.
 pub(crate) struct Process {
     /// The server, or the tool that it runs under.
     child: Child,
     pid: u32,
-    /// Each line is answered with the bytes of live heap.
+    /// The server answers each line with its bytes of live heap.
     questions: ChildStdin,
     answers: BufReader<ChildStdout>,
     pub(crate) address: SocketAddr,
@@ -47,7 +47,7 @@ pub(crate) struct Process {
 
 impl Process {
     /// Starts a server, under a tool if `wrapper` names one with its arguments.
-    pub(crate) fn start(order: Order<'_>, wrapper: &[String]) -> io::Result<Process> {
+    pub(crate) fn start(args: ServerArgs<'_>, wrapper: &[String]) -> io::Result<Process> {
         let program = std::env::current_exe()?;
         let mut command = match wrapper {
             [] => Command::new(program),
@@ -57,11 +57,11 @@ impl Process {
                 command
             }
         };
-        command.args(["serve", order.server, order.service.name()]);
-        if order.counts_heap {
+        command.args(["serve", args.server, args.service.name()]);
+        if args.counts_heap {
             command.arg("--count-heap");
         }
-        if let Some(limit) = order.descriptors {
+        if let Some(limit) = args.descriptors {
             command.args(["--descriptors", &limit.to_string()]);
         }
         let mut child =
@@ -79,7 +79,7 @@ impl Process {
         Ok(process)
     }
 
-    /// Bytes of live heap.
+    /// Returns the server's bytes of live heap.
     pub(crate) fn heap(&mut self) -> io::Result<i64> {
         self.questions.write_all(b"\n")?;
         self.number()
@@ -97,55 +97,60 @@ impl Process {
         let mut line = String::new();
         self.answers.read_line(&mut line)?;
         line.trim().parse().map_err(|_| {
-            io::Error::other(format!("the server has said {line:?} instead of a number"))
+            io::Error::other(format!("the server has printed {line:?} instead of a number"))
         })
     }
 
-    /// Ends the server, and waits for the tool that it runs under, which may still have something to write.
+    /// Ends the server, and waits for the tool that it runs under, which may still have to write
+    /// its file.
     pub(crate) fn end(mut self) -> io::Result<()> {
         use std::os::unix::process::ExitStatusExt;
         self.terminate();
         let status = self.child.wait()?;
         match status.signal() {
             Some(SIGTERM) => Ok(()),
-            _ if status.code() == Some(128 + SIGTERM) => Ok(()), // a tool's way to say so
+            // Some tools return this code when their program ends by SIGTERM.
+            _ if status.code() == Some(128 + SIGTERM) => Ok(()),
             _ => Err(io::Error::other(format!("the server has failed: {status}"))),
         }
     }
 
     fn terminate(&self) {
         let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
-        let _ = pid.map(|pid| kill_process(pid, Signal::TERM)); // it may have failed by itself
+        let _ = pid.map(|pid| kill_process(pid, Signal::TERM)); // the server may have ended already
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
         self.terminate();
-        let _ = self.child.wait(); // it has been waited for if it ended in order
+        let _ = self.child.wait(); // returns at once if `end` has waited already
     }
 }
 
-/// The server's process: says who it is and its port, and serves until it is ended, with the one who has started it at the
-/// latest. One thread, but for a second one that tells of the heap.
-pub(crate) fn serve(server: &Server, order: Order<'_>) -> io::Result<()> {
+/// Runs in the server process: prints its process id and its port, and serves until it is ended, at
+/// the latest with the process that started it. Uses one thread. With `counts_heap`, a second one
+/// answers questions about the heap.
+pub(crate) fn serve(server: &Server, args: ServerArgs<'_>) -> io::Result<()> {
     set_parent_process_death_signal(Some(Signal::TERM))?;
     let listener = listen()?;
     println!("{}\n{}", std::process::id(), listener.local_addr()?.port());
-    if order.counts_heap {
+    if args.counts_heap {
         heap::count();
         thread::spawn(|| io::stdin().lines().for_each(|_| println!("{}", heap::live())));
     }
-    if let Some(current) = order.descriptors {
+    if let Some(current) = args.descriptors {
         let limit = Rlimit { current: Some(current), ..getrlimit(Resource::Nofile) };
         setrlimit(Resource::Nofile, limit)?;
     }
     cpu::pin(cpu::SERVER)?;
-    (server.serve)(listener, order.service)
+    (server.serve)(listener, args.service)
 }
 
-/// With the queue that the load needs; std's is 128. Accepted sockets inherit `TCP_NODELAY`, so that no server pays for it at each
-/// connection, and the congestion control: one that paces, as BBR does, would be measured instead of the servers.
+/// Makes a listener with a queue that is long enough for the load; std's has 128 places. Accepted
+/// sockets inherit two options. `TCP_NODELAY`: no server has to set it for each connection. The
+/// congestion control: with an algorithm that paces, as BBR does, the pacing would be measured and
+/// not the servers.
 fn listen() -> io::Result<TcpListener> {
     use rustix::net::{self, AddressFamily, SocketType};
     let socket = net::socket(AddressFamily::INET, SocketType::STREAM, None)?;

@@ -1,4 +1,4 @@
-//! The servers: each offers every service on one thread, written as its users would.
+//! The servers. Each offers every service on one thread, written as the users of its runtime would.
 
 #[cfg(feature = "peers")]
 mod compio;
@@ -16,20 +16,21 @@ use std::net::TcpListener;
 
 use crate::service::Service;
 
-/// Serves until the process ends, or fails.
+/// Serves until the process ends, or returns an error.
 type Serve = fn(TcpListener, Service) -> io::Result<()>;
 
 pub(crate) struct Server {
     pub(crate) name: &'static str,
     pub(crate) serve: Serve,
-    /// Its driver is io_uring: its system calls do the work of several, and valgrind does not know them.
+    /// Whether the driver is io_uring. A system call of io_uring does the work of several, and
+    /// valgrind does not know them.
     pub(crate) is_uring: bool,
-    /// The bytes that its echo handler keeps for each connection by itself.
+    /// The bytes of the buffer that the echo handler allocates for each connection.
     pub(crate) buffer: usize,
 }
 
 impl Server {
-    /// One on epoll, whose echo handler needs no buffer of its own.
+    /// Makes a server on epoll whose echo handler needs no buffer of its own.
     const fn new(name: &'static str, serve: Serve) -> Server {
         Server { name, serve, is_uring: false, buffer: 0 }
     }
@@ -45,7 +46,7 @@ impl Server {
     }
 }
 
-/// All that were built, the floor first.
+/// All servers in this build. The first is the floor.
 pub(crate) static SERVERS: &[Server] = &[
     Server::new("raw", raw::serve),
     Server::new("squall", squall::serve),

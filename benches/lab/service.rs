@@ -1,27 +1,27 @@
-//! What a server of the lab does with each connection.
+//! What a server does with each connection.
 
 use std::str::FromStr;
 
-/// Bytes of a request, and of its answer.
+/// The size of a request and of its answer, in bytes.
 pub(crate) const REQUEST: usize = 64;
-/// The buffer that an echo handler keeps where its runtime lends it none.
+/// The size of an echo handler's buffer, in bytes, if its runtime provides none.
 #[cfg(feature = "peers")]
 pub(crate) const ECHO_BUFFER: usize = 16 << 10;
-/// What is read and written at once where much is moved.
+/// The size of a read or write in large transfers, in bytes.
 pub(crate) const CHUNK: usize = 64 << 10;
 
-/// Of both ends of every connection; every Linux has it.
+/// The congestion control of both ends of every connection. Every Linux has it.
 pub(crate) const CONGESTION_CONTROL: &str = "reno";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Service {
-    /// Sends back what comes, until the client closes.
+    /// Sends back all received bytes, until the client closes.
     Echo,
-    /// Sends one request back, and closes.
+    /// Sends one request back and closes.
     Once,
-    /// Reads to the end, and closes.
+    /// Reads to the end and closes.
     Sink,
-    /// Reads a number (8 bytes, little endian), sends so many bytes, and closes.
+    /// Reads a number (8 bytes, little endian), sends that many bytes, and closes.
     Source,
 }
 

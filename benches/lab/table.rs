@@ -1,4 +1,4 @@
-//! What is printed: a table in Markdown.
+//! Prints results as a Markdown table.
 
 pub(crate) struct Table {
     rows: Vec<Vec<String>>,
@@ -24,7 +24,7 @@ impl Table {
     }
 }
 
-/// The middle of several rounds, with the least and the most.
+/// Formats the median of several rounds, with the minimum and the maximum.
 pub(crate) fn spread(figures: &[f64], digits: usize) -> String {
     let mut sorted = figures.to_vec();
     sorted.sort_by(f64::total_cmp);

@@ -1,4 +1,4 @@
-//! What a request costs its server in CPU time.
+//! The cost of a request to its server in CPU time.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use crate::cpu::Used;
 use crate::load::{PingPong, Until, churn};
 use crate::plan::Plan;
-use crate::process::{Order, Process};
+use crate::process::{Process, ServerArgs};
 use crate::service::Service;
 use crate::table::{Table, spread};
 
-/// Connections of the echo row, and connections that are open at once in the other.
+/// The connections of `echo`, and the connections that `connect` has open at once.
 pub(crate) const CONNECTIONS: usize = 64;
-/// Before anything counts.
+/// The load runs for this time before the measurement begins.
 const WARM_UP: Duration = Duration::from_millis(300);
 
 #[derive(Default)]
@@ -28,7 +28,7 @@ pub(crate) fn measure(plan: &Plan, service: Service, title: &str) -> io::Result<
     for place in plan.turns() {
         let (server, figures) = (plan.servers[place], &mut figures[place]);
         steps.set_message(server.name);
-        let process = Process::start(Order::new(server.name, service), &[])?;
+        let process = Process::start(ServerArgs::new(server.name, service), &[])?;
         let (answered, used, time) = one_round(&process, service, plan.time)?;
         process.end()?;
         let each = |time: Duration| time.as_secs_f64() * 1e6 / answered as f64;

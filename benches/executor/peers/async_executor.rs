@@ -9,11 +9,11 @@ use async_executor::LocalExecutor;
 
 use crate::runtime::Runtime;
 
-/// The reactor is no part of it: async-io has one for the whole process, so `create` pays for none.
+/// Contains no reactor: async-io has one for the whole process, so `create` does not pay for one.
 pub(crate) struct AsyncExecutor(Rc<LocalExecutor<'static>>);
 
 thread_local! {
-    /// The executor that runs, or ran last: `LocalExecutor` knows no current one by itself.
+    /// The executor that runs or ran last. `LocalExecutor` does not keep track of the current one.
     static CURRENT: RefCell<Rc<LocalExecutor<'static>>> = RefCell::default();
 }
 

@@ -1,5 +1,5 @@
-//! tokio on its current-thread runtime: by `tokio::spawn`, as most programs use it, and under the
-//! `LocalSet` that futures need which are not `Send`.
+//! tokio on its current-thread runtime: with `tokio::spawn`, as in most programs, and with the
+//! `LocalSet` that futures need if they are not `Send`.
 
 #![allow(unsafe_code, reason = "tokio::spawn asks for Send of futures that never leave the thread")]
 
@@ -21,7 +21,7 @@ fn current_thread() -> tokio::runtime::Runtime {
 /// `Runtime::block_on` and `tokio::spawn`.
 pub(crate) struct Tokio {
     runtime: tokio::runtime::Runtime,
-    /// tokio's runtime may move to another thread; this one must not, see [`AssertSend`].
+    /// Makes this type `!Send`, unlike tokio's runtime. [`AssertSend`] depends on that.
     _stays: PhantomData<*const ()>,
 }
 
@@ -68,16 +68,16 @@ impl Tokio {
     }
 }
 
-/// A future of [`Tokio::spawn`], or its output, that calls itself `Send` and never is sent.
+/// A future of [`Tokio::spawn`], or its output. Claims to be `Send`, but is never sent.
 struct AssertSend<T>(T);
 
-// SAFETY: a value that is `Send` may be used and dropped on another thread. This one never gets
-// there: only `Tokio::spawn` makes one, and the scenarios call that only within `Tokio::block_on`.
-// A current-thread runtime polls its tasks in `block_on` and drops what is left of them with
-// itself, and `Tokio`, not being `Send`, does both on the thread that made it. The handle of a
-// task, the only way to its output, stays in the futures that the scenarios give to `block_on` and
-// `spawn`. `remote_closures`, where another thread spawns, makes none: its futures are `Send` by
-// themselves.
+// SAFETY: a value that is `Send` may be used and dropped on another thread. An `AssertSend` never
+// gets there. Only `Tokio::spawn` makes one, and the scenarios call it only within
+// `Tokio::block_on`. A current-thread runtime polls its tasks in `block_on`, and drops the
+// remaining tasks when it is dropped. `Tokio` is not `Send`, so both happen on the thread that made
+// it. The handle of a task, the only way to its output, stays in the futures that the scenarios
+// give to `block_on` and `spawn`. In `remote_closures`, another thread spawns, but its futures are
+// `Send` by themselves, without an `AssertSend`.
 unsafe impl<T> Send for AssertSend<T> {}
 
 impl<F: Future> Future for AssertSend<F> {
@@ -85,8 +85,8 @@ impl<F: Future> Future for AssertSend<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // SAFETY: the field of a pinned wrapper may be pinned if it never moves again. Nothing
-        // moves it: there is no `Drop`, no `Unpin` but the automatic one, and `spawn` takes the
-        // field only out of an output, which was never pinned.
+        // moves it: there is no `Drop`, `Unpin` is implemented only automatically, and `spawn`
+        // takes the field only out of an output, which was never pinned.
         let future = unsafe { self.map_unchecked_mut(|wrapper| &mut wrapper.0) };
         future.poll(cx).map(AssertSend)
     }

@@ -1,4 +1,4 @@
-//! compio, on io_uring where the kernel has it.
+//! compio, on io_uring if the kernel has it.
 
 use std::future::Future;
 use std::io;

@@ -12,16 +12,17 @@ use slab::Slab;
 
 use crate::service::{CHUNK, REQUEST, Service};
 
-/// The listener's place; connections have those of the slab.
+/// The listener's key in epoll. A connection's key is its key in the slab.
 const LISTENER: u64 = u64::MAX;
-/// Chunks that one connection moves before the others get their turn.
+/// Chunks that a connection moves before other connections get their turn.
 const CHUNKS_AT_ONCE: usize = 4;
 
 struct Connection {
     socket: TcpStream,
-    /// What of the last answer the kernel did not take, or how much is still to be sent.
+    /// The rest of the last answer, which the kernel did not accept, or the number of bytes still
+    /// to send.
     unsent: Unsent,
-    /// What epoll looks for; nothing before the first wait.
+    /// The events that epoll waits for. Empty before the first wait.
     watched: EventFlags,
 }
 
@@ -30,7 +31,7 @@ enum Unsent {
     Count(usize),
 }
 
-/// What is to become of a connection.
+/// What to do next with a connection.
 enum Next {
     WaitFor(EventFlags),
     Close,
@@ -55,7 +56,7 @@ pub(crate) fn serve(listener: TcpListener, service: Service) -> io::Result<()> {
         for event in &events {
             match event.data.u64() {
                 LISTENER => floor.accept(&listener)?,
-                place => floor.go_on(usize::try_from(place).expect("64 bits"))?,
+                key => floor.serve_ready(usize::try_from(key).expect("64 bits"))?,
             }
         }
     }
@@ -67,12 +68,12 @@ impl Floor {
             let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
             match rustix::net::accept_with(listener, flags) {
                 Ok(socket) => {
-                    let place = self.connections.insert(Connection {
+                    let key = self.connections.insert(Connection {
                         socket: socket.into(),
                         unsent: Unsent::Bytes(Vec::new()),
                         watched: EventFlags::empty(),
                     });
-                    self.go_on(place)?;
+                    self.serve_ready(key)?;
                 }
                 Err(Errno::AGAIN) => return Ok(()),
                 Err(error) => return Err(error.into()),
@@ -80,8 +81,8 @@ impl Floor {
         }
     }
 
-    fn go_on(&mut self, place: usize) -> io::Result<()> {
-        let connection = &mut self.connections[place];
+    fn serve_ready(&mut self, key: usize) -> io::Result<()> {
+        let connection = &mut self.connections[key];
         let next = match self.service {
             Service::Echo => connection.echo(&mut self.buffer),
             Service::Once => connection.once(&mut self.buffer[..REQUEST]),
@@ -91,13 +92,13 @@ impl Floor {
         match next {
             Ok(Next::WaitFor(flags)) if flags == connection.watched => Ok(()),
             Ok(Next::WaitFor(flags)) => {
-                let data = EventData::new_u64(place as u64);
+                let data = EventData::new_u64(key as u64);
                 let former = std::mem::replace(&mut connection.watched, flags);
                 let watch = if former.is_empty() { epoll::add } else { epoll::modify };
                 Ok(watch(&self.epoll, &connection.socket, data, flags)?)
             }
             Ok(Next::Close) | Err(Errno::CONNRESET | Errno::PIPE) => {
-                drop(self.connections.remove(place)); // its number leaves epoll with it
+                drop(self.connections.remove(key)); // closing the socket removes it from epoll
                 Ok(())
             }
             Err(error) => Err(error.into()),
@@ -142,7 +143,7 @@ impl Connection {
         Ok(Next::WaitFor(EventFlags::OUT))
     }
 
-    /// A request comes in one piece: this is the floor.
+    /// Assumes that a request comes in one piece, because the floor does the least work.
     fn once(&mut self, buffer: &mut [u8]) -> Result<Next, Errno> {
         let Some(n) = self.read(buffer)? else { return Ok(Next::WaitFor(EventFlags::IN)) };
         self.write(&buffer[..n])?;
@@ -176,7 +177,7 @@ impl Connection {
             let n = self.write(&buffer[..wanted])?;
             left -= n;
             if left == 0 {
-                let _ = self.socket.shutdown(Shutdown::Write); // it is closed next anyway
+                let _ = self.socket.shutdown(Shutdown::Write); // the socket is closed next anyway
                 return Ok(Next::Close);
             }
             if n < wanted {

@@ -53,7 +53,7 @@ async fn once(mut stream: Stream) -> io::Result<()> {
     let mut request = [0; REQUEST];
     stream.read_exact(&mut request).await?;
     stream.write_all(&request).await?;
-    stream.get_ref().shutdown(Shutdown::Write) // its own `close` only flushes
+    stream.get_ref().shutdown(Shutdown::Write) // `close` of async-io only flushes
 }
 
 async fn sink(mut stream: Stream) -> io::Result<()> {
@@ -72,5 +72,5 @@ async fn source(mut stream: Stream) -> io::Result<()> {
         stream.write_all(&chunk[..n]).await?;
         left -= n;
     }
-    stream.get_ref().shutdown(Shutdown::Write) // its own `close` only flushes
+    stream.get_ref().shutdown(Shutdown::Write) // `close` of async-io only flushes
 }

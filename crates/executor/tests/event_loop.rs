@@ -73,7 +73,8 @@ fn neither_a_callback_that_adds_itself_nor_a_timer_of_zero_starves_the_others() 
     assert!((1..=4).contains(&timers.get()), "{} timers, one a turn", timers.get());
 }
 
-/// Registers a descriptor that never becomes ready, so that the loop has a reason to ask the kernel.
+/// Registers a descriptor that never becomes ready, so that the loop has a reason to ask the
+/// kernel.
 fn watch_a_quiet_descriptor(event_loop: &EventLoop) -> UnixStream {
     let (quiet, peer) = UnixStream::pair().unwrap();
     event_loop.add_handler(quiet, Interest::READABLE, |_, _| unreachable!()).unwrap();

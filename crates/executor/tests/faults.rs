@@ -269,7 +269,8 @@ fn a_waker_that_panics_in_any_of_its_functions_breaks_nothing() {
     }
 }
 
-/// Compiles only if no type is `Send`: for a `Send` type, two implementations apply, which is an error.
+/// Compiles only if no type is `Send`: for a `Send` type, two implementations apply, which is an
+/// error.
 macro_rules! assert_not_send {
     ($($type:ty),+ $(,)?) => {$({
         trait AmbiguousIfSend<A> {

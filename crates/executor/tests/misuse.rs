@@ -1,5 +1,5 @@
-//! Misuse of the API: loops in thread-locals, destructors and wakers that call back, ids and futures
-//! that outlive their loop. None of these may be unsound, hang, or break other tasks.
+//! Misuse of the API: loops in thread-locals, destructors and wakers that call back, ids and
+//! futures that outlive their loop. None of these may be unsound, hang, or break other tasks.
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future as _, pending, poll_fn};
@@ -38,8 +38,8 @@ impl Drop for RunsLoopOnDrop {
     }
 }
 
-// Dropping the handle drops the joining waker, whose destructor runs the loop and so the task. After
-// that, the handle does not touch the task.
+// Dropping the handle drops the joining waker, whose destructor runs the loop and so the task.
+// After that, the handle does not touch the task.
 #[test]
 fn the_destructor_of_a_joining_waker_may_run_the_loop() {
     let el = Rc::new(EventLoop::new().unwrap());
@@ -195,7 +195,7 @@ fn the_id_of_a_handler_removes_no_descriptor_of_another_loop() {
     });
 }
 
-// Both loops give out the same place numbers for waiting tasks.
+// On each loop, the descriptor numbers its waiting calls anew, so the numbers repeat.
 #[test]
 fn a_wait_that_began_on_a_former_loop_disturbs_no_other_wait() {
     let (a1, mut a2) = UnixStream::pair().unwrap();

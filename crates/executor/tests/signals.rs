@@ -1,5 +1,5 @@
-//! Signals as streams. A signal reaches every stream of the process, so each test uses signals of its
-//! own.
+//! Signals as streams. A signal reaches every stream of the process, so each test uses signals of
+//! its own.
 
 #![allow(unsafe_code, reason = "raise(3) and fork(2) have no safe wrapper")]
 
@@ -36,7 +36,8 @@ fn in_a_process(test: &str) -> ExitStatus {
 }
 
 /// Returns true in a process that `in_a_process` has started, and resets signals to their default
-/// actions there. A process under `nohup` or a shell's `&` ignores some, and its children inherit that.
+/// actions there. A process under `nohup` or a shell's `&` ignores some, and its children inherit
+/// that.
 fn is_the_child() -> bool {
     let is_child = std::env::var_os("SQUALL_CHILD").is_some();
     if is_child {
@@ -407,7 +408,8 @@ fn a_flood_of_signals_during_allocations_and_locks_does_no_harm() {
             let thread: libc::pthread_t = unsafe { libc::pthread_self() };
             thread::spawn(move || {
                 for _ in 0..100_000 {
-                    // SAFETY: the target thread joins this one, so it is alive. SIGUSR1 has a handler.
+                    // SAFETY: the target thread joins this one, so it is alive. SIGUSR1 has a
+                    // handler.
                     unsafe { libc::pthread_kill(thread, SIGUSR1) };
                 }
                 stop.store(true, Ordering::Relaxed);

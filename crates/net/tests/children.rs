@@ -39,13 +39,13 @@ fn a_conversation_with_a_child_ends_when_its_input_does() {
         input.shutdown().await.unwrap();
         assert_eq!(output.read_until_close().await.unwrap(), "bye\n");
         assert!(child.wait().await.unwrap().success());
-        assert!(child.wait().await.unwrap().success(), "again");
+        assert!(child.wait().await.unwrap().success(), "a second wait");
     });
 }
 
 // PRC-05
 #[test]
-fn complaints_are_a_stream_and_output_is_collected() {
+fn standard_output_and_standard_error_are_collected() {
     run(async {
         let child = Child::spawn(&mut shell("echo out; echo err >&2; exit 3")).unwrap();
         let output = child.wait_with_output().await.unwrap();
@@ -62,22 +62,22 @@ fn the_end_is_reported_to_a_future_and_to_a_callback() {
             let mut child = Child::spawn(&mut shell(&format!("exit {code}"))).unwrap();
             assert_eq!(child.wait().await.unwrap().code(), Some(code));
         }
-        let told = Rc::new(Cell::new(None));
-        let tell = Rc::clone(&told);
+        let reported = Rc::new(Cell::new(None));
+        let report = Rc::clone(&reported);
         let mut child = Child::spawn(&mut shell("exit 7")).unwrap();
         add_future(async move { child.wait().await }, move |status| {
-            tell.set(status.unwrap().code())
+            report.set(status.unwrap().code())
         });
-        while told.get().is_none() {
+        while reported.get().is_none() {
             sleep(Duration::from_millis(1)).await;
         }
-        assert_eq!(told.get(), Some(7));
+        assert_eq!(reported.get(), Some(7));
     });
 }
 
 // PRC-07
 #[test]
-fn a_signal_reaches_its_stream_and_afterwards_the_default_action() {
+fn a_signal_ends_the_child_and_a_later_one_finds_no_process() {
     run(async {
         let mut child = Child::spawn(&mut shell("sleep 60")).unwrap();
         assert!(child.try_wait().unwrap().is_none());
@@ -87,7 +87,7 @@ fn a_signal_reaches_its_stream_and_afterwards_the_default_action() {
     });
 }
 
-// X4: a drop leaves no zombie, whether the child is killed with it or not
+// X4: dropping a child leaves no zombie, with and without `kill_on_drop`.
 #[test]
 fn a_dropped_child_is_still_reaped() {
     run(async {
@@ -105,7 +105,7 @@ fn a_dropped_child_is_still_reaped() {
 
 // X4
 #[test]
-fn a_child_that_is_killed_by_its_drop_is_gone_with_it_also_without_a_loop() {
+fn kill_on_drop_ends_and_reaps_the_child_also_without_a_loop() {
     let spawn = || Child::spawn(Command::new("sleep").arg("60")).unwrap().kill_on_drop(true);
     let is_there = |pid: u32| fs::exists(format!("/proc/{pid}")).unwrap();
     let mut pid = 0;

@@ -1,4 +1,4 @@
-//! How streams end: closes, panics, loops that go, and who is told of it.
+//! How streams end: closes, panics and closed loops, and which tasks are woken.
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
@@ -41,28 +41,28 @@ fn errno<T: std::fmt::Debug>(outcome: Result<T, StreamError>) -> Option<i32> {
     }
 }
 
-/// Has the kernel send a reset when the peer is dropped.
+/// Closes the peer with a reset.
 fn reset(peer: StdStream) {
     let linger = libc::linger { l_onoff: 1, l_linger: 0 };
     let length = libc::socklen_t::try_from(size_of_val(&linger)).unwrap();
     let linger = (&raw const linger).cast();
-    #[allow(unsafe_code, reason = "an option that std has not got")]
-    // SAFETY: the kernel reads a live `linger` of the length that it is told.
+    #[allow(unsafe_code, reason = "std has no name for SO_LINGER")]
+    // SAFETY: the kernel reads a live `linger` of the given length.
     let set = unsafe {
         libc::setsockopt(peer.as_raw_fd(), libc::SOL_SOCKET, libc::SO_LINGER, linger, length)
     };
     assert_eq!(set, 0);
 }
 
-/// Returns once the watch of a stream has seen what was sent before.
-async fn let_the_watch_look() {
+/// Gives a close watcher the time to read what was sent before.
+async fn let_the_close_watcher_read() {
     for _ in 0..3 {
         sleep(Duration::from_millis(1)).await;
     }
 }
 
 #[test]
-fn a_writer_that_waits_learns_that_the_other_half_has_closed() {
+fn a_waiting_writer_fails_when_the_other_half_closes() {
     run(async {
         let (stream, _peer) = pair().await;
         let (mut reader, mut writer) = stream.split();
@@ -70,7 +70,7 @@ fn a_writer_that_waits_learns_that_the_other_half_has_closed() {
         while writing.is_finished() || reader.is_closed() {
             yield_now().await;
         }
-        let_the_watch_look().await; // the kernel is full
+        let_the_close_watcher_read().await; // by now the socket is full
         reader.close();
         assert!(is_closed(writing.await.unwrap()));
 
@@ -83,14 +83,15 @@ fn a_writer_that_waits_learns_that_the_other_half_has_closed() {
     });
 }
 
-// TORNADO 2.3.2: a close here leaves what was received, also what nobody had asked for yet
+// TORNADO 2.3.2: a local close keeps the bytes that were received, also those that no read had
+// asked for.
 #[test]
-fn what_was_read_ahead_is_there_after_a_close() {
+fn bytes_that_were_read_ahead_survive_a_local_close() {
     run(async {
         let (mut stream, mut peer) = pair().await;
         stream.set_close_callback(|| ());
         peer.write_all(b"hello").unwrap();
-        let_the_watch_look().await;
+        let_the_close_watcher_read().await;
         stream.close();
         assert_eq!(stream.read_until_close().await.unwrap(), "hello");
         assert!(is_closed(stream.read_until_close().await));
@@ -109,7 +110,7 @@ fn a_read_to_the_end_succeeds_once_also_after_another_read_saw_the_end() {
             peer.write_all(b"head\n").unwrap();
             assert_eq!(stream.read_until(b"\n").await.unwrap(), "head\n");
             drop(peer);
-            let_the_watch_look().await;
+            let_the_close_watcher_read().await;
             assert_eq!(stream.read_until_close().await.unwrap(), "");
             assert!(is_closed(stream.read_until_close().await));
             assert!(is_closed(stream.read_bytes(1).await));
@@ -118,16 +119,16 @@ fn a_read_to_the_end_succeeds_once_also_after_another_read_saw_the_end() {
 }
 
 #[test]
-fn the_end_is_reported_although_the_reading_half_is_gone() {
+fn the_end_is_reported_although_the_reading_half_was_dropped() {
     run(async {
         let (stream, mut peer) = pair().await;
         let (mut reader, mut writer) = stream.split();
         let over = reader.closed();
-        peer.write_all(b"nobody will read this").unwrap();
-        let_the_watch_look().await;
+        peer.write_all(b"never read").unwrap();
+        let_the_close_watcher_read().await;
         drop(reader);
         writer.write_all(b"going on").await.unwrap();
-        peer.write_all(&[7; 200_000]).unwrap(); // more than a chunk, which is forgotten too
+        peer.write_all(&[7; 200_000]).unwrap(); // more than a chunk, which is discarded too
         drop(peer);
         over.await;
     });
@@ -143,7 +144,7 @@ fn a_waiting_reader_is_woken_for_bytes_that_the_close_watcher_read() {
             poll_fn(|cx| reading.borrow_mut().poll_fill(cx)).await.unwrap();
             IoReader::buffer(&reading.borrow()).to_vec()
         });
-        yield_now().await; // it waits
+        yield_now().await; // the reader waits
         let _over = reader.borrow_mut().closed();
         peer.write_all(b"news").unwrap();
         assert_eq!(reading.await.unwrap(), b"news");
@@ -194,7 +195,7 @@ fn a_transport_that_panics_is_an_error_for_reads_writes_and_close_watchers() {
 }
 
 #[test]
-fn a_local_close_is_an_orderly_end_for_a_flush_that_waits() {
+fn a_local_close_ends_a_waiting_flush_without_a_cause() {
     run(async {
         let (here, _there) = duplex(8);
         let (mut reader, mut writer) = IoStream::new(here).split();
@@ -224,7 +225,7 @@ fn an_error_keeps_its_kind_and_text_when_it_is_returned_again() {
 }
 
 #[test]
-fn fill_tells_an_end_from_a_close() {
+fn fill_returns_zero_at_the_end_and_an_error_after_a_close() {
     run(async {
         let (mut stream, peer) = pair().await;
         drop(peer);
@@ -236,7 +237,7 @@ fn fill_tells_an_end_from_a_close() {
 }
 
 #[test]
-fn a_queue_that_was_being_sent_when_its_loop_ended_goes_on_on_the_next() {
+fn a_write_buffer_that_outlives_its_loop_is_sent_on_the_next() {
     let (here, there) = duplex(8);
     let mut here = block_on(async {
         let mut here = IoStream::new(here);
@@ -255,7 +256,7 @@ fn a_queue_that_was_being_sent_when_its_loop_ended_goes_on_on_the_next() {
     });
 }
 
-/// Asks for the end of a stream while it is dropped.
+/// Sets the close callback of a stream in its destructor.
 struct Late(Rc<RefCell<Option<IoStream>>>);
 
 impl Drop for Late {
@@ -267,7 +268,7 @@ impl Drop for Late {
 }
 
 #[test]
-fn a_watch_that_was_asked_for_at_the_end_of_a_loop_holds_up_no_read_on_the_next() {
+fn a_close_callback_that_is_set_while_a_loop_ends_holds_up_no_read_on_the_next() {
     let kept = Rc::new(RefCell::new(None));
     let peer = block_on(async {
         let (stream, peer) = pair().await;
@@ -287,7 +288,7 @@ fn a_watch_that_was_asked_for_at_the_end_of_a_loop_holds_up_no_read_on_the_next(
     });
 }
 
-/// Bytes whose owner closes a stream when they are dropped.
+/// The owner of some bytes. Closes a stream in its destructor.
 struct Owner(Rc<RefCell<IoReader>>);
 
 impl AsRef<[u8]> for Owner {
@@ -302,9 +303,8 @@ impl Drop for Owner {
     }
 }
 
-// SAFETY-like promise of the test: the bytes stay on this thread, and are dropped here.
-#[allow(unsafe_code, reason = "bytes want an owner that is Send")]
-// SAFETY: the owner is made, used and dropped on one thread.
+#[allow(unsafe_code, reason = "the owner of bytes must be Send")]
+// SAFETY: the bytes and their owner are made, used and dropped on one thread.
 unsafe impl Send for Owner {}
 
 // W13
@@ -320,7 +320,7 @@ fn bytes_whose_owner_closes_the_stream_are_dropped_while_nothing_is_borrowed() {
     });
 }
 
-/// Takes whatever it is given.
+/// A transport that accepts every write in full.
 struct Bottomless(Rc<Cell<usize>>);
 
 impl AsyncWrite for Bottomless {
@@ -342,9 +342,10 @@ impl AsyncWrite for Bottomless {
     }
 }
 
-// S4: also behind the user's back, a stream sends no more than its share of a turn; but a close sends what it can
+// S4: a stream sends at most its byte budget in a turn, also when no task waits for it. A close
+// sends as much as the transport accepts.
 #[test]
-fn a_queue_leaves_in_portions_and_at_the_end_at_once() {
+fn a_write_buffer_is_sent_in_portions_but_by_a_close_at_once() {
     const MUCH: usize = 8 << 20;
     run(async {
         let taken = Rc::new(Cell::new(0));
@@ -356,9 +357,9 @@ fn a_queue_leaves_in_portions_and_at_the_end_at_once() {
         while taken.get() < MUCH {
             let before = taken.get();
             yield_now().await;
-            assert!(taken.get() - before <= 64 << 16, "{} bytes in one go", taken.get() - before);
+            assert!(taken.get() - before <= 64 << 16, "{} bytes at once", taken.get() - before);
             turns += 1;
-            assert!(turns < 100_000, "it has stopped at {}", taken.get());
+            assert!(turns < 100_000, "sending stopped at {} bytes", taken.get());
         }
         for _ in 0..MUCH >> 16 {
             stream.write(vec![0; 1 << 16]).unwrap();
@@ -368,9 +369,9 @@ fn a_queue_leaves_in_portions_and_at_the_end_at_once() {
     });
 }
 
-// A transport that takes everything, as TLS and memory do, is shown no more than a share
+// A transport that accepts everything, as TLS and memory do, gets at most the byte budget.
 #[test]
-fn a_large_write_leaves_in_portions_too() {
+fn a_large_write_is_sent_in_portions_too() {
     const MUCH: usize = 8 << 20;
     run(async {
         let taken = Rc::new(Cell::new(0));
@@ -385,10 +386,10 @@ fn a_large_write_leaves_in_portions_too() {
     });
 }
 
-/// Writes as soon as it is used.
+/// A waker that writes to a stream.
 struct Writes(Mutex<Option<IoWriter<DuplexStream>>>);
 
-// SAFETY: it is made, used and dropped on one thread, that of the loop.
+// SAFETY: a `Writes` is made, used and dropped on one thread, that of the loop.
 #[allow(unsafe_code, reason = "a waker must be Send and Sync")]
 unsafe impl Send for Writes {}
 // SAFETY: as above.
@@ -403,9 +404,9 @@ impl Wake for Writes {
     }
 }
 
-// W13: the other end's waker is used while the transport takes what was written before
+// W13: the transport wakes the other end while it accepts what was written before.
 #[test]
-fn what_a_waker_writes_while_the_transport_runs_leaves_behind_the_rest() {
+fn bytes_that_a_waker_writes_during_a_transport_call_follow_the_earlier_ones() {
     run(async {
         let (here, mut there) = duplex(16);
         let (_reader, writer) = IoStream::new(here).split();

@@ -1,4 +1,4 @@
-//! Sockets that a process is started with, and claims that are none.
+//! Sockets that a process inherits, and false claims of them in `LISTEN_FDS`.
 
 mod watched;
 
@@ -13,16 +13,16 @@ use watched::{Watched, say};
 
 fn main() {
     let tests: [(&str, fn()); 5] = [
-        ("a_command_that_is_used_again_gives_the_sockets_of_this_time_only", used_again),
-        ("a_socket_that_was_handed_over_is_closed_here_when_its_owner_closes_it", closed_here),
+        ("a_command_that_is_used_again_passes_only_the_new_sockets", used_again),
+        ("a_socket_that_was_handed_over_is_closed_when_its_owner_drops_it", closed_here),
         ("a_grandchild_does_not_inherit_the_claim", grandchild),
-        ("a_claim_to_what_the_program_has_opened_itself_is_refused", own_file),
-        ("numbers_that_are_none_or_too_large_take_nothing", numbers),
+        ("a_claim_to_a_file_that_the_program_opened_itself_is_refused", own_file),
+        ("an_invalid_or_too_large_count_takes_no_descriptor", numbers),
     ];
     watched::run(program, &tests);
 }
 
-/// What the processes do that the tests watch.
+/// The programs that the tests start.
 fn program(name: &str) {
     let bind = || bind_sockets(0, Some("127.0.0.1"), Default::default()).unwrap().remove(0);
     match name {
@@ -73,16 +73,16 @@ fn program(name: &str) {
                 Ok(sockets) => say(&format!("2 {}", sockets.len())),
                 Err(error) => say(&format!("2 {:?}: {error}", error.kind())),
             }
-            assert_eq!(number, 3, "the number that is claimed");
+            assert_eq!(number, 3, "the file has the claimed number");
             assert_eq!(file.read(&mut [1; 9]).unwrap(), 9);
         }
         "claiming" => {
-            let says = || match inherited_sockets() {
+            let report = || match inherited_sockets() {
                 Ok(sockets) => say(&sockets.len().to_string()),
                 Err(error) => say(&error.to_string()),
             };
-            says();
-            says();
+            report();
+            report();
         }
         name => panic!("no program {name}"),
     }
@@ -94,7 +94,7 @@ fn again(name: &str) -> Command {
     command
 }
 
-/// How many sockets this process has.
+/// Counts the open sockets of this process.
 fn sockets_here() -> usize {
     let links = fs::read_dir("/proc/self/fd").unwrap().map(|entry| entry.unwrap().path());
     let links = links.filter_map(|path| fs::read_link(path).ok());
@@ -122,7 +122,8 @@ fn grandchild() {
     assert!(process.end().success());
 }
 
-/// What a program says that a shell starts with so many descriptors, as it claims, and with number 3 as the shell opens it.
+/// Returns the output of a program that a shell starts with `LISTEN_FDS` set to `count`, and with
+/// the redirections `descriptor`.
 fn claim(name: &str, count: &str, descriptor: &str) -> Vec<String> {
     let script = format!("LISTEN_PID=$$ exec \"$0\" as \"$1\" {descriptor}");
     let program = std::env::current_exe().unwrap();

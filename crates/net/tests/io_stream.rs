@@ -26,7 +26,7 @@ async fn pair_with(config: StreamConfig) -> (IoStream, StdStream) {
     (IoStream::with_config(stream, config), peer)
 }
 
-/// Runs a test on a loop, with an end in any case.
+/// Runs a test on a loop, for at most `WATCHDOG`.
 fn run<F: Future<Output = ()>>(test: F) {
     block_on(async { timeout(WATCHDOG, test).await.expect("the test hangs") });
 }
@@ -58,7 +58,7 @@ fn reads_of_every_kind_follow_each_other() {
     });
 }
 
-// I8, IOS-23: the delimiter at every place, in every two pieces
+// I8, IOS-23: the bytes come in two pieces, split at every place
 #[test]
 fn a_delimiter_is_found_wherever_the_bytes_are_split() {
     run(async {
@@ -254,14 +254,14 @@ fn small_writes_leave_in_one_system_call_at_the_end_of_the_batch() {
 
 // IOS-35
 #[test]
-fn a_write_larger_than_the_kernel_takes_goes_on_by_itself() {
+fn a_write_larger_than_the_kernel_accepts_is_sent_without_a_flush() {
     run(async {
         let (mut stream, mut peer) = pair().await;
         const SIZE: usize = 20 << 20;
         stream.write(vec![9; SIZE]).unwrap();
         yield_now().await;
         assert!(stream.queued() > 0, "the kernel took 20 MiB at once");
-        // Nobody flushes; a flush that is dropped must not take the wake-up with it either.
+        // No task flushes. A flush that is dropped must not cancel the wake-up either.
         assert!(timeout(Duration::from_millis(1), stream.flush()).await.is_err());
         let reader = std::thread::spawn(move || {
             let mut total = 0;
@@ -282,7 +282,7 @@ fn a_write_larger_than_the_kernel_takes_goes_on_by_itself() {
 }
 
 #[test]
-fn write_all_keeps_its_place_behind_what_is_queued() {
+fn write_all_sends_after_the_queued_bytes() {
     run(async {
         let (mut stream, mut peer) = pair().await;
         let large = vec![b'b'; 8 << 20];
@@ -357,7 +357,7 @@ fn writing_to_a_peer_that_reset_is_an_error_with_its_cause() {
         stream.write("unread").unwrap();
         stream.flush().await.unwrap();
         while !matches!(peer.peek(&mut [0; 8]), Ok(6)) {}
-        drop(peer); // with unread bytes in it: a reset
+        drop(peer); // with unread bytes, so the kernel sends a reset
         let error = loop {
             if let Err(error) = stream.write_all(b"more").await {
                 break error;
@@ -381,7 +381,7 @@ fn thousands_of_pieces_leave_in_order() {
             bytes
         });
         for n in 0..3000_u32 {
-            // Owned and large enough to be kept: each is a piece of its own.
+            // Owned, and large enough to be queued without a copy: each is a piece of its own.
             stream.write(vec![u8::try_from(n % 251).unwrap(); 2049]).unwrap();
         }
         stream.shutdown().await.unwrap();
@@ -395,7 +395,7 @@ fn thousands_of_pieces_leave_in_order() {
 
 // S4
 #[test]
-fn a_stream_that_never_runs_dry_lets_the_others_run() {
+fn a_stream_that_always_has_bytes_to_read_lets_other_tasks_run() {
     run(async {
         let (mut stream, mut peer) = pair().await;
         let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
@@ -420,14 +420,15 @@ fn a_stream_that_never_runs_dry_lets_the_others_run() {
                 }
             }
         });
-        // Two hundred timers of zero, each of which needs a turn, while the firehose is on.
+        // Two hundred timers of zero, each of which needs a turn, while the peer sends
+        // without a pause.
         let (turns, bytes) = (stats().turns, reads.get());
         for _ in 0..200 {
             sleep(Duration::ZERO).await;
         }
         let turns = stats().turns - turns;
-        assert!(turns <= 1000, "a timer of zero took {turns} turns for 200");
-        assert!((reads.get() - bytes) / turns.max(1) <= 512 << 10, "one stream held a turn");
+        assert!(turns <= 1000, "200 timers of zero took {turns} turns");
+        assert!((reads.get() - bytes) / turns.max(1) <= 512 << 10, "one stream held the loop");
         stop.store(true, std::sync::atomic::Ordering::Relaxed);
         reader.abort();
         yield_now().await;
@@ -459,7 +460,7 @@ fn lingering_lets_a_peer_that_still_sends_read_the_answer() {
     });
 }
 
-// IOS-29, TCC-03, I13 (its refused half)
+// IOS-29, TCC-03, I13 (a connect that is refused)
 #[test]
 fn connecting_to_a_closed_port_is_refused_and_leaves_no_descriptor() {
     run(async {
@@ -495,7 +496,7 @@ fn a_listener_is_a_stream_of_connections() {
 }
 
 #[test]
-fn a_failed_read_is_never_taken_for_a_clean_end_and_a_full_buffer_may_be_the_end() {
+fn a_failed_read_is_no_clean_end_and_a_stream_may_end_exactly_at_the_limit() {
     run(async {
         let (mut stream, peer) = pair().await;
         stream.write("unread").unwrap();
@@ -503,7 +504,7 @@ fn a_failed_read_is_never_taken_for_a_clean_end_and_a_full_buffer_may_be_the_end
         (&peer).write_all(b"half").unwrap();
         while !matches!(peer.peek(&mut [0; 8]), Ok(6)) {}
         stream.fill().await.unwrap();
-        drop(peer); // with unread bytes: a reset
+        drop(peer); // with unread bytes, so the kernel sends a reset
         let first = stream.read_until_close().await.unwrap_err();
         assert!(matches!(first, StreamError::Closed { cause: Some(_) }), "{first:?}");
         assert!(stream.read_until_close().await.is_err(), "half was taken for the whole");
@@ -519,7 +520,7 @@ fn a_failed_read_is_never_taken_for_a_clean_end_and_a_full_buffer_may_be_the_end
     });
 }
 
-/// A transport with one write-side waker, which takes ten bytes each time it is let.
+/// A transport that accepts `room` bytes, and stores only the last waker of a write or flush.
 struct Narrow {
     room: Rc<std::cell::Cell<usize>>,
     waker: Rc<std::cell::RefCell<Option<std::task::Waker>>>,
@@ -561,7 +562,7 @@ impl futures_io::AsyncWrite for Narrow {
 }
 
 #[test]
-fn a_transport_that_remembers_one_waker_is_never_polled_behind_the_writer_s_back() {
+fn a_transport_that_stores_one_waker_keeps_that_of_the_waiting_writer() {
     run(async {
         let (room, waker, taken) = (Rc::default(), Rc::default(), Rc::default());
         let narrow = Narrow {
@@ -609,9 +610,9 @@ fn a_transport_that_panics_in_the_pump_ends_the_flush() {
     });
 }
 
-// S4, the other way: a peer that reads as fast as we write
+// S4 for writes: the peer reads as fast as the stream writes
 #[test]
-fn a_stream_that_the_kernel_always_takes_from_lets_the_others_run() {
+fn a_stream_whose_writes_never_block_lets_other_tasks_run() {
     run(async {
         for whole in [false, true] {
             let (mut stream, mut peer) = pair().await;
@@ -638,7 +639,7 @@ fn a_stream_that_the_kernel_always_takes_from_lets_the_others_run() {
             let mut most = 0;
             for _ in 0..200 {
                 let (turn, before) = (stats().turns, sent.get());
-                sleep(Duration::ZERO).await; // a turn, or the few that it takes
+                sleep(Duration::ZERO).await; // one turn, or a few
                 most = most.max((sent.get() - before) / (stats().turns - turn).max(1));
             }
             assert!(most <= 1 << 20, "{most} bytes in a turn");
@@ -674,7 +675,7 @@ fn a_stream_that_outlives_its_loop_goes_on_sending_on_the_next() {
 
 // IOS-06
 #[test]
-fn a_read_of_more_than_comes_fails_with_closed_and_keeps_what_came() {
+fn a_read_of_more_than_comes_fails_with_closed_and_keeps_the_bytes() {
     run(async {
         let (mut stream, mut peer) = pair().await;
         peer.write_all(b"short").unwrap();
@@ -702,7 +703,8 @@ fn a_reader_that_pauses_holds_the_sender_back_and_gets_everything() {
     });
 }
 
-// IOS-31, IOS-32: the caller of the read is told, whether it had to wait or not; nothing is left for the log
+// IOS-31, IOS-32: the caller of the read gets the error, whether the read had to wait or not.
+// Nothing is left for the log.
 #[test]
 fn an_error_of_a_read_reaches_its_caller() {
     run(async {

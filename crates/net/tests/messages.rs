@@ -1,4 +1,4 @@
-//! Descriptors as messages, in a process that counts its own.
+//! Descriptors that are sent over Unix sockets, in processes that count their open descriptors.
 
 #![allow(unsafe_code, reason = "options and limits for which std has no names")]
 
@@ -17,10 +17,10 @@ const SO_PASSPIDFD: i32 = 76;
 fn main() {
     let tests: [(&str, fn()); 3] = [
         // R19
-        ("a_pidfd_that_comes_unasked_is_closed_and_leaves_room_for_253", || passes("pidfd")),
+        ("an_unrequested_pidfd_is_closed_and_leaves_room_for_253_descriptors", || passes("pidfd")),
         // R19
-        ("descriptors_of_which_some_were_dropped_are_closed", || passes("truncated")),
-        ("no_room_for_a_byte_takes_no_descriptors_from_theirs", || passes("empty")),
+        ("if_the_kernel_drops_some_descriptors_the_others_are_closed", || passes("truncated")),
+        ("an_empty_buffer_is_refused_and_takes_no_descriptors", || passes("empty")),
     ];
     watched::run(program, &tests);
 }
@@ -31,7 +31,7 @@ fn passes(name: &str) {
     assert!(process.end().success());
 }
 
-/// What the processes do that the tests watch.
+/// The programs that the tests start.
 fn program(name: &str) {
     block_on(async {
         let (a, b) = UnixStream::pair().unwrap();
@@ -42,7 +42,7 @@ fn program(name: &str) {
             "pidfd" => {
                 set(&b, libc::SO_PASSCRED).unwrap();
                 if set(&b, SO_PASSPIDFD).is_err() {
-                    eprintln!("skipped: this kernel gives no pidfd of a sender");
+                    eprintln!("skipped: this kernel passes no pidfd of the sender");
                 }
                 let before = descriptors();
                 for _ in 0..20 {
@@ -76,7 +76,7 @@ fn program(name: &str) {
     say("done");
 }
 
-/// How many descriptors this process has.
+/// Counts the open descriptors of this process.
 fn descriptors() -> usize {
     fs::read_dir("/proc/self/fd").unwrap().count()
 }
@@ -91,10 +91,10 @@ fn set(stream: &UnixStream, option: i32) -> io::Result<()> {
     }
 }
 
-/// Lets this process have so many descriptors.
+/// Limits this process to `descriptors` open descriptors.
 fn limit(descriptors: usize) {
     let limit = libc::rlim_t::try_from(descriptors).unwrap();
     let limit = libc::rlimit { rlim_cur: limit, rlim_max: limit };
-    // SAFETY: the kernel reads a limit from a live one.
+    // SAFETY: the kernel reads a live `rlimit`.
     assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) }, 0);
 }

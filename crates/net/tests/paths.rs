@@ -18,12 +18,12 @@ use watched::{WATCHDOG, say};
 
 fn main() {
     let tests: [(&str, fn()); 7] = [
-        ("of_servers_that_come_to_a_path_at_once_one_gets_it", at_once),
+        ("of_servers_that_bind_a_path_at_the_same_time_one_gets_it", at_once),
         ("a_server_whose_queue_is_full_keeps_its_path", full_queue),
-        ("nobody_connects_before_the_mode_is_set_and_the_umask_is_no_matter", mode),
+        ("no_client_connects_before_the_mode_is_set_whatever_the_umask", mode),
         ("the_address_of_a_listener_is_its_path", address),
         ("a_path_may_have_every_length_that_the_kernel_allows", long_path),
-        ("files_beside_the_path_and_a_lock_that_is_kept_are_no_hang", beside),
+        ("other_files_and_held_locks_beside_the_path_cause_no_hang", beside),
         ("an_empty_path_is_refused", empty),
     ];
     watched::run(program, &tests);
@@ -50,7 +50,8 @@ impl Drop for Place {
     }
 }
 
-/// The process that the tests watch: binds one path after the other, while somebody tries every socket of the directory.
+/// The program that the tests start: binds one path after the other, while another thread connects
+/// to every socket of the directory.
 fn program(directory: &str) {
     let directory = Path::new(directory);
     let is_over = AtomicBool::new(false);
@@ -62,7 +63,7 @@ fn program(directory: &str) {
                         && let Ok(met) = fs::metadata(entry.path())
                     {
                         let mode = met.permissions().mode() & 0o777;
-                        assert_eq!(mode, 0o606, "{:?} was open to connect", entry.file_name());
+                        assert_eq!(mode, 0o606, "{:?} accepted a client too early", entry.file_name());
                     }
                 }
             }
@@ -74,7 +75,7 @@ fn program(directory: &str) {
         }
         is_over.store(true, Ordering::Relaxed);
     });
-    say("nobody met another mode");
+    say("no client met another mode");
 }
 
 fn mode() {
@@ -86,7 +87,7 @@ fn mode() {
         let output = shell.output().unwrap();
         assert_eq!(
             String::from_utf8_lossy(&output.stdout),
-            "nobody met another mode\n",
+            "no client met another mode\n",
             "{}",
             String::from_utf8_lossy(&output.stderr)
         );
@@ -98,7 +99,7 @@ fn at_once() {
     for round in 0..200 {
         let path = place.0.join(round.to_string());
         if round % 2 == 0 {
-            drop(UnixListener::bind(&path).unwrap()); // a stale one
+            drop(UnixListener::bind(&path).unwrap()); // leaves a stale socket
         }
         let begin = Barrier::new(4);
         let bound: Vec<_> = thread::scope(|scope| {
@@ -126,10 +127,10 @@ fn full_queue() {
     // SAFETY: the call takes integers.
     assert_eq!(unsafe { libc::listen(server.as_raw_fd(), 0) }, 0);
     let _client = UnixStream::connect(place.path()).unwrap();
-    let (said, says) = mpsc::channel();
+    let (sender, outcome) = mpsc::channel();
     let path = place.path();
-    thread::spawn(move || said.send(bind_unix_socket(path, 0o600).map(drop)));
-    let error = says.recv_timeout(WATCHDOG).expect("it hangs").unwrap_err();
+    thread::spawn(move || sender.send(bind_unix_socket(path, 0o600).map(drop)));
+    let error = outcome.recv_timeout(WATCHDOG).expect("it hangs").unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
 }
 
@@ -155,7 +156,7 @@ fn beside() {
     let place = Place::new("beside");
     fs::write(place.0.join(format!(".squall-{}", std::process::id())), "").unwrap();
     bind_unix_socket(place.path(), 0o600).unwrap();
-    // Whoever may read the directory may lock it, which is nobody's concern.
+    // Any process that may read the directory can lock it, so such a lock must have no effect.
     let directory = lock(fs::File::open(&place.0).unwrap());
     drop(bind_unix_socket(place.path(), 0o600).unwrap());
     drop(directory);
@@ -164,7 +165,7 @@ fn beside() {
     let held = lock(fs::File::create(&beside).unwrap());
     let error = bind_unix_socket(place.path(), 0o600).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
-    drop(held); // of a server that was killed: the file is still there
+    drop(held); // as if its server was killed: the file stays
     bind_unix_socket(place.path(), 0o600).unwrap();
     assert!(!beside.exists());
 }

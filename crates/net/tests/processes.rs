@@ -1,4 +1,5 @@
-//! Pre-fork and hand-over. Each test runs this program again, as a process of its own that has one thread, and watches it.
+//! Pre-fork and hand-over of sockets. Each test starts this program again, as a process with one
+//! thread, and reads its output.
 
 mod watched;
 
@@ -27,14 +28,14 @@ fn main() {
         // X8
         ("no_worker_outlives_a_parent_that_was_killed", killed_parent),
         // X4
-        ("eight_workers_killed_at_once_are_eight_replacements_and_no_zombie", eight_at_once),
-        ("a_signal_to_the_parent_ends_all_and_nobody_is_replaced", forwarded),
+        ("eight_workers_killed_at_once_get_eight_replacements_and_leave_no_zombie", eight_at_once),
+        ("a_signal_to_the_parent_ends_all_workers_and_replaces_none", forwarded),
         ("a_worker_that_does_not_end_is_killed_after_its_grace", grace),
         ("a_rolling_restart_replaces_each_worker_once", rolling),
         // PRC-X4, X5
         ("a_fork_with_a_loop_a_thread_or_in_a_worker_is_refused", refused),
         // PRC-X2
-        ("workers_draw_different_chances", chances),
+        ("workers_draw_different_random_numbers", chances),
         // TCS-08
         ("workers_that_bind_for_themselves_share_a_port", reuse_port),
         ("a_successor_finds_the_sockets_under_their_names", handed_over),
@@ -42,11 +43,11 @@ fn main() {
     watched::run(program, &tests);
 }
 
-/// What the processes do that the tests watch.
+/// The programs that the tests start.
 fn program(name: &str) {
     let say = |text: String| {
         let mut out = std::io::stdout();
-        out.write_all(text.as_bytes()).unwrap(); // in one piece: many processes share it
+        out.write_all(text.as_bytes()).unwrap(); // one write: several processes share the output
         out.flush().unwrap();
     };
     let quick =
@@ -66,7 +67,7 @@ fn program(name: &str) {
                 std::process::exit(1);
             }
         },
-        // Workers that live until they are told to end; `stubborn` ones do not listen.
+        // Workers that run until SIGTERM. A `stubborn` worker goes on after SIGTERM.
         "living" | "eight" | "stubborn" => {
             let n = if name == "eight" { 8 } else { 2 };
             let options = quick.grace((name == "stubborn").then_some(Duration::from_millis(50)));
@@ -78,7 +79,7 @@ fn program(name: &str) {
                     if name == "stubborn" {
                         sleep(WATCHDOG).await;
                     }
-                    say(format!("worker {number} was told\n"));
+                    say(format!("worker {number} was signalled\n"));
                 }),
                 Ok(Role::Supervisor) => say("all have ended\n".into()),
                 Err(error) => {
@@ -105,7 +106,7 @@ fn program(name: &str) {
             }
         }
         "chances" => {
-            drop(std::hash::RandomState::new()); // from here on its keys are inherited
+            drop(std::hash::RandomState::new()); // from here on, its keys are inherited
             if let Role::Worker(_) = fork_processes(Some(2), quick).unwrap() {
                 let event_loop =
                     EventLoop::builder().clock(squall_net::Clock::manual()).build().unwrap();
@@ -146,7 +147,7 @@ fn program(name: &str) {
         }
         "successor" => {
             let mut sockets = inherited_sockets().unwrap();
-            assert!(inherited_sockets().unwrap().is_empty(), "they are given once");
+            assert!(inherited_sockets().unwrap().is_empty(), "sockets are returned once");
             let names: Vec<_> = sockets.iter().map(|socket| socket.name().to_owned()).collect();
             let last = sockets.pop().unwrap().into_tcp().unwrap();
             let odd = sockets.pop().unwrap().into_tcp().unwrap_err().to_string();
@@ -180,14 +181,14 @@ fn three_workers() {
 fn killed_worker() {
     let mut parent = Watched::start("living");
     let first = parent.lines(2);
-    kill(process_of(&first[1]), "TERM"); // it listens, and ends with 0: it is not replaced
-    assert_eq!(parent.lines(1), ["worker 1 was told"]);
+    kill(process_of(&first[1]), "TERM"); // ends with 0, so it is not replaced
+    assert_eq!(parent.lines(1), ["worker 1 was signalled"]);
     kill(process_of(&first[0]), "KILL");
     let second = parent.lines(1);
     assert!(second[0].starts_with("worker 0 process"), "{second:?}");
     assert_ne!(process_of(&second[0]), process_of(&first[0]));
     kill(process_of(&second[0]), "TERM");
-    assert_eq!(parent.rest(), ["all have ended", "worker 0 was told"]);
+    assert_eq!(parent.rest(), ["all have ended", "worker 0 was signalled"]);
     assert_eq!(parent.end().code(), Some(0));
 }
 
@@ -205,10 +206,10 @@ fn killed_parent() {
     let mut parent = Watched::start("living");
     let workers: Vec<_> = parent.lines(2).iter().map(|line| process_of(line)).collect();
     parent.kill("KILL");
-    assert_eq!(parent.rest(), ["worker 0 was told", "worker 1 was told"]);
+    assert_eq!(parent.rest(), ["worker 0 was signalled", "worker 1 was signalled"]);
     let begin = Instant::now();
     while workers.iter().any(|pid| lives(*pid)) {
-        assert!(begin.elapsed() < Duration::from_secs(2), "an orphan lives");
+        assert!(begin.elapsed() < Duration::from_secs(2), "an orphan is alive");
         thread::sleep(Duration::from_millis(5));
     }
 }
@@ -237,11 +238,11 @@ fn forwarded() {
         parent.lines(2);
         parent.kill(signal);
         let lines = parent.rest();
-        let told: &[&str] = match signal {
-            "TERM" => &["all have ended", "worker 0 was told", "worker 1 was told"],
+        let signalled: &[&str] = match signal {
+            "TERM" => &["all have ended", "worker 0 was signalled", "worker 1 was signalled"],
             _ => &["all have ended"], // SIGINT has its default action in these workers
         };
-        assert_eq!(lines, told, "{signal}");
+        assert_eq!(lines, signalled, "{signal}");
         assert!(parent.end().success());
     }
 }
@@ -260,13 +261,13 @@ fn rolling() {
     parent.kill("HUP");
     let second = parent.lines(4);
     let begun: Vec<_> = second.iter().filter(|line| line.contains("process")).collect();
-    let told: Vec<_> = second.iter().filter(|line| line.contains("told")).collect();
-    assert_eq!(told, ["worker 0 was told", "worker 1 was told"]);
+    let signalled: Vec<_> = second.iter().filter(|line| line.contains("signalled")).collect();
+    assert_eq!(signalled, ["worker 0 was signalled", "worker 1 was signalled"]);
     assert!(begun[0].starts_with("worker 0") && begun[1].starts_with("worker 1"), "{second:?}");
     let former: Vec<_> = first.iter().map(|line| process_of(line)).collect();
     assert!(begun.iter().all(|line| !former.contains(&process_of(line))));
     parent.kill("TERM");
-    assert_eq!(parent.rest(), ["all have ended", "worker 0 was told", "worker 1 was told"]);
+    assert_eq!(parent.rest(), ["all have ended", "worker 0 was signalled", "worker 1 was signalled"]);
     assert!(parent.end().success());
 }
 

@@ -1,4 +1,4 @@
-//! Unix sockets, datagrams, listening sockets that are made early, and connects.
+//! Unix sockets, datagrams, listening sockets that are bound before a loop exists, and connects.
 
 use std::cell::Cell;
 use std::fs;
@@ -25,7 +25,7 @@ fn run<F: Future<Output = ()>>(test: F) {
     block_on(async { timeout(WATCHDOG, test).await.expect("the test hangs") });
 }
 
-/// A path of this test alone, which goes away with it.
+/// A path for one test. Dropping it removes the file.
 struct Place(PathBuf);
 
 impl Place {
@@ -40,7 +40,7 @@ impl Drop for Place {
     }
 }
 
-/// Close-on-exec and non-blocking, as the kernel says.
+/// Returns whether a descriptor is close-on-exec, and whether it is non-blocking.
 fn flags(fd: impl AsFd) -> (bool, bool) {
     let path = format!("/proc/self/fdinfo/{}", fd.as_fd().as_raw_fd());
     let text = fs::read_to_string(path).unwrap();
@@ -124,14 +124,14 @@ fn unix_addresses_and_credentials_are_those_of_the_other_end() {
         assert_eq!(client.peer_addr().unwrap().as_pathname(), Some(&*place.0));
         assert_eq!(server.local_addr().unwrap().as_pathname(), Some(&*place.0));
         assert_eq!(server.peer_credentials().unwrap().pid, Some(std::process::id()));
-        let error = UnixStream::connect(Place::new("nobody").0.clone()).await.unwrap_err();
+        let error = UnixStream::connect(Place::new("missing").0.clone()).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
     });
 }
 
 // R19: bytes that carry descriptors, with short reads around them
 #[test]
-fn descriptors_travel_and_hold_up_no_bytes() {
+fn passed_descriptors_arrive_and_hold_up_no_bytes() {
     run(async {
         let (a, mut b) = UnixStream::pair().unwrap();
         let (mut reader, writer) = io::pipe().unwrap();
@@ -163,7 +163,7 @@ fn descriptors_travel_and_hold_up_no_bytes() {
     });
 }
 
-// A Unix listener whose queue is full cannot be waited for with epoll
+// epoll cannot report that a full queue of a Unix listener has room again.
 #[test]
 fn a_connect_to_a_full_unix_queue_waits_for_its_turn() {
     run(async {
@@ -188,7 +188,7 @@ fn a_connect_to_a_full_unix_queue_waits_for_its_turn() {
     });
 }
 
-/// A queue of one.
+/// Shrinks the queue of a listener to one connection.
 #[allow(unsafe_code, reason = "listen(2) again, for which std has no name")]
 fn shrink_queue(listener: &impl AsRawFd) {
     // SAFETY: the call takes integers.
@@ -196,7 +196,7 @@ fn shrink_queue(listener: &impl AsRawFd) {
 }
 
 #[test]
-fn datagrams_keep_their_bounds_and_several_may_wait() {
+fn datagrams_keep_their_bounds_and_several_tasks_may_wait() {
     run(async {
         let server = std::rc::Rc::new(UdpSocket::bind("127.0.0.1:0").unwrap());
         let client = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -219,7 +219,7 @@ fn datagrams_keep_their_bounds_and_several_may_wait() {
             task.await.unwrap();
         }
         let mut buffer = [0; 16];
-        assert_eq!(client.peek_from(&mut buffer).await.unwrap().0, 3, "what had no room is lost");
+        assert_eq!(client.peek_from(&mut buffer).await.unwrap().0, 3, "bytes beyond the buffer are lost");
         assert_eq!(client.recv(&mut buffer).await.unwrap(), 3);
         assert_eq!(client.recv(&mut buffer).await.unwrap(), 1);
     });
@@ -227,7 +227,7 @@ fn datagrams_keep_their_bounds_and_several_may_wait() {
 
 // NET-03
 #[test]
-fn ports_are_shared_only_by_those_that_say_so() {
+fn a_port_is_shared_only_by_sockets_with_reuse_port() {
     let options = BindOptions::default().reuse_port(true);
     let first = bind_sockets(0, Some("127.0.0.1"), options).unwrap();
     let port = first[0].local_addr().unwrap().port();
@@ -240,9 +240,9 @@ fn ports_are_shared_only_by_those_that_say_so() {
     assert!(every[0].local_addr().unwrap().is_ipv4());
 }
 
-// A port that the kernel has chosen in one family may be taken in the other
+// A port that the kernel has chosen for one address family may be taken in the other.
 #[test]
-fn a_port_that_is_taken_in_the_second_family_is_given_back_for_another() {
+fn a_port_that_is_taken_in_the_second_family_is_replaced_by_another() {
     if !fault::ACTIVE {
         return eprintln!("skipped: faults are injected in debug builds only");
     }
@@ -256,7 +256,7 @@ fn a_port_that_is_taken_in_the_second_family_is_given_back_for_another() {
     let before = fault::calls(Call::Socket);
     let error = bind_sockets(0, None, BindOptions::default()).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
-    assert_eq!(fault::calls(Call::Socket) - before, 16, "and then it gives up");
+    assert_eq!(fault::calls(Call::Socket) - before, 16, "16 attempts, then it gives up");
 }
 
 async fn exchange(listen: &str, connect: impl Into<squall_net::Target>) {
@@ -314,7 +314,7 @@ fn a_bad_name_is_an_error_and_the_loop_goes_on_meanwhile() {
     });
 }
 
-/// Answers with what it was given.
+/// Resolves every name to the given addresses.
 struct Fixed(Vec<SocketAddr>);
 
 impl Resolver for Fixed {
@@ -328,7 +328,7 @@ fn free_port() -> SocketAddr {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
-/// Sockets of this machine that still try to connect to an address.
+/// Counts the sockets of this machine that are still connecting to an address.
 fn trying(address: SocketAddr) -> usize {
     let table = fs::read_to_string("/proc/net/tcp").unwrap();
     let to = format!(":{:04X} 02 ", address.port()); // the other end's port, SYN_SENT
@@ -337,7 +337,7 @@ fn trying(address: SocketAddr) -> usize {
 
 // TCC-10, TCC-15, IOS-29, IOS-30
 #[test]
-fn all_failures_are_kept_and_one_alone_speaks_for_itself() {
+fn all_connect_errors_are_kept_and_a_single_one_is_returned_as_it_is() {
     run(async {
         let dead = [free_port(), free_port()];
         let options = ConnectOptions::default().resolver(Fixed(dead.to_vec()));
@@ -361,7 +361,7 @@ fn all_failures_are_kept_and_one_alone_speaks_for_itself() {
     });
 }
 
-// A name that has thousands of addresses, none of which answers
+// A name with thousands of addresses, all of which refuse.
 #[test]
 fn many_refusals_hold_up_no_loop_and_fill_no_log() {
     run(async {
@@ -382,7 +382,7 @@ fn many_refusals_hold_up_no_loop_and_fill_no_log() {
             }
         });
         let error = TcpStream::connect_with("dead:1", options).await.unwrap_err();
-        assert!(turns.get() >= dead.len(), "{} of others", turns.get());
+        assert!(turns.get() >= dead.len(), "{} polls of the other task", turns.get());
         let all = error.get_ref().unwrap().downcast_ref::<ConnectError>().unwrap();
         assert_eq!(all.attempts().len(), dead.len());
         let text = error.to_string();
@@ -390,15 +390,15 @@ fn many_refusals_hold_up_no_loop_and_fill_no_log() {
         counter.abort();
         let same = ConnectOptions::default().resolver(Fixed(vec![dead[0]; 100]));
         let error = TcpStream::connect_with("dead:1", same).await.unwrap_err();
-        assert_eq!(error.raw_os_error(), Some(libc::ECONNREFUSED), "one that was tried once");
+        assert_eq!(error.raw_os_error(), Some(libc::ECONNREFUSED), "equal addresses are tried once");
     });
 }
 
 // I13, TCC-13, TCC-17: an address that never answers, beside one that does
 #[test]
-fn a_black_hole_costs_its_delay_or_the_deadline_and_no_descriptor() {
+fn a_silent_address_costs_its_delay_or_the_deadline_and_no_descriptor() {
     run(async {
-        // A queue that is full answers no SYN.
+        // A listener with a full queue answers no SYN.
         let hole = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         shrink_queue(&hole);
         let address = hole.local_addr().unwrap();
@@ -425,14 +425,14 @@ fn a_black_hole_costs_its_delay_or_the_deadline_and_no_descriptor() {
         assert_eq!(trying(address), 1);
         dropped.abort();
         let _ = dropped.await;
-        assert_eq!(trying(address), 0, "the losers are closed");
+        assert_eq!(trying(address), 0, "the dropped connect closes its sockets");
         drop(fill);
     });
 }
 
 // TCC-04
 #[test]
-fn a_source_address_is_used_or_refused_loudly() {
+fn a_source_address_is_used_or_is_an_error() {
     run(async {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let to = listener.local_addr().unwrap();
@@ -449,7 +449,7 @@ fn a_source_address_is_used_or_refused_loudly() {
 
 // TCC-20
 #[test]
-fn an_override_goes_from_the_most_specific_to_the_system() {
+fn overrides_apply_from_the_most_specific_to_the_system_resolver() {
     run(async {
         let resolver = OverrideResolver::new(SystemResolver)
             .host("db", [[10, 0, 0, 7].into()])
@@ -461,7 +461,7 @@ fn an_override_goes_from_the_most_specific_to_the_system() {
     });
 }
 
-// R20, X6: one listener, four loops; one of them holds up its own connections only
+// R20, X6: four loops share one listener. A loop that blocks holds up its own connections only.
 #[test]
 fn loops_on_several_threads_share_a_listener_and_a_failure_stops_them_all() {
     let sockets = bind_sockets(0, Some("127.0.0.1"), BindOptions::default()).unwrap();
@@ -480,7 +480,7 @@ fn loops_on_several_threads_share_a_listener_and_a_failure_stops_them_all() {
         });
         server.add_sockets(vec![sockets[0].try_clone()?])?;
         if number > 0 {
-            std::future::pending::<()>().await; // until another's failure stops the loop
+            std::future::pending::<()>().await; // until the failure of worker 0 stops the loop
         }
         while !clients.is_finished() {
             sleep(Duration::from_millis(1)).await;
@@ -492,9 +492,9 @@ fn loops_on_several_threads_share_a_listener_and_a_failure_stops_them_all() {
     clients.join().unwrap();
 }
 
-// The next ones wait in the kernel's queue, and no turn is spent on them
+// Further connections wait in the kernel's queue, and cost no turn.
 #[test]
-fn a_full_server_rests_until_a_connection_ends() {
+fn a_full_server_stops_accepting_until_a_connection_ends() {
     run(async {
         let server = TcpServer::new(async |mut stream: IoStream, _| {
             stream.write("in")?;
@@ -512,8 +512,8 @@ fn a_full_server_rests_until_a_connection_ends() {
         assert!(third.is_err() && server.accepted() == 2 && server.connections() == 2);
         let waits = squall_net::stats().waits;
         sleep(Duration::from_millis(20)).await;
-        assert!(squall_net::stats().waits - waits < 10, "it spins");
-        drop(streams.swap_remove(0)); // the last takes its place in the list
+        assert!(squall_net::stats().waits - waits < 10, "the loop spins");
+        drop(streams.swap_remove(0)); // moves the third stream to index 0
         assert_eq!(streams[0].read_bytes(2).await.unwrap(), "in");
         server.stop();
     });
@@ -521,7 +521,7 @@ fn a_full_server_rests_until_a_connection_ends() {
 
 // TCC-05
 #[test]
-fn a_privileged_source_port_is_for_the_privileged() {
+fn a_privileged_source_port_needs_the_privilege() {
     run(async {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let from = ConnectOptions::default().source_address("127.0.0.1:1".parse().unwrap());

@@ -1,4 +1,4 @@
-//! What streams hold: a program of its own, since it counts every byte that lives.
+//! The memory that streams hold. This is a program of its own, because it counts all live bytes.
 
 mod descriptor_limit;
 
@@ -11,13 +11,14 @@ use std::time::Duration;
 use squall_net::{IoStream, StreamConfig, TcpListener, block_on, sleep, spawn, timeout, yield_now};
 
 const WATCHDOG: Duration = Duration::from_secs(60);
-/// Enough that the chunks which a thread keeps for later, 8 MiB, do not hide what each stream holds.
+/// So many that the 8 MiB of chunks that a thread keeps for reuse do not hide what a stream holds.
 const STREAMS: usize = 500;
 
 struct Counting;
 
 thread_local! {
-    /// The bytes that this thread has allocated and not freed. The test runner's thread allocates and frees when it likes.
+    /// The bytes that this thread has allocated and not freed. Not those of the test runner's
+    /// thread, which allocates and frees at any time.
     static LIVE: Cell<isize> = const { Cell::new(0) };
 }
 
@@ -26,17 +27,17 @@ fn count(bytes: usize) -> isize {
 }
 
 #[allow(unsafe_code, reason = "an allocator that counts")]
-// SAFETY: every call is passed on to the system's allocator as it came.
+// SAFETY: passes every call unchanged to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         LIVE.set(LIVE.get() + count(layout.size()));
-        // SAFETY: the caller keeps the promises of `alloc`.
+        // SAFETY: the caller upholds the contract of `alloc`.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
         LIVE.set(LIVE.get() - count(layout.size()));
-        // SAFETY: the caller keeps the promises of `dealloc`.
+        // SAFETY: the caller upholds the contract of `dealloc`.
         unsafe { System.dealloc(memory, layout) }
     }
 }
@@ -53,22 +54,24 @@ async fn pair(listener: &TcpListener, config: StreamConfig) -> (IoStream, StdStr
     (IoStream::with_config(listener.accept().await.unwrap().0, config), peer)
 }
 
-/// Bytes that each of many streams holds after `act`, beyond what the thread keeps for all.
+/// Returns the bytes that each of many streams holds after `act`, without what the thread keeps for
+/// all.
 async fn bytes_each<T>(act: impl AsyncFn(IoStream, StdStream) -> T) -> isize {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let (stream, peer) = pair(&listener, StreamConfig::default()).await;
-    drop(act(stream, peer).await); // what is made once, is made
+    drop(act(stream, peer).await); // allocates what is allocated only once
     let (mut held, before) = (Vec::new(), live());
     for _ in 0..STREAMS {
         let (stream, peer) = pair(&listener, StreamConfig::default()).await;
         held.push(act(stream, peer).await);
     }
-    sleep(Duration::from_millis(20)).await; // whatever the watches have to read, they have
+    sleep(Duration::from_millis(20)).await; // the close watchers have read everything
     let kept_for_all = (8 << 20) + (64 << 10);
     (live() - before - kept_for_all).max(0) / count(STREAMS)
 }
 
-// I9, and hostile peers: a byte each, a request each, a megabyte each. One test, since all share the count
+// I9, and hostile peers: a byte each, a request each, a megabyte each. One test, because the cases
+// share the counter.
 #[test]
 fn streams_that_wait_hold_little_more_than_their_bytes() {
     if !descriptor_limit::may_open(2 * STREAMS as u64 + 100) {
@@ -76,7 +79,7 @@ fn streams_that_wait_hold_little_more_than_their_bytes() {
     }
     block_on(async {
         timeout(WATCHDOG, async {
-            // Its request was read, and the handler waits for something else than the stream.
+            // The request was read, and the handler waits for something other than the stream.
             let served = bytes_each(async |mut stream: IoStream, mut peer: StdStream| {
                 peer.write_all(b"request\n").unwrap();
                 assert_eq!(stream.read_until(b"\n").await.unwrap(), "request\n");
@@ -85,7 +88,7 @@ fn streams_that_wait_hold_little_more_than_their_bytes() {
             .await;
             assert!(served < 1000, "{served} bytes each after a request");
 
-            // As in a pool: the task that used a stream last has ended, whatever it held.
+            // As in a pool: the task that used the stream has ended, and freed what it held.
             let pooled = bytes_each(async |stream: IoStream, mut peer: StdStream| {
                 let using = spawn(async move {
                     let mut stream = stream;
@@ -94,7 +97,7 @@ fn streams_that_wait_hold_little_more_than_their_bytes() {
                     std::hint::black_box(&memory);
                     stream
                 });
-                yield_now().await; // it waits
+                yield_now().await; // the task waits
                 peer.write_all(b"answer\n").unwrap();
                 (using.await.unwrap(), peer)
             })
@@ -108,7 +111,7 @@ fn streams_that_wait_hold_little_more_than_their_bytes() {
                 (stream, peer)
             })
             .await;
-            assert!(watched < 4000, "{watched} bytes each for a byte that nobody reads");
+            assert!(watched < 4000, "{watched} bytes each for an unread byte");
         })
         .await
         .expect("the test hangs");
@@ -129,7 +132,8 @@ fn streams_that_wait_hold_little_more_than_their_bytes() {
             let _peer = sending.join().unwrap();
             stream.consume(stream.buffer().len() - 5000);
             let waiting = spawn(async move { stream.read_bytes(6000).await });
-            // Its share of this turn may be used up; it waits for the peer in the next one.
+            // The byte budget of this turn may be used up. Then the read waits for the peer from
+            // the next turn on.
             while live() - before > 400 << 10 {
                 yield_now().await;
             }

@@ -1,4 +1,4 @@
-//! What the parent of workers does when things go wrong.
+//! How the parent of workers handles failed forks, failing workers and repeated signals.
 
 mod watched;
 
@@ -13,28 +13,28 @@ use watched::{WATCHDOG, Watched, kill, process_of, say, until};
 fn main() {
     let tests: [(&str, fn()); 9] = [
         // X8
-        ("a_worker_that_drains_is_told_once_however_often_the_parent_is", told_once),
+        ("a_draining_worker_is_signalled_once_however_often_the_parent_is", signalled_once),
         // X8
-        ("two_kinds_of_ending_signals_are_a_clean_end", two_kinds),
+        ("two_different_termination_signals_are_a_clean_end", two_kinds),
         // X7
         ("workers_stay_when_their_successors_cannot_start", broken_release),
-        ("a_rolling_restart_that_is_asked_for_in_one_begins_after_it", twice),
+        ("a_rolling_restart_that_is_requested_during_another_begins_after_it", twice),
         // X8
-        ("a_number_that_is_due_outlives_a_rolling_restart_that_cannot_fork", due_in_a_roll),
+        ("a_due_restart_is_not_lost_when_a_rolling_restart_cannot_fork", due_in_a_roll),
         // X8
         ("a_fork_that_fails_is_tried_again_and_counts_as_no_restart", no_fork),
         ("the_first_fork_that_fails_is_an_error_with_its_number", no_first_fork),
-        ("a_rolling_restart_leaves_those_that_have_ended_with_success_in_peace", gone),
-        ("times_without_an_end_are_no_panic", for_ever),
+        ("a_rolling_restart_does_not_replace_workers_that_ended_with_success", gone),
+        ("endless_durations_do_not_panic", for_ever),
     ];
     watched::run(program, &tests);
 }
 
-/// What the processes do that the tests watch.
+/// The programs that the tests start.
 fn program(name: &str) {
     let options =
         ForkOptions::default().restart_delay(Duration::from_millis(5), Duration::from_millis(20));
-    // The first call goes through, and so many after it do not.
+    // The first fork succeeds, and the next `times` forks fail.
     let fail_forks = |times| fault::inject(Call::Thread, 1, times, libc::EAGAIN);
     let role = match name {
         "draining" => fork_processes(Some(1), options),
@@ -72,14 +72,14 @@ fn work(name: &str, number: usize) {
     let begun = format!("worker {number} process {}", std::process::id());
     block_on(async {
         match name {
-            // It forgets to listen while it drains, and ends when the test has nothing more to tell.
+            // Drops its SIGTERM stream while it drains, and ends at SIGUSR1.
             "draining" => {
                 let mut signals = signal::Signals::new([signal::SIGTERM]).unwrap();
                 let mut enough = signal::Signals::new([signal::SIGUSR1]).unwrap();
                 say(&begun);
                 signals.next().await;
                 drop(signals);
-                say("told");
+                say("signalled");
                 enough.next().await;
                 say("drained");
             }
@@ -95,19 +95,19 @@ fn work(name: &str, number: usize) {
                 let mut signals = signal::Signals::new([signal::SIGTERM]).unwrap();
                 say(&begun);
                 signals.next().await;
-                say(&format!("worker {number} was told"));
+                say(&format!("worker {number} was signalled"));
             }
         }
     });
 }
 
-fn told_once() {
+fn signalled_once() {
     let mut parent = Watched::start("draining");
     parent.lines(1);
     parent.kill("TERM");
-    assert_eq!(parent.lines(1), ["told"]);
+    assert_eq!(parent.lines(1), ["signalled"]);
     parent.kill("TERM");
-    parent.has_taken(); // of several signals it takes the lowest number first
+    parent.has_taken(); // of several pending signals, it takes the lowest number first
     parent.kill("USR1");
     assert_eq!(parent.rest(), ["all have ended", "drained"]);
     assert!(parent.end().success());
@@ -124,7 +124,7 @@ fn two_kinds() {
     assert!(parent.end().success());
 }
 
-/// A file that tells workers which begin while it is there to fail.
+/// A file. A worker that begins while the file exists fails.
 struct Mark(PathBuf);
 
 impl Mark {
@@ -165,13 +165,13 @@ fn broken_release() {
     mark.set();
     parent.kill("HUP");
     assert_eq!(parent.lines(1), ["worker 0 fails"]);
-    until("the failed one is buried", || parent.children() == workers);
+    until("the failed worker is reaped", || parent.children() == workers);
     mark.clear();
     parent.kill("HUP"); // a release that works
     let lines = parent.lines(4);
-    assert_eq!(lines.iter().filter(|line| line.ends_with("was told")).count(), 2, "{lines:?}");
+    assert_eq!(lines.iter().filter(|line| line.ends_with("was signalled")).count(), 2, "{lines:?}");
     parent.kill("TERM");
-    assert_eq!(parent.rest(), ["all have ended", "worker 0 was told", "worker 1 was told"]);
+    assert_eq!(parent.rest(), ["all have ended", "worker 0 was signalled", "worker 1 was signalled"]);
     assert!(parent.end().success());
 }
 
@@ -182,11 +182,11 @@ fn twice() {
     parent.lines(1); // the first successor has begun
     parent.kill("HUP");
     parent.has_taken();
-    parent.kill("HUP"); // no third one
+    parent.kill("HUP"); // adds no third restart
     let lines = parent.lines(7);
-    assert_eq!(lines.iter().filter(|line| line.ends_with("was told")).count(), 4, "{lines:?}");
+    assert_eq!(lines.iter().filter(|line| line.ends_with("was signalled")).count(), 4, "{lines:?}");
     parent.kill("TERM");
-    assert_eq!(parent.rest(), ["all have ended", "worker 0 was told", "worker 1 was told"]);
+    assert_eq!(parent.rest(), ["all have ended", "worker 0 was signalled", "worker 1 was signalled"]);
     assert!(parent.end().success());
 }
 
@@ -198,13 +198,13 @@ fn due_in_a_roll() {
     mark.set();
     let mut parent = mark.start("due");
     assert_eq!(parent.lines(1), ["worker 0 fails"]);
-    until("it is buried", || parent.children().is_empty());
+    until("the worker is reaped", || parent.children().is_empty());
     mark.clear();
     parent.kill("HUP");
     let begun = parent.lines(1);
     assert!(begun[0].starts_with("worker 0 process"), "{begun:?}");
     parent.kill("TERM");
-    assert_eq!(parent.rest(), ["all have ended", "worker 0 was told"]);
+    assert_eq!(parent.rest(), ["all have ended", "worker 0 was signalled"]);
     assert!(parent.end().success());
 }
 
@@ -218,7 +218,7 @@ fn no_fork() {
     let begun = parent.lines(1);
     assert!(begun[0].starts_with("worker 0 process"), "{begun:?}");
     parent.kill("TERM");
-    assert_eq!(parent.rest(), ["all have ended", "worker 0 was told"]);
+    assert_eq!(parent.rest(), ["all have ended", "worker 0 was signalled"]);
     assert!(parent.end().success());
 }
 
@@ -237,14 +237,14 @@ fn gone() {
     let mut parent = Watched::start("listening");
     let begun = parent.lines(2);
     kill(process_of(&begun[1]), "TERM");
-    assert_eq!(parent.lines(1), ["worker 1 was told"]);
-    until("it is buried", || parent.children().len() == 1);
+    assert_eq!(parent.lines(1), ["worker 1 was signalled"]);
+    until("the worker is reaped", || parent.children().len() == 1);
     parent.kill("HUP");
     let lines = parent.lines(2);
     assert!(lines[0].starts_with("worker 0 process"), "{lines:?}");
-    assert_eq!(lines[1], "worker 0 was told");
+    assert_eq!(lines[1], "worker 0 was signalled");
     parent.kill("TERM");
-    assert_eq!(parent.rest(), ["all have ended", "worker 0 was told"]);
+    assert_eq!(parent.rest(), ["all have ended", "worker 0 was signalled"]);
     assert!(parent.end().success());
 }
 
@@ -253,12 +253,12 @@ fn for_ever() {
     let mut parent = mark.start("for ever");
     parent.lines(1);
     parent.kill("TERM");
-    assert_eq!(parent.rest(), ["all have ended", "worker 0 was told"]);
+    assert_eq!(parent.rest(), ["all have ended", "worker 0 was signalled"]);
     assert!(parent.end().success());
     mark.set();
     let mut parent = mark.start("for ever");
     assert_eq!(parent.lines(1), ["worker 0 fails"]);
-    until("it is buried", || parent.children().is_empty());
+    until("the worker is reaped", || parent.children().is_empty());
     parent.kill("TERM");
     assert_eq!(parent.rest(), ["all have ended"]);
     assert!(parent.end().success());

@@ -1,4 +1,4 @@
-//! TcpServer: the accept loop and what it survives.
+//! `TcpServer`: the accept loop, the errors that it survives, and the cost of a connection.
 
 mod descriptor_limit;
 
@@ -115,7 +115,7 @@ fn a_handler_that_fails_or_panics_closes_its_connection_and_accepting_goes_on() 
 
 // TCS-03, TCS-X4
 #[test]
-fn stop_twice_ends_accepting_and_living_streams_go_on() {
+fn stop_ends_accepting_may_be_repeated_and_leaves_open_streams() {
     block_on(async {
         let server = echo();
         let address = server.listen("127.0.0.1:0").unwrap();
@@ -133,7 +133,7 @@ fn stop_twice_ends_accepting_and_living_streams_go_on() {
 }
 
 #[test]
-fn drain_waits_for_the_living_and_cuts_those_that_stay() {
+fn drain_waits_for_handlers_and_aborts_those_that_do_not_end() {
     block_on(async {
         let server = echo();
         let address = server.listen("127.0.0.1:0").unwrap();
@@ -181,7 +181,7 @@ fn errors_of_a_single_connection_cost_no_pause() {
     if !fault::ACTIVE {
         return eprintln!("skipped: faults are injected in debug builds only");
     }
-    // ECONNABORTED and what else accept(2) names
+    // ECONNABORTED and the other errors of single connections in accept(2)
     for errno in [103, 71, 92, 112, 64, 113, 95, 101, 100, 1, 110] {
         block_on(async {
             let server = echo();
@@ -203,7 +203,7 @@ fn a_refused_epoll_registration_costs_one_connection_at_most() {
     block_on(async {
         let server = echo();
         let address = server.listen("127.0.0.1:0").unwrap();
-        yield_now().await; // the listener is registered
+        yield_now().await; // registers the listener
         let mut victim = StdStream::connect(address).unwrap();
         fault::inject(Call::EpollAdd, 0, 1, 28 /* ENOSPC */);
         while server.accepted() == 0 {
@@ -237,7 +237,7 @@ fn a_queue_of_connections_is_accepted_in_portions() {
     });
 }
 
-// The cost of a connection's life: DESIGN's promise of one ADD, one DEL, and none without a wait
+// A connection costs one EPOLL_CTL_ADD and one EPOLL_CTL_DEL, and neither if it never waits.
 #[test]
 fn a_connection_costs_at_most_one_registration_and_none_if_it_never_waits() {
     block_on(async {
@@ -250,7 +250,7 @@ fn a_connection_costs_at_most_one_registration_and_none_if_it_never_waits() {
         yield_now().await;
         let listener_only = stats().registrations;
         for _ in 0..50 {
-            // The request is there before the server accepts.
+            // The request arrives before the server accepts.
             let mut client = StdStream::connect(address).unwrap();
             client.write_all(b"ready\n").unwrap();
             while server.connections() > 0 || server.accepted() == 0 {
@@ -277,7 +277,7 @@ fn a_connection_costs_at_most_one_registration_and_none_if_it_never_waits() {
 }
 
 #[test]
-fn all_sockets_of_a_server_share_its_places() {
+fn all_sockets_of_a_server_share_its_connection_limit() {
     run(async {
         let server = TcpServer::new(async |mut stream: IoStream, _| {
             stream.read_until_close().await?;
@@ -285,13 +285,13 @@ fn all_sockets_of_a_server_share_its_places() {
         })
         .max_connections(1);
         let addresses = [(); 3].map(|()| server.listen("127.0.0.1:0").unwrap());
-        yield_now().await; // all of them wait for a connection
+        yield_now().await; // all three listeners wait for a connection
         let clients = addresses.map(|address| StdStream::connect(address).unwrap());
         while server.accepted() == 0 {
             yield_now().await;
         }
         for _ in 0..20 {
-            sleep(Duration::from_micros(200)).await; // the others have every chance
+            sleep(Duration::from_micros(200)).await; // time enough to accept another
             assert_eq!((server.connections(), server.accepted()), (1, 1));
         }
         drop(clients);
@@ -319,9 +319,9 @@ fn simultaneous_drains_report_the_same_aborted_connection() {
     });
 }
 
-// A filter may refuse every connection with an error that is about connections
+// A firewall may refuse every connection, with an error that counts as that of a single connection.
 #[test]
-fn a_long_row_of_failures_is_no_spin() {
+fn a_long_run_of_accept_errors_does_not_spin() {
     if !fault::ACTIVE {
         return eprintln!("skipped: faults are injected in debug builds only");
     }
@@ -337,7 +337,8 @@ fn a_long_row_of_failures_is_no_spin() {
     });
 }
 
-// Sizes that an idle connection is made of; a change that makes one grow must say so here
+// The types that make up an idle connection. A change that enlarges a type must raise its limit
+// here.
 #[test]
 fn an_idle_stream_is_small() {
     assert!(size_of::<TcpStream>() <= 48, "TcpStream: {}", size_of::<TcpStream>());

@@ -1,4 +1,4 @@
-//! TLS under streams and servers: what rustls does not test by itself.
+//! TLS under streams and servers, as far as rustls does not test it by itself.
 #![cfg(feature = "tls")]
 
 mod tls_kit;
@@ -33,7 +33,7 @@ async fn tcp() -> (TcpStream, TcpStream) {
     (client.unwrap(), server.unwrap().0)
 }
 
-/// A second descriptor of a stream's socket, for bytes that TLS does not know of.
+/// Returns a second descriptor of a stream's socket, for bytes that bypass TLS.
 fn socket_of(stream: &IoStream<TlsStream<TcpStream>>) -> std::net::TcpStream {
     let fd = stream.with_transport(|tls| tls.get_ref().0.as_fd().try_clone_to_owned());
     let socket = std::net::TcpStream::from(fd.unwrap().unwrap());
@@ -41,7 +41,7 @@ fn socket_of(stream: &IoStream<TlsStream<TcpStream>>) -> std::net::TcpStream {
     socket
 }
 
-/// Returns when the kernel takes no more.
+/// Waits until the kernel accepts no more bytes.
 async fn until_full<S: AsyncWrite + Unpin + 'static>(writer: &IoWriter<S>) {
     let mut queued = usize::MAX;
     while writer.queued() < queued {
@@ -50,12 +50,12 @@ async fn until_full<S: AsyncWrite + Unpin + 'static>(writer: &IoWriter<S>) {
             yield_now().await;
         }
     }
-    assert!(queued > 0, "the kernel has taken everything");
+    assert!(queued > 0, "the kernel accepted everything");
 }
 
 // IOS-37
 #[test]
-fn a_plain_stream_goes_on_in_tls_once_it_is_idle() {
+fn a_plain_stream_can_start_tls_once_it_is_idle() {
     run(async {
         let (acceptor, connector) = both();
         let (client, server) = tcp().await;
@@ -87,7 +87,7 @@ fn a_plain_stream_goes_on_in_tls_once_it_is_idle() {
 
 // IOS-37
 #[test]
-fn a_name_or_a_peer_that_does_not_fit_is_refused() {
+fn a_wrong_server_name_and_a_peer_without_tls_are_refused() {
     run(async {
         let (acceptor, connector) = both();
         let (client, server) = tcp().await;
@@ -105,7 +105,7 @@ fn a_name_or_a_peer_that_does_not_fit_is_refused() {
 
 // L2
 #[test]
-fn an_end_that_tls_does_not_announce_is_an_error() {
+fn an_end_without_close_notify_is_an_error() {
     run(async {
         let (client, mut server) = streams().await;
         let mut client = client.into_inner().unwrap();
@@ -135,7 +135,7 @@ fn silent_clients_hold_up_no_handshake_and_are_closed_at_their_deadline() {
         let stream = IoStream::new(TcpStream::connect(address).await.unwrap());
         let mut stream = stream.start_tls(&connector, "localhost").await.unwrap();
         assert_eq!(stream.read_until_close().await.unwrap(), "hello\n");
-        assert!(server.connections() >= 200, "the silent ones are still there");
+        assert!(server.connections() >= 200, "the silent clients are still connected");
         while server.connections() > 0 {
             sleep(Duration::from_millis(5)).await;
         }
@@ -145,7 +145,8 @@ fn silent_clients_hold_up_no_handshake_and_are_closed_at_their_deadline() {
     });
 }
 
-// L4, L6: the client's bytes come one by one, and two records at once are read byte by byte
+// L4, L6: the bytes of the client come in small pieces, and two records that come at once are read
+// byte by byte.
 #[test]
 fn records_in_any_pieces_are_read_whole() {
     run(async {
@@ -175,7 +176,8 @@ const GARBAGE: [u8; 45] = {
     record
 };
 
-// A transport that fails while it is read writes once more by itself, and remembers the reader's waker then
+// When a read fails, the transport writes once more, and stores the reader's waker instead of the
+// writer's.
 #[test]
 fn a_read_that_fails_holds_up_no_flush() {
     for is_reset in [false, true] {
@@ -191,22 +193,22 @@ fn a_read_that_fails_holds_up_no_flush() {
             raw.write_all(&GARBAGE).unwrap();
             let (read, reader) = reading.await.unwrap();
             assert!(read.is_err());
-            drop(client.into_inner()); // the socket lives on in `raw`
+            drop(client.into_inner()); // `raw` keeps the socket open
             raw.set_read_timeout(Some(WATCHDOG)).unwrap();
             let peer = std::thread::spawn(move || {
                 if !is_reset {
-                    let _ = std::io::copy(&mut raw, &mut std::io::sink()); // to a reset, perhaps
+                    let _ = std::io::copy(&mut raw, &mut std::io::sink()); // may end in a reset
                 }
             });
-            let _ = flushing.await.unwrap(); // in whatever way, it ends
-            drop(reader); // the last half: the peer's end
+            let _ = flushing.await.unwrap(); // may fail, but must end
+            drop(reader); // closes the stream, so the peer's read ends
             peer.join().unwrap();
         });
     }
 }
 
 #[test]
-fn an_end_that_the_watch_finds_holds_up_no_flush() {
+fn an_end_that_the_close_watcher_reads_holds_up_no_flush() {
     run(async {
         let (client, mut server) = streams().await;
         let mut raw = socket_of(&client);
@@ -218,13 +220,13 @@ fn an_end_that_the_watch_finds_holds_up_no_flush() {
         raw.write_all(&GARBAGE).unwrap();
         over.await;
         drop(client);
-        drop(raw); // unread bytes: a reset
+        drop(raw); // with unread bytes, so the kernel sends a reset
         assert!(flushing.await.unwrap().is_err());
     });
 }
 
 #[test]
-fn a_shutdown_that_waits_learns_of_a_close_by_the_other_half() {
+fn a_waiting_shutdown_fails_when_the_other_half_closes() {
     run(async {
         let (_client, server) = streams().await;
         let (mut reader, mut writer) = server.split();
@@ -239,12 +241,13 @@ fn a_shutdown_that_waits_learns_of_a_close_by_the_other_half() {
 
 // TCS-02, IOS-01, over TLS
 #[test]
-fn a_handler_that_writes_and_closes_has_given_a_whole_answer() {
+fn a_handler_that_writes_and_closes_sends_the_whole_answer() {
     run(async {
         let (acceptor, connector) = both();
         let server = TcpServer::tls(acceptor, async |mut stream, _| {
             for _ in 0..20 {
-                stream.write(vec![7; 50_000])?; // more than a turn's share, less than the kernel takes
+                // In all, more than the byte budget of a turn, and less than the kernel accepts.
+                stream.write(vec![7; 50_000])?;
             }
             yield_now().await;
             stream.close();
@@ -257,9 +260,9 @@ fn a_handler_that_writes_and_closes_has_given_a_whole_answer() {
     });
 }
 
-// L2, from the other side: only who says so has come to an end
+// L2, from the sending side: only `close` and `shutdown` announce an end.
 #[test]
-fn a_stream_that_is_let_go_claims_no_end() {
+fn a_dropped_stream_sends_no_close_notify() {
     for what in ["failure", "panic", "cut write"] {
         run(async {
             let (acceptor, connector) = both();
@@ -281,7 +284,7 @@ fn a_stream_that_is_let_go_claims_no_end() {
             let mut client = client.start_tls(&connector, "localhost").await.unwrap();
             let Err(StreamError::Closed { cause: Some(cause) }) = client.read_until_close().await
             else {
-                panic!("{what}: an end")
+                panic!("{what}: the client sees an orderly end")
             };
             assert_eq!(cause.kind(), std::io::ErrorKind::UnexpectedEof, "{what}");
             assert!(client.buffer().starts_with(b"half of an ans"));
@@ -308,10 +311,11 @@ fn a_draining_server_ends_handshakes_and_wakes_waiting_handlers() {
         let mut idle = idle.start_tls(&connector, "localhost").await.unwrap();
         idle.write("hello\n").unwrap();
         assert_eq!(idle.read_until(b"\n").await.unwrap(), "hello\n");
-        // Less than a handshake may take: were it waited for, it would be cut.
+        // Shorter than the handshake deadline: if drain waited for handshakes, it would abort this
+        // one.
         let report = server.drain(Duration::from_secs(5)).await;
         assert_eq!((report.finished, report.aborted), (2, 0));
-        assert_eq!(idle.read_until_close().await.unwrap(), "", "it was told that this is the end");
+        assert_eq!(idle.read_until_close().await.unwrap(), "", "the end is orderly");
         assert_eq!(silent.read(&mut [0]).unwrap(), 0);
     });
 }
@@ -333,17 +337,17 @@ fn unix_servers_speak_tls_too() {
     std::fs::remove_file(path).unwrap();
 }
 
-// L1: wherever a client's greeting ends, the handshake ends with an error, and without a spin
+// L1: wherever the ClientHello is cut off, the handshake fails, and does not spin.
 #[test]
 fn a_handshake_that_is_cut_off_anywhere_is_an_error() {
     run(async {
         let (acceptor, connector) = both();
         let (client, server) = duplex(10_000);
-        let greeting = spawn(async move {
+        let connecting = spawn(async move {
             let _ = IoStream::new(client).start_tls(&connector, "localhost").await;
         });
         let hello = IoStream::new(server).read_some(10_000).await.unwrap();
-        greeting.abort();
+        connecting.abort();
         assert!(hello.len() > 100, "{} bytes", hello.len());
         for end in 0..hello.len() {
             let (client, server) = duplex(10_000);

@@ -43,7 +43,7 @@ fn closed<T: std::fmt::Debug>(outcome: &Result<T, StreamError>) -> bool {
     matches!(outcome, Err(StreamError::Closed { cause: None }))
 }
 
-/// Runs a case whose bytes go one way over every transport.
+/// Runs a case that sends in one direction, over every transport.
 macro_rules! one_way {
     ($(#[doc = $doc:literal])* $case:ident) => {
         mod $case {
@@ -89,7 +89,7 @@ macro_rules! one_way {
     };
 }
 
-/// Runs a case that talks both ways.
+/// Runs a case that sends in both directions, over every transport but the pipe.
 macro_rules! both_ways {
     ($case:ident) => {
         mod $case {
@@ -148,7 +148,7 @@ mod cases {
         assert!(closed(&reader.read_bytes(1).await));
     }
 
-    // IOS-35, I1, I12: large and small pieces, far more than fits between
+    // IOS-35, I1, I12: large and small pieces, far more than the transport holds
     pub(super) async fn a_million_bytes_in_pieces(writer: impl Writes, reader: impl Reads) {
         let (mut writer, mut reader) = (IoStream::new(writer), IoStream::new(reader));
         let sent: Vec<u8> = (0..1_000_000_u32).map(|n| (n % 251) as u8).collect();
@@ -233,9 +233,9 @@ mod cases {
         reader: impl Reads,
     ) {
         let (mut writer, mut reader) = (IoStream::new(writer), IoStream::new(reader));
-        let told = Rc::new(Cell::new(0));
-        let tell = Rc::clone(&told);
-        reader.set_close_callback(move || tell.set(tell.get() + 1));
+        let calls = Rc::new(Cell::new(0));
+        let counter = Rc::clone(&calls);
+        reader.set_close_callback(move || counter.set(counter.get() + 1));
         writer.write("12").unwrap();
         assert_eq!(reader.read_bytes(1).await.unwrap(), "1");
         writer.shutdown().await.unwrap();
@@ -243,18 +243,18 @@ mod cases {
         for _ in 0..20 {
             sleep(Duration::from_millis(1)).await;
         }
-        assert_eq!(told.get(), 0, "a byte is left");
+        assert_eq!(calls.get(), 0, "a byte is left");
         assert_eq!(reader.read_bytes(1).await.unwrap(), "2");
         reader.closed().await;
         yield_now().await;
-        assert_eq!(told.get(), 1);
+        assert_eq!(calls.get(), 1);
         assert!(closed(&reader.read_bytes(1).await));
         reader.close();
         yield_now().await;
-        assert_eq!(told.get(), 1);
+        assert_eq!(calls.get(), 1);
     }
 
-    // IOS-15: with a read under way, which fails; and of a stream that is idle
+    // IOS-15: the end comes during a read, which fails, and is then reported for the idle stream.
     pub(super) async fn the_end_is_reported_during_a_read(writer: impl Writes, reader: impl Reads) {
         let (mut writer, mut reader) = (IoStream::new(writer), IoStream::new(reader));
         let over = reader.closed();
@@ -273,7 +273,7 @@ mod cases {
         over.await;
     }
 
-    // X: the halves live in different tasks, both full; L5 over TLS
+    // The halves are in different tasks, and both directions are full; L5 over TLS.
     pub(super) async fn halves_move_a_lot_both_ways(
         a: impl Reads + Writes,
         b: impl Reads + Writes,
@@ -296,7 +296,7 @@ mod cases {
         assert_eq!(sum, 2 * SIZE);
     }
 
-    // The other half learns of a close at once, and halves of two streams do not fit
+    // A close wakes the other half at once.
     pub(super) async fn a_half_that_closes_wakes_the_other(
         a: impl Reads + Writes,
         b: impl Reads + Writes,
@@ -358,7 +358,8 @@ both_ways!(halves_move_a_lot_both_ways);
 both_ways!(a_half_that_closes_wakes_the_other);
 both_ways!(half_close_keeps_the_answer);
 
-// IOS-X1 cannot happen: a second read while one is pending does not compile, since reads borrow the stream
+// IOS-X1 cannot happen: reads borrow the stream, so a second read while one is pending does not
+// compile.
 #[test]
 fn a_local_close_is_reported_and_into_inner_returns_only_an_idle_transport() {
     run(async {
@@ -373,7 +374,7 @@ fn a_local_close_is_reported_and_into_inner_returns_only_an_idle_transport() {
         let over = a.closed();
         a.close();
         over.await;
-        a.closed().await; // asked for after the end
+        a.closed().await; // also ends after the close
         assert!(a.into_inner().is_err());
     });
 }

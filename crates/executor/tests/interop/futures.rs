@@ -1,5 +1,5 @@
-//! `futures_util` and `futures_lite` in place of Tornado's `gen.multi`, `WaitIterator`, `chain_future`
-//! and the like.
+//! `futures_util` and `futures_lite` in place of Tornado's `gen.multi`, `WaitIterator`,
+//! `chain_future` and the like.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;

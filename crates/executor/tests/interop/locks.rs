@@ -1,7 +1,7 @@
 //! Locks from other crates in place of Tornado's.
 //!
-//! `event_listener` and `tokio::sync` serve tasks strictly in the order of waiting. The semaphore of
-//! `async_lock` serves all waiting tasks, but they may overtake each other.
+//! `event_listener` and `tokio::sync` serve tasks strictly in the order of waiting. The semaphore
+//! of `async_lock` serves all waiting tasks, but they may overtake each other.
 
 use std::cell::Cell;
 use std::rc::Rc;

@@ -49,8 +49,8 @@ impl<T: Ord> Store<T> for BinaryHeap<Reverse<T>> {
     }
 }
 
-/// Tornado's queues, strictly in order on both ends. One semaphore counts the free places, the other
-/// the items.
+/// Tornado's queues, strictly in order on both ends. One semaphore counts the free places, the
+/// other the items.
 struct Queue<S> {
     room: Semaphore,
     filled: Semaphore,

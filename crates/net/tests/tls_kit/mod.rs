@@ -1,4 +1,4 @@
-//! What tests of TLS need: a server's certificate, a client that trusts it, and the two connected.
+//! For tests of TLS: a server's certificate, a client that trusts it, and a connected pair.
 
 use std::sync::Arc;
 
@@ -20,14 +20,15 @@ pub(crate) fn both() -> (TlsAcceptor, TlsConnector) {
         .with_single_cert(vec![certificate], key.into())
         .unwrap();
     let mut client = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-    // A client that closes with a ticket unread would reset the connection, and what it sent with it.
+    // A client that closes with a ticket unread would reset the connection, which loses the bytes
+    // that it sent.
     server.send_tls13_tickets = 0;
     server.alpn_protocols = vec![b"squall/1".to_vec()];
     client.alpn_protocols = vec![b"other".to_vec(), b"squall/1".to_vec()];
     (TlsAcceptor::new(Arc::new(server)), TlsConnector::new(Arc::new(client)))
 }
 
-/// A client's stream and a server's.
+/// Returns the connected streams of a client and a server.
 pub(crate) async fn streams() -> (IoStream<TlsStream<TcpStream>>, IoStream<TlsStream<TcpStream>>) {
     let (acceptor, connector) = both();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

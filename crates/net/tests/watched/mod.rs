@@ -1,4 +1,4 @@
-//! Programs that fork, as processes of their own which a test watches.
+//! Starts programs that fork, in processes of their own, and reads what they print.
 
 #![allow(dead_code, reason = "each test file uses what it needs")]
 #![allow(unsafe_code, reason = "the actions of signals, for which std has no names")]
@@ -32,7 +32,7 @@ pub(crate) fn run(program: fn(&str), tests: &[(&str, fn())]) {
     libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit();
 }
 
-/// Says a line, in one piece: many processes share the output.
+/// Prints a line with one write, because several processes share the output.
 pub(crate) fn say(text: &str) {
     let mut out = std::io::stdout();
     out.write_all(format!("{text}\n").as_bytes()).unwrap();
@@ -48,8 +48,9 @@ pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// Puts the default actions in force: the tests may run under `nohup`, or behind a shell's `&`.
-fn heed_signals() -> io::Result<()> {
+/// Resets signals to their default actions: under `nohup` or a shell's `&`, a process inherits
+/// ignored signals.
+fn reset_signals() -> io::Result<()> {
     for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGTERM] {
         // SAFETY: the default action needs no handler.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
@@ -57,7 +58,7 @@ fn heed_signals() -> io::Result<()> {
     Ok(())
 }
 
-/// A process that is killed when the test is over, with what it says.
+/// A process and its output. Dropping it kills the process.
 pub(crate) struct Watched {
     pub(crate) child: Child,
     lines: Receiver<String>,
@@ -68,12 +69,12 @@ impl Watched {
         Watched::start_with(name, |_| {})
     }
 
-    /// As [`start`](Self::start), after something was done to the command.
+    /// As [`start`](Self::start), but `change` edits the command first.
     pub(crate) fn start_with(name: &str, change: impl FnOnce(&mut Command)) -> Watched {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["as", name]).stdout(Stdio::piped());
-        // SAFETY: what it calls is async-signal-safe.
-        unsafe { command.pre_exec(heed_signals) };
+        // SAFETY: `reset_signals` calls only `signal`, which is async-signal-safe.
+        unsafe { command.pre_exec(reset_signals) };
         change(&mut command);
         let mut child = command.spawn().unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());
@@ -84,21 +85,21 @@ impl Watched {
         Watched { child, lines }
     }
 
-    /// The next `n` lines, sorted: processes speak in any order.
+    /// Returns the next `n` lines, sorted, because processes print in any order.
     pub(crate) fn lines(&mut self, n: usize) -> Vec<String> {
         let mut lines = Vec::new();
         while lines.len() < n {
             match self.lines.recv_timeout(WATCHDOG) {
                 Ok(line) => lines.push(line),
                 Err(RecvTimeoutError::Disconnected) => break,
-                Err(RecvTimeoutError::Timeout) => panic!("nothing is said after {lines:?}"),
+                Err(RecvTimeoutError::Timeout) => panic!("no further output after {lines:?}"),
             }
         }
         lines.sort();
         lines
     }
 
-    /// What is said until the last process that shares the output has ended.
+    /// Returns all further lines, up to the end of the last process that shares the output.
     pub(crate) fn rest(&mut self) -> Vec<String> {
         self.lines(usize::MAX)
     }
@@ -107,7 +108,7 @@ impl Watched {
         kill(self.child.id(), signal);
     }
 
-    /// Waits until no signal waits to be taken by the process.
+    /// Waits until no signal is pending for the process.
     pub(crate) fn has_taken(&self) {
         let status = format!("/proc/{}/status", self.child.id());
         until("the signals are taken", || {
@@ -117,7 +118,7 @@ impl Watched {
         });
     }
 
-    /// Its children, those included that it has not buried yet.
+    /// Returns its children, including zombies that it has not reaped yet.
     pub(crate) fn children(&self) -> Vec<u32> {
         let pid = self.child.id();
         let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
