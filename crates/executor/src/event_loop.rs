@@ -28,7 +28,7 @@ use std::future::Future;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::panic::Location;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Context;
@@ -41,12 +41,12 @@ use crate::current::{self, Entered, Running};
 use crate::error::RunError;
 use crate::insight::panics::shield;
 use crate::insight::slow_callback::{SlowCallback, Work};
-use crate::insight::stats::Stats;
+use crate::large::is_large;
 use crate::loop_core::Core;
 use crate::task::budget;
 use crate::task::root_future::RootFuture;
 use crate::time::alarms::{Alarm, Armed};
-use crate::time::timeout::Timeout;
+use crate::time::timeout::{Elapsed, Timeout};
 use crate::time::turn_clock::NEVER;
 
 /// The number of entries or timers after which the loop asks the kernel, even if more are ready. A
@@ -148,7 +148,10 @@ impl Core {
             (Some(max), Some(limit)) => Some(max.min(limit)),
             (max, limit) => max.or(limit),
         };
-        let received = self.ask_kernel(timeout, run.is_embedded)?;
+        let received = match timeout {
+            Some(time) if !time.is_zero() && self.may_jump() => self.ask_kernel_or_jump(time)?,
+            _ => self.ask_kernel(timeout, run.is_embedded)?,
+        };
         self.scheduler.wake_for_next_turn();
         Ok(ran + received)
     }
@@ -254,8 +257,8 @@ impl Core {
         }
         let deadline = self.alarms.next_deadline().filter(|deadline| *deadline < NEVER)?;
         let remaining = deadline.saturating_sub(self.clock.last_reading());
-        if self.clock.is_manual() && remaining > 0 {
-            return None; // a sleep does not move a manual clock
+        if remaining > 0 && self.clock.clock().is_simulated() && !self.may_jump() {
+            return None; // a sleep does not move the clock
         }
         Some(Duration::from_nanos(remaining))
     }
@@ -265,6 +268,9 @@ impl Core {
     /// registered and `must_ask` is false.
     fn ask_kernel(&self, timeout: Option<Duration>, must_ask: bool) -> Result<usize, RunError> {
         self.ran_since_asked.set(0);
+        if timeout.is_none() && self.clock.clock().is_simulated() {
+            self.check_can_be_woken();
+        }
         let inbox = self.scheduler.inbox();
         let sleeps = timeout != Some(Duration::ZERO) && inbox.prepare_to_sleep();
         let timeout = if sleeps { timeout } else { Some(Duration::ZERO) };
@@ -284,6 +290,46 @@ impl Core {
             self.empty_wakeups.set(self.empty_wakeups.get() + 1);
         }
         Ok(count + messages)
+    }
+}
+
+/// Clocks that a test moves.
+impl Core {
+    /// Whether the loop may move its clock instead of sleeping.
+    fn may_jump(&self) -> bool {
+        self.clock.clock().is_auto_advancing() && !self.blocking.is_busy()
+    }
+
+    /// Moves the clock by `time`, unless the kernel has events or other threads have sent messages.
+    fn ask_kernel_or_jump(&self, time: Duration) -> Result<usize, RunError> {
+        let received = self.ask_kernel(Some(Duration::ZERO), true)?;
+        if received == 0 && !self.scheduler.is_ready() {
+            self.clock.jump(time);
+        }
+        Ok(received)
+    }
+
+    /// Whether a timer is due that has not fired.
+    pub(crate) fn has_due_timer(&self) -> bool {
+        let now = self.clock.nanos(self.clock.time());
+        self.alarms.next_deadline().is_some_and(|deadline| deadline <= now)
+    }
+
+    /// # Panics
+    /// If nothing can end the wait that begins now. No time passes during it, so no timer does.
+    fn check_can_be_woken(&self) {
+        let can_be_woken = self.driver.is_watching()
+            || self.blocking.is_busy()
+            || !self.signal_listeners.borrow().is_empty()
+            || self.scheduler.owner().has_handles()
+            || self.scheduler.wakers_elsewhere() > self.alarms.task_wakers();
+        assert!(
+            can_be_woken,
+            "the event loop would wait for ever: nothing is ready, no descriptor, blocking job, \
+             signal stream or Handle is left to wake it, and its clock ({:?}) does not move by \
+             itself: call Clock::advance_and_settle in a task, or use Clock::auto_advancing()",
+            self.clock.clock()
+        );
     }
 }
 
@@ -314,7 +360,12 @@ impl EventLoop {
     /// instead. A panic of the future propagates.
     #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
-        match self.run_root(future, false) {
+        let outcome = if const { is_large::<F>() } {
+            self.run_root(Box::pin(future), None, false)
+        } else {
+            self.run_root(future, None, false)
+        };
+        match outcome {
             Ok(Some(output)) => output,
             Ok(None) => unreachable!("only the future can end this run"),
             Err(RunError::AlreadyRunning) => panic!(
@@ -338,17 +389,12 @@ impl EventLoop {
         future: F,
         limit: Option<Duration>,
     ) -> Result<F::Output, RunError> {
-        let output = match limit {
-            None => self.run_root(future, true)?,
-            Some(limit) => {
-                let deadline = self.core.clock.time().checked_add(limit);
-                match self.run_root(Timeout::until(deadline, future), true)? {
-                    Some(outcome) => Some(outcome.map_err(|_| RunError::TimedOut)?),
-                    None => None,
-                }
-            }
+        let outcome = if const { is_large::<F>() } {
+            self.run_root(Box::pin(future), limit, true)
+        } else {
+            self.run_root(future, limit, true)
         };
-        output.ok_or(RunError::Stopped)
+        outcome?.ok_or(RunError::Stopped)
     }
 
     /// Runs the loop until [`stop`](Self::stop) is called. Tornado: `IOLoop.start`.
@@ -401,35 +447,45 @@ impl EventLoop {
         core.clock.instant(deadline)
     }
 
-    /// The loop's counters.
-    pub fn stats(&self) -> Stats {
-        self.core.stats()
-    }
-
     /// Runs the loop until `future` is done or, if `ends_on_stop`, the loop is stopped. Returns
     /// `None` in the latter case.
     #[track_caller]
     fn run_root<F: Future>(
         &self,
         future: F,
+        limit: Option<Duration>,
         ends_on_stop: bool,
     ) -> Result<Option<F::Output>, RunError> {
-        let core = &*self.core;
-        let running = Running::begin(&self.core)?;
-        let mut output = None;
-        {
-            let mut future = pin!(future);
-            let mut poll =
-                |cx: &mut Context<'_>| future.as_mut().poll(cx).map(|value| output = Some(value));
-            let origin = core.origin(Location::caller());
-            let root = Some(RootFuture::new(&core.scheduler, origin, &mut poll));
-            core.run_until_over(&mut Run { root, ends_on_stop, is_embedded: false })?;
-            if ends_on_stop {
-                core.is_stopping.set(false);
-            }
-            // The future is dropped here, while this is still the thread's loop.
+        let location = Location::caller();
+        let _running = Running::begin(&self.core)?; // also while the future is dropped
+        let future = pin!(future);
+        let Some(limit) = limit else {
+            return self.run_pinned(future, ends_on_stop, location);
+        };
+        let deadline = self.core.clock.time().checked_add(limit);
+        let future = pin!(Timeout::until(deadline, future, location));
+        match self.run_pinned(future, ends_on_stop, location)? {
+            Some(Err(Elapsed)) => Err(RunError::TimedOut),
+            Some(Ok(output)) => Ok(Some(output)),
+            None => Ok(None),
         }
-        drop(running);
+    }
+
+    fn run_pinned<F: Future>(
+        &self,
+        mut future: Pin<&mut F>,
+        ends_on_stop: bool,
+        location: &'static Location<'static>,
+    ) -> Result<Option<F::Output>, RunError> {
+        let core = &*self.core;
+        let mut output = None;
+        let mut poll =
+            |cx: &mut Context<'_>| future.as_mut().poll(cx).map(|value| output = Some(value));
+        let root = Some(RootFuture::new(&core.scheduler, core.origin(location), &mut poll));
+        core.run_until_over(&mut Run { root, ends_on_stop, is_embedded: false })?;
+        if ends_on_stop {
+            core.is_stopping.set(false);
+        }
         Ok(output)
     }
 }

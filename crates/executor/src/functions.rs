@@ -16,6 +16,7 @@ use crate::event_loop::EventLoop;
 use crate::insight::dump::Dump;
 use crate::insight::stats::Stats;
 use crate::io::handler::HandlerId;
+use crate::large::is_large;
 use crate::loop_core::Core;
 use crate::task::callback::Callback;
 use crate::task::entry::Entry;
@@ -39,9 +40,14 @@ use crate::time::timers::TimerId;
 /// descriptor number is free. A panic of the future propagates.
 #[track_caller]
 pub fn block_on<F: Future>(future: F) -> F::Output {
-    match EventLoop::new() {
-        Ok(event_loop) => event_loop.block_on(future),
+    let event_loop = match EventLoop::new() {
+        Ok(event_loop) => event_loop,
         Err(error) => panic!("cannot make an event loop: {error}"),
+    };
+    if const { is_large::<F>() } {
+        event_loop.block_on(Box::pin(future))
+    } else {
+        event_loop.block_on(future)
     }
 }
 
@@ -55,8 +61,13 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 /// # Cost
 /// One allocation.
 #[track_caller]
-pub fn add_callback(f: impl FnOnce() + 'static) {
-    current::get().add_callback(f, Location::caller());
+pub fn add_callback<F: FnOnce() + 'static>(f: F) {
+    let core = current::get();
+    if const { is_large::<F>() } {
+        core.add_callback(Box::new(f), Location::caller());
+    } else {
+        core.add_callback(f, Location::caller());
+    }
 }
 
 /// Calls `f` after `delay`, counted from now. Tornado: `IOLoop.call_later`.
@@ -68,7 +79,7 @@ pub fn add_callback(f: impl FnOnce() + 'static) {
 /// If there is no loop on this thread.
 #[track_caller]
 pub fn call_later(delay: Duration, f: impl FnOnce() + 'static) -> TimerId {
-    current::get().call_later(delay, f, Location::caller())
+    current::get().call_later(delay, Box::new(f), Location::caller())
 }
 
 /// Calls `f` at `when`, or in the next turn if that time has passed. Tornado: `IOLoop.call_at`.
@@ -77,19 +88,17 @@ pub fn call_later(delay: Duration, f: impl FnOnce() + 'static) -> TimerId {
 /// If there is no loop on this thread.
 #[track_caller]
 pub fn call_at(when: Instant, f: impl FnOnce() + 'static) -> TimerId {
-    current::get().call_at(when, f, Location::caller())
+    current::get().call_at(when, Box::new(f), Location::caller())
 }
 
 /// Removes a timer and drops its callback. Returns false if the callback already ran or the timer
 /// was removed before. Tornado: `IOLoop.remove_timeout`.
 ///
-/// This also stops a timer that is due in the current turn but has not fired yet.
-///
-/// # Panics
-/// If there is no loop on this thread.
-#[track_caller]
+/// This also stops a timer that is due in the current turn but has not fired yet. Returns false
+/// too for a timer of another loop, and without a loop on this thread: a destructor may call it at
+/// any time. [`TimerId::cancel_on_drop`] calls it for you.
 pub fn remove_timeout(timer: TimerId) -> bool {
-    current::get().alarms.disarm(timer).is_some()
+    current::try_get().is_some_and(|core| core.alarms.disarm(timer).is_some())
 }
 
 /// Calls `f` in every turn in which `io` is ready, until [`remove_handler`] is called. Tornado:
@@ -131,13 +140,11 @@ pub fn update_handler(handler: HandlerId, interest: Interest) -> io::Result<()> 
 /// Removes a handler and drops it with its `io`. Returns false if it was removed before. Tornado:
 /// `IOLoop.remove_handler`.
 ///
-/// Events that were already collected for the handler in this turn are dropped.
-///
-/// # Panics
-/// If there is no loop on this thread.
-#[track_caller]
+/// Events that were already collected for the handler in this turn are dropped. Returns false too
+/// for a handler of another loop, and without a loop on this thread: a destructor may call it at any
+/// time.
 pub fn remove_handler(handler: HandlerId) -> bool {
-    current::get().driver.remove_handler(handler)
+    current::try_get().is_some_and(|core| core.driver.remove_handler(handler))
 }
 
 /// Runs `future` and then calls `f` with its output. Tornado: `IOLoop.add_future`.
@@ -146,7 +153,11 @@ pub fn remove_handler(handler: HandlerId) -> bool {
 /// If there is no loop on this thread.
 #[track_caller]
 pub fn add_future<F: Future + 'static>(future: F, f: impl FnOnce(F::Output) + 'static) {
-    drop(spawn(async move { f(future.await) }));
+    if const { is_large::<F>() } {
+        drop(spawn(call_with_output(Box::pin(future), f)));
+    } else {
+        drop(spawn(call_with_output(future, f)));
+    }
 }
 
 /// Runs `future` as a new task, beginning in the next batch. The future need not be `Send`.
@@ -159,7 +170,12 @@ pub fn add_future<F: Future + 'static>(future: F, f: impl FnOnce(F::Output) + 's
 /// One allocation for the task, its output and its handle together.
 #[track_caller]
 pub fn spawn<F: Future + 'static>(future: F) -> JoinHandle<F::Output> {
-    current::get().spawn(future, Location::caller())
+    let core = current::get();
+    if const { is_large::<F>() } {
+        core.spawn(Box::pin(future), Location::caller())
+    } else {
+        core.spawn(future, Location::caller())
+    }
 }
 
 /// As [`spawn`], with a name that [`EventLoop::dump`] and reports of slow callbacks show.
@@ -171,7 +187,9 @@ pub fn spawn_named<F: Future + 'static>(
     name: impl Into<String>,
     future: F,
 ) -> JoinHandle<F::Output> {
-    current::get().spawn_named(name.into(), future, Location::caller())
+    let task = spawn(future);
+    current::get().scheduler.set_name(&task, name.into());
+    task
 }
 
 /// Makes [`run`](EventLoop::run) or [`run_sync`](EventLoop::run_sync) return after the current
@@ -191,6 +209,15 @@ pub fn stop() {
 #[track_caller]
 pub fn stats() -> Stats {
     current::get().stats()
+}
+
+/// Describes every live task, timer and handler of this thread's loop; see [`EventLoop::dump`].
+///
+/// # Panics
+/// If there is no loop on this thread.
+#[track_caller]
+pub fn dump() -> Dump {
+    current::get().dump()
 }
 
 /// The time at which the loop last read its clock. While the loop runs, it lags behind the current
@@ -256,20 +283,24 @@ pub fn at_batch_end(action: Rc<dyn BatchEnd>) -> bool {
 impl EventLoop {
     /// As [`add_callback`].
     #[track_caller]
-    pub fn add_callback(&self, f: impl FnOnce() + 'static) {
-        self.core.add_callback(f, Location::caller());
+    pub fn add_callback<F: FnOnce() + 'static>(&self, f: F) {
+        if const { is_large::<F>() } {
+            self.core.add_callback(Box::new(f), Location::caller());
+        } else {
+            self.core.add_callback(f, Location::caller());
+        }
     }
 
     /// As [`call_later`].
     #[track_caller]
     pub fn call_later(&self, delay: Duration, f: impl FnOnce() + 'static) -> TimerId {
-        self.core.call_later(delay, f, Location::caller())
+        self.core.call_later(delay, Box::new(f), Location::caller())
     }
 
     /// As [`call_at`].
     #[track_caller]
     pub fn call_at(&self, when: Instant, f: impl FnOnce() + 'static) -> TimerId {
-        self.core.call_at(when, f, Location::caller())
+        self.core.call_at(when, Box::new(f), Location::caller())
     }
 
     /// As [`remove_timeout`].
@@ -308,13 +339,21 @@ impl EventLoop {
     /// As [`add_future`].
     #[track_caller]
     pub fn add_future<F: Future + 'static>(&self, future: F, f: impl FnOnce(F::Output) + 'static) {
-        drop(self.spawn(async move { f(future.await) }));
+        if const { is_large::<F>() } {
+            drop(self.spawn(call_with_output(Box::pin(future), f)));
+        } else {
+            drop(self.spawn(call_with_output(future, f)));
+        }
     }
 
     /// As [`spawn`].
     #[track_caller]
     pub fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
-        self.core.spawn(future, Location::caller())
+        if const { is_large::<F>() } {
+            self.core.spawn(Box::pin(future), Location::caller())
+        } else {
+            self.core.spawn(future, Location::caller())
+        }
     }
 
     /// As [`spawn_named`].
@@ -324,12 +363,26 @@ impl EventLoop {
         name: impl Into<String>,
         future: F,
     ) -> JoinHandle<F::Output> {
-        self.core.spawn_named(name.into(), future, Location::caller())
+        let task = self.spawn(future);
+        self.core.scheduler.set_name(&task, name.into());
+        task
     }
 
     /// As [`stop`].
     pub fn stop(&self) {
         self.core.stop();
+    }
+
+    /// Whether [`stop`](Self::stop) was called, and no [`run`](Self::run) or
+    /// [`run_sync`](Self::run_sync) has returned for it yet. A program that embeds the loop with
+    /// [`run_once`](Self::run_once), which `stop` does not end, asks this.
+    pub fn is_stopping(&self) -> bool {
+        self.core.is_stopping.get()
+    }
+
+    /// The loop's counters.
+    pub fn stats(&self) -> Stats {
+        self.core.stats()
     }
 
     /// Describes every live task, timer and handler, for a log or a debugging page.
@@ -358,6 +411,11 @@ impl EventLoop {
     }
 }
 
+/// A function of its own, because an async block of a large future would be large too.
+async fn call_with_output<F: Future>(future: F, f: impl FnOnce(F::Output)) {
+    f(future.await);
+}
+
 impl Core {
     fn turn_time(&self) -> Instant {
         let time = self.clock.instant(self.clock.last_reading());
@@ -369,18 +427,12 @@ impl Core {
         future: F,
         caller: &'static Location<'static>,
     ) -> JoinHandle<F::Output> {
-        self.scheduler.spawn(future, self.origin(caller))
-    }
-
-    fn spawn_named<F: Future + 'static>(
-        &self,
-        name: String,
-        future: F,
-        caller: &'static Location<'static>,
-    ) -> JoinHandle<F::Output> {
-        let task = self.spawn(future, caller);
-        self.scheduler.set_name(&task, name);
-        task
+        let origin = self.origin(caller);
+        if const { is_large::<F>() } {
+            self.scheduler.spawn(Box::pin(future), origin)
+        } else {
+            self.scheduler.spawn(future, origin)
+        }
     }
 
     fn add_callback(&self, f: impl FnOnce() + 'static, caller: &'static Location<'static>) {
@@ -390,18 +442,18 @@ impl Core {
     fn call_later(
         &self,
         delay: Duration,
-        f: impl FnOnce() + 'static,
+        f: Box<dyn FnOnce()>,
         caller: &'static Location<'static>,
     ) -> TimerId {
-        self.arm(self.clock.time().checked_add(delay), Alarm::Call(Box::new(f)), caller)
+        self.arm(self.clock.time().checked_add(delay), Alarm::Call(f), caller)
     }
 
     fn call_at(
         &self,
         when: Instant,
-        f: impl FnOnce() + 'static,
+        f: Box<dyn FnOnce()>,
         caller: &'static Location<'static>,
     ) -> TimerId {
-        self.arm(Some(when), Alarm::Call(Box::new(f)), caller)
+        self.arm(Some(when), Alarm::Call(f), caller)
     }
 }

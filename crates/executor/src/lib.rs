@@ -44,6 +44,7 @@ mod functions;
 pub mod future;
 mod insight;
 mod io;
+mod large;
 mod loop_core;
 mod sync;
 mod sys;
@@ -60,7 +61,7 @@ pub use current::Entered;
 pub use error::{JoinError, LoopClosed, RunError};
 pub use event_loop::EventLoop;
 pub use functions::{
-    add_callback, add_future, add_handler, block_on, call_at, call_later, remove_handler,
+    add_callback, add_future, add_handler, block_on, call_at, call_later, dump, remove_handler,
     remove_timeout, spawn, spawn_named, stats, stop, turn_time, update_handler,
 };
 #[doc(hidden)]
@@ -70,9 +71,9 @@ pub use insight::slow_callback::{SlowCallback, Work};
 pub use insight::stats::Stats;
 pub use io::async_fd::AsyncFd;
 pub use io::handler::HandlerId;
-pub use task::join_handle::{AbortOnDrop, JoinHandle};
 #[doc(hidden)]
 pub use task::budget::{poll_spend as poll_spend_budget, refund as refund_budget};
+pub use task::join_handle::{AbortOnDrop, JoinHandle};
 #[doc(hidden)]
 pub use task::scheduler::BatchEnd;
 pub use task::yield_now::{YieldNow, yield_now};
@@ -83,6 +84,7 @@ pub use threads::spawn_blocking::spawn_blocking;
 pub use time::clock::Clock;
 pub use time::interval::{Interval, interval};
 pub use time::periodic_callback::PeriodicCallback;
-pub use time::sleep::{Sleep, sleep, sleep_until};
+pub use time::sleep::{Sleep, now, sleep, sleep_until};
 pub use time::timeout::{Elapsed, Timeout, timeout, timeout_at};
+pub use time::timer_guard::TimerGuard;
 pub use time::timers::TimerId;

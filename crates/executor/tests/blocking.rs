@@ -218,7 +218,11 @@ fn a_process_that_a_job_starts_inherits_no_signal_mask() {
         });
         let status = blocked.await.unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("SigBlk:")).unwrap();
-        assert_eq!(u64::from_str_radix(line.trim(), 16), Ok(0), "the process inherits a mask: {line}");
+        assert_eq!(
+            u64::from_str_radix(line.trim(), 16),
+            Ok(0),
+            "the process inherits a mask: {line}"
+        );
     });
 }
 

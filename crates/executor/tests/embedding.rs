@@ -95,5 +95,9 @@ fn the_descriptor_of_an_idle_loop_is_quiet_and_one_message_makes_it_readable() {
     }
     assert!(ran >= 1);
     assert_eq!(event_loop.stats().callbacks, 1);
-    assert_eq!(poll([event_loop.as_fd()], Some(Duration::ZERO)), [false], "the outer loop would spin");
+    assert_eq!(
+        poll([event_loop.as_fd()], Some(Duration::ZERO)),
+        [false],
+        "the outer loop would spin"
+    );
 }

@@ -403,9 +403,9 @@ fn a_machine_that_has_run_for_a_hundred_years_is_no_different() {
             panic!("{}", String::from_utf8_lossy(&output.stdout))
         }
         // Bypasses the test harness, which captures printed output.
-        _ => {
-            std::io::stderr().write_all(b"skipped: this machine allows no time namespace\n").unwrap()
-        }
+        _ => std::io::stderr()
+            .write_all(b"skipped: this machine allows no time namespace\n")
+            .unwrap(),
     }
 }
 

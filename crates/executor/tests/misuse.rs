@@ -15,8 +15,9 @@ use std::time::Duration;
 
 use squall_executor::future::Future;
 use squall_executor::{
-    AsyncFd, BatchEnd, EventLoop, Handle, Interest, RunError, add_callback, at_batch_end, block_on,
-    call_later, remove_handler, sleep, spawn, stats, stop, timeout, yield_now,
+    AsyncFd, BatchEnd, EventLoop, Handle, HandlerId, Interest, RunError, TimerId, add_callback,
+    add_handler, at_batch_end, block_on, call_later, remove_handler, remove_timeout, sleep, spawn,
+    stats, stop, timeout, yield_now,
 };
 
 const MS: Duration = Duration::from_millis(1);
@@ -623,4 +624,75 @@ fn a_sleep_that_is_reset_while_it_is_due_still_wakes_its_task() {
     clock.advance(MS * 30);
     turns(3);
     assert!(task.is_finished(), "its waker was lost");
+}
+
+/// Removes a timer and a handler when it is dropped.
+struct CleansUp(Option<(TimerId, HandlerId)>);
+
+impl Drop for CleansUp {
+    fn drop(&mut self) {
+        if let Some((timer, handler)) = self.0 {
+            remove_timeout(timer);
+            remove_handler(handler);
+            assert!(Handle::try_current().is_none());
+        }
+    }
+}
+
+#[test]
+fn a_destructor_may_remove_timers_and_handlers_after_the_loop_and_during_a_panic() {
+    let leaves_one_behind = || {
+        let event_loop = EventLoop::new().unwrap();
+        let (here, _there) = UnixStream::pair().unwrap();
+        event_loop.block_on(async {
+            let timer = call_later(Duration::from_secs(60), || ());
+            let handler = add_handler(here, Interest::READABLE, |_, _| ()).unwrap();
+            assert!(Handle::try_current().is_some());
+            CleansUp(Some((timer, handler)))
+        })
+    };
+    drop(leaves_one_behind());
+    // A second panic during the unwinding would abort the process.
+    let unwound = catch_unwind(|| {
+        let _guard = leaves_one_behind();
+        panic!("on purpose");
+    });
+    assert!(unwound.is_err());
+    // On another loop, both are unknown.
+    let mut left = leaves_one_behind();
+    let (timer, handler) = left.0.take().unwrap();
+    block_on(async {
+        assert_eq!((remove_timeout(timer), remove_handler(handler)), (false, false))
+    });
+}
+
+#[test]
+fn a_timer_guard_removes_its_timer_wherever_it_is_dropped() {
+    let event_loop = EventLoop::new().unwrap();
+    let fired = Rc::new(Cell::new(0));
+    let count = || {
+        let fired = fired.clone();
+        move || fired.set(fired.get() + 1)
+    };
+    let millisecond = Duration::from_millis(1);
+    let on_the_loop =
+        event_loop.block_on(async { call_later(millisecond, count()).cancel_on_drop() });
+    let detached = event_loop.block_on(async { call_later(millisecond, count()).cancel_on_drop() });
+    let kept = event_loop.call_later(millisecond, count()).cancel_on_drop();
+    detached.detach();
+    // Another loop runs on this thread.
+    block_on(async move { drop(on_the_loop) });
+    event_loop.block_on(sleep(5 * millisecond));
+    assert_eq!(fired.get(), 2, "the detached timer and the kept one");
+    assert!(!event_loop.remove_timeout(kept.id()), "it has fired");
+    let unwound = catch_unwind(AssertUnwindSafe(|| {
+        let _guard = event_loop.call_later(millisecond, count()).cancel_on_drop();
+        panic!("on purpose");
+    }));
+    assert!(unwound.is_err());
+    let after_the_loop = {
+        let event_loop = EventLoop::new().unwrap();
+        event_loop.block_on(async { call_later(millisecond, || ()).cancel_on_drop() })
+    };
+    drop(after_the_loop);
 }

@@ -373,7 +373,10 @@ fn a_forked_child_neither_inherits_the_streams_nor_wakes_its_parent() {
         if child == 0 {
             let ended = EventLoop::new().unwrap().run_sync(signals.next(), Some(WATCHDOG));
             assert_eq!(ended.unwrap(), None);
-            assert!(Signals::new([SIGHUP]).is_err(), "the loop of this thread belongs to the parent");
+            assert!(
+                Signals::new([SIGHUP]).is_err(),
+                "the loop of this thread belongs to the parent"
+            );
             drop(signals);
             raise(SIGTERM);
             // SAFETY: ends the child, which should not get here.

@@ -285,7 +285,11 @@ fn an_interval_ticks_on_its_grid_and_skips_what_was_missed() {
         test.advance(Duration::from_millis(pause));
     }
     let ticks: Vec<_> = ticks.borrow().iter().map(|tick| test.millis(*tick)).collect();
-    assert_eq!(ticks, [10, 20, 30, 40, 5040, 5050], "one tick for the five seconds that were missed");
+    assert_eq!(
+        ticks,
+        [10, 20, 30, 40, 5040, 5050],
+        "one tick for the five seconds that were missed"
+    );
 }
 
 #[test]

@@ -4,12 +4,11 @@ use std::fmt;
 use std::panic::Location;
 use std::time::Duration;
 
-/// Every task, timer and handler of a loop, to print or to inspect. Made by
-/// [`EventLoop::dump`](crate::EventLoop::dump).
+/// Every task, timer and handler of a loop, to print or to inspect. Made by [`dump`](crate::dump).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Dump {
-    /// The tasks that are not finished.
+    /// The tasks that are not finished, and the future of a running `block_on`.
     pub tasks: Vec<DumpedTask>,
     /// The timers that are armed, the next one first.
     pub timers: Vec<DumpedTimer>,
@@ -29,6 +28,8 @@ pub struct DumpedTask {
     pub age: Duration,
     /// True if the task is queued to be polled, false if it waits for a wake.
     pub is_ready: bool,
+    /// True for the future of `block_on` or `run_sync`, which is not a task of its own.
+    pub is_root: bool,
 }
 
 /// A timer that is armed.
@@ -63,6 +64,7 @@ impl fmt::Display for Dump {
             write!(f, "  {state}, {:.1?} old, of {}", task.age, task.location)?;
             match &task.name {
                 Some(name) => writeln!(f, ", \"{name}\"")?,
+                None if task.is_root => writeln!(f, ", the future of block_on")?,
                 None => writeln!(f)?,
             }
         }

@@ -203,18 +203,28 @@ impl Scheduler {
         }
     }
 
+    /// The number of wakers of tasks, without those that this file's tasks hold of each other: a
+    /// task's that awaits another, and a root task's own.
+    pub(crate) fn wakers_elsewhere(&self) -> usize {
+        let tasks = self.tasks.borrow();
+        let wakers: usize = tasks.iter().map(|(_, listed)| listed.task.wakers()).sum();
+        let joiners = tasks.iter().filter(|(_, listed)| listed.task.has_joiner()).count();
+        wakers.saturating_sub(joiners + self.roots.get())
+    }
+
     /// Describes every unfinished task. `since` returns how much time has passed since the time of
     /// an origin.
     pub(crate) fn dump(&self, since: impl Fn(u64) -> Duration) -> Vec<DumpedTask> {
         let (tasks, names) = (self.tasks.borrow(), self.names.borrow());
         tasks
             .iter()
-            .filter(|(_, listed)| !listed.task.is_done() && !listed.task.is_root())
+            .filter(|(_, listed)| !listed.task.is_done())
             .map(|(key, Listed { task, origin })| DumpedTask {
                 name: names.get(&key).cloned(),
                 location: origin.location,
                 age: since(origin.time),
                 is_ready: task.is_queued(),
+                is_root: task.is_root(),
             })
             .collect()
     }

@@ -133,6 +133,11 @@ impl SharedOwner {
         &self.shared
     }
 
+    /// Whether a [`Handle`](crate::Handle) or a signal's handler may send messages.
+    pub(crate) fn has_handles(&self) -> bool {
+        Arc::strong_count(&self.shared) > 2 // this one's, and the tasks'
+    }
+
     /// Makes a reference for a task, without an atomic read-modify-write.
     pub(crate) fn new_ref(&self) -> SharedRef {
         self.shared.local_refs.set(self.shared.local_refs.get() + 1);

@@ -261,6 +261,16 @@ impl TaskPtr {
         unsafe { (self.header().vtable.cancel)(self) }
     }
 
+    /// The number of wakers of a LISTED task.
+    pub(crate) fn wakers(self) -> usize {
+        self.header().refs.load(Ordering::Acquire) - 1
+    }
+
+    /// Whether another task awaits the outcome.
+    pub(crate) fn has_joiner(self) -> bool {
+        self.with_joiner(|joiner| joiner.as_ref().is_some_and(waker::is_task_waker))
+    }
+
     /// Wakes the task that awaits the outcome.
     pub(crate) fn wake_joiner(self) {
         if let Some(joiner) = self.with_joiner(Option::take) {

@@ -4,6 +4,7 @@
 //! idle for a while. The pool never waits for a thread's end: a loop that closes drops the jobs
 //! that have not begun, and lets the running ones finish on their threads.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io;
 use std::mem;
@@ -155,7 +156,22 @@ impl Drop for Pool {
 }
 
 /// Runs a loop's blocking jobs.
-pub(crate) enum Blocking {
+pub(crate) struct Blocking {
+    executor: Executor,
+    /// The number of jobs whose output the loop waits for.
+    running: Rc<Cell<usize>>,
+}
+
+/// Counts a job as running until it is dropped.
+pub(crate) struct RunningJob(Rc<Cell<usize>>);
+
+impl Drop for RunningJob {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
+enum Executor {
     /// The loop's own pool.
     Pool(Pool),
     /// The user's executor; see [`Builder::blocking_executor`](crate::Builder::blocking_executor).
@@ -164,20 +180,33 @@ pub(crate) enum Blocking {
 
 impl Blocking {
     pub(crate) fn new(max_threads: usize, custom: Option<Rc<dyn Fn(Job)>>) -> Blocking {
-        custom.map_or_else(|| Blocking::Pool(Pool::new(max_threads)), Blocking::Custom)
+        let executor =
+            custom.map_or_else(|| Executor::Pool(Pool::new(max_threads)), Executor::Custom);
+        Blocking { executor, running: Rc::default() }
+    }
+
+    /// Counts a job until the result is dropped.
+    pub(crate) fn begin_job(&self) -> RunningJob {
+        self.running.set(self.running.get() + 1);
+        RunningJob(Rc::clone(&self.running))
+    }
+
+    /// Whether the loop waits for a job's output.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.running.get() > 0
     }
 
     /// Closes the pool, when the loop ends. Does nothing for the user's executor.
     pub(crate) fn close(&self) {
-        if let Blocking::Pool(pool) = self {
+        if let Executor::Pool(pool) = &self.executor {
             pool.close();
         }
     }
 
     pub(crate) fn submit(&self, job: Job) -> io::Result<()> {
-        match self {
-            Blocking::Pool(pool) => pool.submit(job),
-            Blocking::Custom(executor) => {
+        match &self.executor {
+            Executor::Pool(pool) => pool.submit(job),
+            Executor::Custom(executor) => {
                 executor(job);
                 Ok(())
             }

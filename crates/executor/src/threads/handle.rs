@@ -8,6 +8,7 @@ use crate::current;
 use crate::error::LoopClosed;
 use crate::event_loop::EventLoop;
 use crate::functions;
+use crate::large::is_large;
 use crate::sync;
 use crate::task::callback::RemoteCallback;
 use crate::task::entry::Message;
@@ -54,6 +55,11 @@ impl Handle {
         Handle::new(current::get().scheduler.shared())
     }
 
+    /// As [`current`](Self::current). `None` if there is no loop on this thread.
+    pub fn try_current() -> Option<Handle> {
+        Some(Handle::new(current::try_get()?.scheduler.shared()))
+    }
+
     /// Calls `f` on the loop's thread.
     ///
     /// # Errors
@@ -63,8 +69,15 @@ impl Handle {
     /// # Cost
     /// One allocation; one `write` if the loop sleeps.
     #[track_caller]
-    pub fn add_callback(&self, f: impl FnOnce() + Send + 'static) -> Result<(), LoopClosed> {
-        let callback = RemoteCallback::new(Location::caller(), f);
+    pub fn add_callback<F>(&self, f: F) -> Result<(), LoopClosed>
+    where
+        F: FnOnce() + Send + 'static,
+    {
+        let callback = if const { is_large::<F>() } {
+            RemoteCallback::new(Location::caller(), Box::new(f))
+        } else {
+            RemoteCallback::new(Location::caller(), f)
+        };
         self.shared.inbox.send(Message::Callback(callback))
     }
 

@@ -7,8 +7,10 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use crate::current;
 use crate::error::JoinError;
 use crate::event_loop::EventLoop;
+use crate::large::is_large;
 use crate::loop_core::Core;
 use crate::task::join_handle::JoinHandle;
+use crate::threads::blocking_pool::RunningJob;
 use crate::threads::output_channel::{self, RemoteJoinHandle};
 
 /// Runs `f`, which may block, on a thread for blocking work and returns a handle to its output.
@@ -58,7 +60,20 @@ impl EventLoop {
 }
 
 impl Core {
-    fn spawn_blocking<T: Send + 'static>(
+    fn spawn_blocking<T: Send + 'static, F: FnOnce() -> T + Send + 'static>(
+        &self,
+        f: F,
+        caller: &'static Location<'static>,
+    ) -> JoinHandle<T> {
+        if const { is_large::<F>() } {
+            let f: Box<dyn FnOnce() -> T + Send> = Box::new(f);
+            self.submit(f, caller)
+        } else {
+            self.submit(f, caller)
+        }
+    }
+
+    fn submit<T: Send + 'static>(
         &self,
         f: impl FnOnce() -> T + Send + 'static,
         caller: &'static Location<'static>,
@@ -67,7 +82,7 @@ impl Core {
         if self.scheduler.is_closed() {
             drop(f);
             drop(sender); // the receiver returns a cancellation error
-            return self.spawn(output_of(Ok(()), receiver), caller);
+            return self.spawn(output_of(Ok(()), receiver, self.blocking.begin_job()), caller);
         }
         let job = move || {
             if sender.is_wanted() {
@@ -75,13 +90,17 @@ impl Core {
             }
         };
         let submitted = self.blocking.submit(Box::new(job));
-        self.spawn(output_of(submitted, receiver), caller)
+        self.spawn(output_of(submitted, receiver, self.blocking.begin_job()), caller)
     }
 }
 
 /// Waits for the job's output. An error becomes the task's own panic or cancellation, which the
 /// task's handle returns.
-async fn output_of<T>(submitted: io::Result<()>, receiver: RemoteJoinHandle<T>) -> T {
+async fn output_of<T>(
+    submitted: io::Result<()>,
+    receiver: RemoteJoinHandle<T>,
+    _running: RunningJob,
+) -> T {
     if let Err(error) = submitted {
         resume_unwind(Box::new(format!("cannot start a thread for a blocking job: {error}")));
     }

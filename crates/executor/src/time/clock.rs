@@ -6,10 +6,20 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 /// A source of monotonic time for a loop; see [`Builder::clock`](crate::Builder::clock).
+///
+/// A [manual](Self::manual) or [auto-advancing](Self::auto_advancing) clock is for tests: hours pass
+/// in it without waiting. Clones show the same time.
 #[derive(Clone, Default)]
 pub struct Clock {
-    /// The time of a manual clock. `None` for the system's clock.
-    manual: Option<Rc<Cell<Instant>>>,
+    /// `None` for the system's clock.
+    simulated: Option<Rc<Simulated>>,
+}
+
+/// The time of a clock that a test moves.
+struct Simulated {
+    now: Cell<Instant>,
+    /// Whether the loop moves the clock to the next timer, instead of sleeping.
+    is_auto_advancing: bool,
 }
 
 impl Clock {
@@ -18,10 +28,12 @@ impl Clock {
         Clock::default()
     }
 
-    /// Makes a clock that stands still until [`advance`](Self::advance) moves it.
+    /// Makes a clock that stands still until [`advance`](Self::advance) or
+    /// [`advance_and_settle`](Self::advance_and_settle) moves it.
     ///
-    /// A loop with such a clock never sleeps until a timer is due: drive it with
-    /// [`EventLoop::run_once`](crate::EventLoop::run_once).
+    /// A loop with such a clock never sleeps until a timer is due, because a sleep does not move the
+    /// clock. Drive the loop with [`EventLoop::run_once`](crate::EventLoop::run_once), or move the
+    /// clock from a task.
     ///
     /// ```
     /// use std::time::Duration;
@@ -35,35 +47,95 @@ impl Clock {
     /// assert_eq!(event_loop.run_once(Some(Duration::ZERO))?, 1);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    ///
+    /// # Panics
+    /// The loop panics, instead of waiting for ever, if nothing can wake it any more: nothing is
+    /// ready, and it has no descriptor, no blocking job, no signal stream and no
+    /// [`Handle`](crate::Handle), and no waker of its tasks is left except those of timers and of
+    /// tasks that wait for each other.
     pub fn manual() -> Clock {
-        Clock { manual: Some(Rc::new(Cell::new(Instant::now()))) }
+        Clock::simulated(false)
+    }
+
+    /// Makes a clock that the loop itself moves: when the loop would sleep until a timer is due, it
+    /// moves the clock to that time instead.
+    ///
+    /// Sleeps, time limits and periodic callbacks then take no real time, in the same order and with
+    /// the same times as without. While a [`spawn_blocking`](crate::spawn_blocking) job runs, the
+    /// clock stands still. It does not wait for peers in other processes or threads: a time limit
+    /// for such a peer passes at once.
+    ///
+    /// ```
+    /// use std::time::{Duration, Instant};
+    /// use squall_executor::{Clock, EventLoop, now, sleep};
+    ///
+    /// let event_loop = EventLoop::builder().clock(Clock::auto_advancing()).build()?;
+    /// let begin = Instant::now();
+    /// event_loop.block_on(async {
+    ///     let before = now();
+    ///     sleep(Duration::from_secs(3600)).await;
+    ///     assert_eq!(now() - before, Duration::from_secs(3600));
+    /// });
+    /// assert!(begin.elapsed() < Duration::from_secs(60));
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn auto_advancing() -> Clock {
+        Clock::simulated(true)
+    }
+
+    fn simulated(is_auto_advancing: bool) -> Clock {
+        let now = Cell::new(Instant::now());
+        Clock { simulated: Some(Rc::new(Simulated { now, is_auto_advancing })) }
     }
 
     /// The current time.
     pub fn now(&self) -> Instant {
-        match &self.manual {
+        match &self.simulated {
             None => Instant::now(),
-            Some(time) => time.get(),
+            Some(simulated) => simulated.now.get(),
         }
     }
 
-    /// Moves a manual clock and its clones forward.
+    /// Moves a manual or auto-advancing clock and its clones forward.
+    ///
+    /// Timers that become due run when their loop next comes to them.
+    /// [`advance_and_settle`](Self::advance_and_settle) waits for that.
     ///
     /// # Panics
     /// If this is the system's clock, or an `Instant` cannot hold the new time.
     #[track_caller]
     pub fn advance(&self, by: Duration) {
-        let time = self.manual.as_ref().expect("only a manual clock can be moved");
-        time.set(time.get() + by);
+        let Some(simulated) = &self.simulated else {
+            panic!("the system's clock cannot be moved: use Clock::manual()");
+        };
+        simulated.now.set(simulated.now.get() + by);
     }
 
-    pub(crate) fn is_manual(&self) -> bool {
-        self.manual.is_some()
+    /// Whether a test, and not the system, moves the clock.
+    pub(crate) fn is_simulated(&self) -> bool {
+        self.simulated.is_some()
+    }
+
+    pub(crate) fn is_auto_advancing(&self) -> bool {
+        self.simulated.as_ref().is_some_and(|simulated| simulated.is_auto_advancing)
+    }
+
+    /// Whether both show the same time because one is a clone of the other.
+    pub(crate) fn is_clone_of(&self, other: &Clock) -> bool {
+        match (&self.simulated, &other.simulated) {
+            (None, None) => true,
+            (Some(one), Some(other)) => Rc::ptr_eq(one, other),
+            _ => false,
+        }
     }
 }
 
 impl fmt::Debug for Clock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.is_manual() { "Clock::manual" } else { "Clock::system" })
+        f.write_str(match &self.simulated {
+            None => "Clock::system",
+            Some(simulated) if simulated.is_auto_advancing => "Clock::auto_advancing",
+            Some(_) => "Clock::manual",
+        })
     }
 }

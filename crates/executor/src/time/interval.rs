@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use futures_core::Stream;
 
+use crate::current;
 use crate::time::periodic_times::PeriodicTimes;
 use crate::time::sleep::{Sleep, now};
 use crate::time::turn_clock::whole_nanos;
@@ -36,10 +37,11 @@ use crate::time::turn_clock::whole_nanos;
 #[track_caller]
 pub fn interval(period: Duration) -> Interval {
     assert!(!period.is_zero(), "the period of an interval must be longer than zero");
-    let origin = now();
     let mut times = PeriodicTimes::starting_at(0, whole_nanos(period));
     times.advance(0);
-    Interval { origin, times, sleep: Sleep::until(time_at(origin, times.next())) }
+    let origin = now();
+    let sleep = Sleep::until(time_at(origin, times.next()));
+    Interval { origin, is_bound: current::try_get().is_some(), times, sleep }
 }
 
 /// A stream of equally spaced times. Returned by [`interval`].
@@ -50,6 +52,8 @@ pub fn interval(period: Duration) -> Interval {
 pub struct Interval {
     /// The time 0 of `times`.
     origin: Instant,
+    /// False if it was made without a loop and not polled since.
+    is_bound: bool,
     times: PeriodicTimes,
     sleep: Sleep,
 }
@@ -65,11 +69,24 @@ impl Interval {
     /// # Panics
     /// If there is no loop on this thread.
     pub fn poll_tick(&mut self, cx: &mut Context<'_>) -> Poll<Instant> {
+        if !self.is_bound {
+            self.bind();
+        }
         ready!(Pin::new(&mut self.sleep).poll(cx));
         let due = time_at(self.origin, self.times.next());
         self.times.advance(whole_nanos(now().saturating_duration_since(self.origin)));
         self.sleep.set_deadline(time_at(self.origin, self.times.next()));
         Poll::Ready(due.unwrap_or_else(now))
+    }
+
+    /// Begins anew if the loop has a clock that a test moves, on which this call was not made.
+    #[cold]
+    fn bind(&mut self) {
+        self.is_bound = true;
+        if current::get().clock.clock().is_simulated() {
+            self.origin = now();
+            self.sleep.set_deadline(time_at(self.origin, self.times.next()));
+        }
     }
 }
 

@@ -1,9 +1,9 @@
 //! Time: clocks, timers, and the futures and callbacks that wait for them. Open `sleep.rs` first.
 //!
 //! ```text
-//!   above the loop:   interval ─▶ sleep ◀─ timeout     periodic_callback
-//!                        │          └───────────┬──────────┘   │
-//!                        ▼               the loop's core       ▼
+//!   above the loop:   interval ─▶ sleep ◀─ timeout     periodic_callback     timer_guard, settle
+//!                        │          └───────────┬──────────┘   │                  │
+//!                        ▼               the loop's core ◀──── │ ─────────────────┘
 //!   below the loop:  periodic_times      alarms ─▶ timers   turn_clock ─▶ clock
 //! ```
 //!
@@ -15,7 +15,9 @@ pub(crate) mod clock;
 pub(crate) mod interval;
 pub(crate) mod periodic_callback;
 mod periodic_times;
+mod settle;
 pub(crate) mod sleep;
 pub(crate) mod timeout;
+pub(crate) mod timer_guard;
 pub(crate) mod timers;
 pub(crate) mod turn_clock;

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::io;
+use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -51,9 +52,12 @@ pin_project! {
 
 impl<F> Timeout<F> {
     /// As [`timeout_at`]. With `None`, there is no limit.
-    #[track_caller]
-    pub(crate) fn until(deadline: Option<Instant>, future: F) -> Timeout<F> {
-        Timeout { future, limit: Sleep::until(deadline) }
+    pub(crate) fn until(
+        deadline: Option<Instant>,
+        future: F,
+        location: &'static Location<'static>,
+    ) -> Timeout<F> {
+        Timeout { future, limit: Sleep::until(deadline).made_at(location) }
     }
 }
 

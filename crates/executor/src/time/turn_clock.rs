@@ -98,8 +98,14 @@ impl TurnClock {
         self.origin
     }
 
-    pub(crate) fn is_manual(&self) -> bool {
-        self.clock.is_manual()
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Moves an auto-advancing clock, and counts the time as idle.
+    pub(crate) fn jump(&self, by: Duration) {
+        self.clock.advance(by);
+        self.count_idle();
     }
 
     pub(crate) fn busy(&self) -> Duration {
