@@ -5,10 +5,13 @@ mod support;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicIsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
-use squall_net::Stats;
-use support::{LocalServer, say};
+use squall_net::{PeriodicCallback, Stats, stats};
+use support::{LocalServer, WATCHDOG, say};
 use tiny_http::{Config, Request, Response};
 
 struct Counting;
@@ -16,10 +19,13 @@ struct Counting;
 static LIVE: AtomicIsize = AtomicIsize::new(0);
 
 thread_local! {
-    /// True on the client's and the server's threads. The test runner's own allocations must not
-    /// count.
+    /// True on the server's thread. The allocations of clients and of the test runner do not count.
     static IS_COUNTED: Cell<bool> = const { Cell::new(false) };
 }
+
+/// The counters of the server's loop and the live bytes. The loop writes them every millisecond,
+/// without a message that one thread would allocate and the other would free.
+static SNAPSHOT: Mutex<Option<(Stats, isize)>> = Mutex::new(None);
 
 fn count(bytes: isize) {
     if IS_COUNTED.get() {
@@ -64,24 +70,42 @@ fn churn(server: &LocalServer) {
     }
 }
 
+/// Makes the loop of the server count its allocations and write snapshots.
+fn begin_counting() {
+    IS_COUNTED.set(true);
+    let write = || *SNAPSHOT.lock().unwrap() = Some((stats(), LIVE.load(Ordering::Relaxed)));
+    PeriodicCallback::new(Duration::from_millis(1), write).start();
+}
+
 /// Waits until no connection is left. Returns the counters, the live bytes and the descriptors.
-fn settled(server: &LocalServer) -> (Stats, isize, usize) {
-    let stats = server.wait_until("no connection is left", |stats| stats.live_tasks == 1);
-    // Read on the loop's thread: by then it has freed what it had left of the earlier calls.
-    let live = server.run_on_loop(|| LIVE.load(Ordering::SeqCst));
-    (stats, live, descriptors())
+fn settled() -> (Stats, isize, usize) {
+    let begin = Instant::now();
+    SNAPSHOT.lock().unwrap().take();
+    loop {
+        if let Some((stats, live)) = *SNAPSHOT.lock().unwrap()
+            && stats.live_tasks == 1
+        {
+            return (stats, live, descriptors());
+        }
+        assert!(begin.elapsed() < WATCHDOG, "connections are left");
+        thread::sleep(Duration::from_millis(1));
+    }
 }
 
 #[test]
 fn two_thousand_connections_leave_nothing_behind() {
     let server =
         LocalServer::start(Config::default(), async |_: &mut Request<'_>| Ok(Response::text("x")));
-    IS_COUNTED.set(true);
-    server.run_on_loop(|| IS_COUNTED.set(true));
-    churn(&server); // warms up: pools and tables reach their final size
-    let (before, bytes_before, descriptors_before) = settled(&server);
+    server.run_on_loop(begin_counting);
+    // Pools and tables reach their final size: later, far fewer connections are open at once.
+    let crowd: Vec<_> = (0..200).map(|_| server.connect()).collect();
+    for mut client in crowd {
+        client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n").answer();
+    }
     churn(&server);
-    let (after, bytes_after, descriptors_after) = settled(&server);
+    let (before, bytes_before, descriptors_before) = settled();
+    churn(&server);
+    let (after, bytes_after, descriptors_after) = settled();
     let live = |stats: Stats| (stats.live_tasks, stats.live_timers, stats.live_sources);
     assert_eq!(live(after), live(before));
     assert_eq!(descriptors_after, descriptors_before);
