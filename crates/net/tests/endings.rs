@@ -434,3 +434,77 @@ fn a_flush_needs_no_loop_where_the_transport_needs_none() {
     flushed.unwrap();
     assert_eq!(read.unwrap().len(), 100);
 }
+
+/// Claims to have moved five bytes more than it was given.
+struct Exaggerating;
+
+impl AsyncRead for Exaggerating {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        into: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(into.len() + 5))
+    }
+}
+
+impl AsyncWrite for Exaggerating {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        from: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(from.len() + 5))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[test]
+fn a_transport_that_claims_more_bytes_than_it_was_given_is_refused() {
+    run(async {
+        let refused = spawn(async { IoStream::new(Exaggerating).write_all(b"hello").await });
+        assert!(refused.await.unwrap_err().is_panic());
+        let refused = spawn(async { IoStream::new(Exaggerating).read_some(5).await });
+        assert!(refused.await.unwrap_err().is_panic());
+        let refused = spawn(async {
+            let mut stream = IoStream::new(Exaggerating);
+            stream.write("hello").unwrap();
+            stream.flush().await
+        });
+        assert!(refused.await.unwrap_err().is_panic());
+        // At the end of the batch, no task of the user's could get the panic.
+        let mut stream = IoStream::new(Exaggerating);
+        stream.write("hello").unwrap();
+        yield_now().await;
+        assert!(stream.flush().await.is_err());
+        assert!(stream.write("more").is_err());
+    });
+}
+
+#[test]
+fn every_task_that_waits_for_a_flush_is_woken() {
+    run(async {
+        let (here, there) = duplex(8);
+        let writer = Rc::new(RefCell::new(IoStream::new(here)));
+        writer.borrow_mut().write(vec![7; 100]).unwrap();
+        let flushes: Vec<_> = (0..3)
+            .map(|_| {
+                let writer = Rc::clone(&writer);
+                spawn(poll_fn(move |cx| writer.borrow_mut().poll_flush(cx)))
+            })
+            .collect();
+        yield_now().await;
+        assert!(flushes.iter().all(|flush| !flush.is_finished()), "the peer has read nothing");
+        assert_eq!(IoStream::new(there).read_bytes(100).await.unwrap(), [7; 100][..]);
+        for flush in flushes {
+            flush.await.unwrap().unwrap();
+        }
+    });
+}

@@ -128,7 +128,7 @@ impl WriteQueue {
 
     /// Removes the first `n` bytes, which were sent.
     pub(crate) fn advance(&mut self, n: usize) {
-        assert!(n <= self.len(), "a transport sent {n} of {} bytes", self.len());
+        debug_assert!(n <= self.len(), "{n} of {} bytes", self.len());
         if let Some(pieces) = &mut self.pieces {
             pieces.advance(n);
         }

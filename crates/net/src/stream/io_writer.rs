@@ -97,7 +97,7 @@ impl<S: AsyncWrite + Unpin + 'static> IoWriter<S> {
                 }
             }
         }
-        outbox.set_flush_waker(cx.waker());
+        outbox.add_flush_waker(cx.waker());
         Poll::Pending
     }
 

@@ -7,7 +7,7 @@
 //!       │ └─────▶ io_writer ──▶ pump ──┐        write, flush, and the task that sends the rest
 //!       │                              ▼
 //!       │         watcher_task ──▶ stream_state ──▶ outbox, close_watcher
-//!       ▼                                              └──▶ turn_budget, waker_slot, read_end
+//!       ▼                                              └──▶ turn_budget, waker_slot, waker_list, read_end
 //!   tcp, linger
 //! ```
 //!
@@ -28,5 +28,6 @@ pub(crate) mod stream_error;
 pub(crate) mod stream_state;
 mod tcp;
 mod turn_budget;
+mod waker_list;
 mod waker_slot;
 mod watcher_task;

@@ -14,7 +14,7 @@ use squall_executor::JoinHandle;
 use crate::buffer::write_queue::WriteQueue;
 use crate::stream::stream_error::Cause;
 use crate::stream::turn_budget::TurnBudget;
-use crate::stream::waker_slot::WakerSlot;
+use crate::stream::waker_list::WakerList;
 
 #[derive(Default)]
 pub(crate) struct Outbox {
@@ -33,8 +33,8 @@ pub(crate) struct Outbox {
 struct SlowPath {
     /// The task that sends what the transport did not accept at once.
     pump: RefCell<Option<JoinHandle<()>>>,
-    /// The waker of the task that waits until everything is sent.
-    flush_waker: WakerSlot,
+    /// The wakers of the tasks that wait until everything is sent.
+    flush_wakers: WakerList,
     /// The error of the failed write.
     failure: Cell<Option<Failure>>,
 }
@@ -94,14 +94,14 @@ impl Outbox {
         drop(self.queue.take());
     }
 
-    /// Stores the waker of the task that waits for the flush.
-    pub(crate) fn set_flush_waker(&self, waker: &Waker) {
-        self.slow_path().flush_waker.set(waker);
+    /// Stores the waker of a task that waits for the flush.
+    pub(crate) fn add_flush_waker(&self, waker: &Waker) {
+        self.slow_path().flush_wakers.add(waker);
     }
 
-    pub(crate) fn wake_flusher(&self) {
+    pub(crate) fn wake_flushers(&self) {
         if let Some(slow_path) = self.slow_path.get() {
-            slow_path.flush_waker.wake();
+            slow_path.flush_wakers.wake_all();
         }
     }
 
@@ -121,15 +121,15 @@ impl Outbox {
         {
             pump.nudge();
         }
-        self.wake_flusher();
+        self.wake_flushers();
     }
 
-    /// Stops the pump, drops the queue, and wakes the task that waits for the flush.
+    /// Stops the pump, drops the queue, and wakes the tasks that wait for the flush.
     pub(crate) fn close(&self) {
         if let Some(pump) = self.take_pump() {
             pump.abort();
         }
         drop(self.queue.take());
-        self.wake_flusher();
+        self.wake_flushers();
     }
 }

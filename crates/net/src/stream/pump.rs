@@ -85,6 +85,7 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
                 .with_slices(MAX_BYTES_AT_ONCE, |slices| transport.poll_write_vectored(cx, slices)),
         });
         if let Poll::Ready(Ok(n)) = polled {
+            self.check_sent(n, queue.len());
             queue.advance(n);
             outbox.budget.spend(n);
         }
@@ -118,22 +119,36 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
             Poll::Ready(if n > 0 { Ok((n, is_done)) } else { Err(io::ErrorKind::WriteZero.into()) })
         });
         match &polled {
-            Poll::Ready(Ok((n, _))) => self.outbox.budget.spend(*n),
+            Poll::Ready(Ok((n, _))) => {
+                self.check_sent(*n, data.len());
+                self.outbox.budget.spend(*n);
+            }
             Poll::Ready(Err(StreamError::Closed { cause: Some(error) })) => {
                 self.outbox.fail(Failure::Copy(Cause::of(error)));
             }
             Poll::Ready(Err(_)) => {} // this side has closed the stream
             // A close by the other half wakes this task.
-            Poll::Pending => self.outbox.set_flush_waker(cx.waker()),
+            Poll::Pending => self.outbox.add_flush_waker(cx.waker()),
         }
         polled
+    }
+
+    /// # Panics
+    /// If a transport has taken more bytes than it was given. The stream is broken then.
+    #[inline]
+    fn check_sent(&self, n: usize, given: usize) {
+        if n > given {
+            let error = io::Error::other("the transport took more bytes than it was given");
+            self.outbox.fail(Failure::Original(error));
+            panic!("a transport sent {n} of {given} bytes");
+        }
     }
 
     /// Closes the transport's write side.
     pub(crate) fn poll_close(&self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
         let polled = self.poll_transport(|transport| transport.poll_close(cx));
         if polled.is_pending() {
-            self.outbox.set_flush_waker(cx.waker());
+            self.outbox.add_flush_waker(cx.waker());
         }
         polled
     }
@@ -151,8 +166,8 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
     }
 }
 
-/// The state of the task that sends the rest of the queue. However the task ends, it wakes the task
-/// that waits for the flush.
+/// The state of the task that sends the rest of the queue. However the task ends, it wakes the tasks
+/// that wait for the flush.
 struct Pump<S> {
     state: Rc<StreamState<S>>,
 }
@@ -171,7 +186,7 @@ impl<S> Drop for Pump<S> {
         if !self.state.has_transport() && !self.state.is_closed.get() {
             outbox.fail(Failure::Original(self.state.no_transport_error().into()));
         }
-        outbox.wake_flusher();
+        outbox.wake_flushers();
     }
 }
 
