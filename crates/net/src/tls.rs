@@ -39,8 +39,8 @@ use crate::server::draining::Draining;
 use crate::server::server::Server;
 use crate::socket::listener::Listener;
 use crate::stream::io_stream::IoStream;
+use crate::stream::served_stream::ServedStream;
 use crate::stream::stream_config::StreamConfig;
-use crate::stream::stream_state::StreamState;
 
 /// How long a handshake may take by default.
 const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
@@ -164,7 +164,8 @@ where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
     let stream = IoStream::with_shared_config(transport, config);
-    stream.state().on_close.set(Some(StreamState::try_send_and_announce));
+    stream.state().announces_end.set(true);
+    stream.state().enable_close_hook();
     stream
 }
 
@@ -210,12 +211,17 @@ impl<L: Listener> Server<L> {
     where
         H: AsyncFn(IoStream<TlsStream<L::Stream>>, L::Peer) -> io::Result<()> + 'static,
     {
-        Server::with_draining(|draining| {
+        Server::build(|draining, connections| {
             let handler = make(draining.clone());
             async move |stream: IoStream<L::Stream>, peer: L::Peer| {
                 let handshake = draining.unless_begun(stream.accept_tls(&acceptor));
                 match handshake.await {
-                    Some(Ok(stream)) => handler(stream, peer).await,
+                    Some(Ok(stream)) => {
+                        let served = ServedStream::new(Rc::clone(stream.state()));
+                        let result = handler(stream, peer).await;
+                        served.end(&result, connections.flush_deadline.get()).await;
+                        result
+                    }
                     Some(Err(error)) => {
                         log::debug!("the TLS handshake with {peer:?} failed: {error}");
                         Ok(())

@@ -63,7 +63,12 @@ fn program(directory: &str) {
                         && let Ok(met) = fs::metadata(entry.path())
                     {
                         let mode = met.permissions().mode() & 0o777;
-                        assert_eq!(mode, 0o606, "{:?} accepted a client too early", entry.file_name());
+                        assert_eq!(
+                            mode,
+                            0o606,
+                            "{:?} accepted a client too early",
+                            entry.file_name()
+                        );
                     }
                 }
             }

@@ -267,7 +267,10 @@ fn rolling() {
     let former: Vec<_> = first.iter().map(|line| process_of(line)).collect();
     assert!(begun.iter().all(|line| !former.contains(&process_of(line))));
     parent.kill("TERM");
-    assert_eq!(parent.rest(), ["all have ended", "worker 0 was signalled", "worker 1 was signalled"]);
+    assert_eq!(
+        parent.rest(),
+        ["all have ended", "worker 0 was signalled", "worker 1 was signalled"]
+    );
     assert!(parent.end().success());
 }
 

@@ -219,7 +219,11 @@ fn datagrams_keep_their_bounds_and_several_tasks_may_wait() {
             task.await.unwrap();
         }
         let mut buffer = [0; 16];
-        assert_eq!(client.peek_from(&mut buffer).await.unwrap().0, 3, "bytes beyond the buffer are lost");
+        assert_eq!(
+            client.peek_from(&mut buffer).await.unwrap().0,
+            3,
+            "bytes beyond the buffer are lost"
+        );
         assert_eq!(client.recv(&mut buffer).await.unwrap(), 3);
         assert_eq!(client.recv(&mut buffer).await.unwrap(), 1);
     });
@@ -390,7 +394,11 @@ fn many_refusals_hold_up_no_loop_and_fill_no_log() {
         counter.abort();
         let same = ConnectOptions::default().resolver(Fixed(vec![dead[0]; 100]));
         let error = TcpStream::connect_with("dead:1", same).await.unwrap_err();
-        assert_eq!(error.raw_os_error(), Some(libc::ECONNREFUSED), "equal addresses are tried once");
+        assert_eq!(
+            error.raw_os_error(),
+            Some(libc::ECONNREFUSED),
+            "equal addresses are tried once"
+        );
     });
 }
 

@@ -171,7 +171,10 @@ fn broken_release() {
     let lines = parent.lines(4);
     assert_eq!(lines.iter().filter(|line| line.ends_with("was signalled")).count(), 2, "{lines:?}");
     parent.kill("TERM");
-    assert_eq!(parent.rest(), ["all have ended", "worker 0 was signalled", "worker 1 was signalled"]);
+    assert_eq!(
+        parent.rest(),
+        ["all have ended", "worker 0 was signalled", "worker 1 was signalled"]
+    );
     assert!(parent.end().success());
 }
 
@@ -186,7 +189,10 @@ fn twice() {
     let lines = parent.lines(7);
     assert_eq!(lines.iter().filter(|line| line.ends_with("was signalled")).count(), 4, "{lines:?}");
     parent.kill("TERM");
-    assert_eq!(parent.rest(), ["all have ended", "worker 0 was signalled", "worker 1 was signalled"]);
+    assert_eq!(
+        parent.rest(),
+        ["all have ended", "worker 0 was signalled", "worker 1 was signalled"]
+    );
     assert!(parent.end().success());
 }
 

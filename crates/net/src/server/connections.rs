@@ -2,13 +2,19 @@
 //! their end.
 
 use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::io;
 use std::rc::Rc;
+use std::time::Duration;
 
 use slab::Slab;
 use squall_executor::JoinHandle;
 use squall_executor::future::Future;
 
-pub(crate) struct Connections {
+use crate::stream::served_stream::FLUSH_DEADLINE;
+use crate::stream::stream_error::StreamError;
+
+pub(crate) struct Connections<P> {
     /// The task of each connection. An entry is removed when its task's future is dropped.
     tasks: RefCell<Slab<Option<JoinHandle<()>>>>,
     /// How many connections may be open at once.
@@ -19,16 +25,25 @@ pub(crate) struct Connections {
     idle: RefCell<Option<Future<()>>>,
     /// Set when a connection ends. `Some` while an accept loop waits for that.
     connection_ended: RefCell<Option<Future<()>>>,
+    /// The time for sending what a handler has written, after it has returned.
+    pub(crate) flush_deadline: Cell<Duration>,
+    /// Called with the error of each handler.
+    pub(crate) on_error: RefCell<Option<ErrorHook<P>>>,
 }
 
-impl Connections {
-    pub(crate) fn new() -> Rc<Connections> {
+/// The peer's address, and why its handler has failed.
+pub(crate) type ErrorHook<P> = Rc<dyn Fn(&P, &io::Error)>;
+
+impl<P: fmt::Debug> Connections<P> {
+    pub(crate) fn new() -> Rc<Connections<P>> {
         Rc::new(Connections {
             tasks: RefCell::default(),
             limit: Cell::new(usize::MAX),
             aborted: Cell::new(0),
             idle: RefCell::default(),
             connection_ended: RefCell::default(),
+            flush_deadline: Cell::new(FLUSH_DEADLINE),
+            on_error: RefCell::default(),
         })
     }
 
@@ -46,7 +61,7 @@ impl Connections {
 
     /// Adds a connection. `start` spawns its task, which keeps the guard until the task's future is
     /// dropped.
-    pub(crate) fn add(self: &Rc<Self>, start: impl FnOnce(ConnectionGuard) -> JoinHandle<()>) {
+    pub(crate) fn add(self: &Rc<Self>, start: impl FnOnce(ConnectionGuard<P>) -> JoinHandle<()>) {
         let key = self.tasks.borrow_mut().insert(None);
         let task = start(ConnectionGuard { connections: Rc::clone(self), key });
         self.tasks.borrow_mut()[key] = Some(task); // still there: the task runs in the next batch
@@ -78,6 +93,31 @@ impl Connections {
         self.aborted.get()
     }
 
+    /// Reports the error of a handler: to the hook, or else to the log. Errors that a peer can cause
+    /// are logged at debug level, so that they cannot fill the log.
+    #[cold]
+    pub(crate) fn report(&self, peer: &P, error: &io::Error) {
+        use io::ErrorKind::{
+            BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, TimedOut, UnexpectedEof,
+        };
+        let on_error = self.on_error.borrow().clone();
+        if let Some(on_error) = on_error {
+            return on_error(peer, error);
+        }
+        let is_caused_by_peer = match error.kind() {
+            BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected | TimedOut
+            | UnexpectedEof => true,
+            _ => error.get_ref().is_some_and(|source| source.is::<StreamError>()),
+        };
+        if is_caused_by_peer {
+            log::debug!("connection of {peer:?} ended: {error}");
+        } else {
+            log::error!("handler of {peer:?} failed: {error}");
+        }
+    }
+}
+
+impl<P> Connections<P> {
     fn remove(&self, key: usize) {
         let (task, is_last) = {
             let mut tasks = self.tasks.borrow_mut();
@@ -92,12 +132,12 @@ impl Connections {
 }
 
 /// Removes a connection from its server when the future of the connection's task is dropped.
-pub(crate) struct ConnectionGuard {
-    connections: Rc<Connections>,
+pub(crate) struct ConnectionGuard<P> {
+    pub(crate) connections: Rc<Connections<P>>,
     key: usize,
 }
 
-impl Drop for ConnectionGuard {
+impl<P> Drop for ConnectionGuard<P> {
     fn drop(&mut self) {
         self.connections.remove(self.key);
     }

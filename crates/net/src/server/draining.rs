@@ -2,9 +2,10 @@
 
 use std::future::{Future as _, poll_fn};
 use std::pin::pin;
-use std::task::Poll;
+use std::task::{Poll, ready};
 
 use squall_executor::future::Future;
+use squall_executor::{stats, turns, wake_in_next_turn};
 
 /// Tells handlers that their server [drains](crate::Server::drain). Clones share their state.
 #[derive(Clone, Debug, Default)]
@@ -27,15 +28,29 @@ impl Draining {
     /// Waits for `work` and returns its output. If draining begins first, drops `work` and returns
     /// `None`. A handler uses this to end an idle connection at once.
     ///
+    /// A request that had reached the socket before the drain is not lost: when draining begins,
+    /// `work` goes on until the loop has asked the kernel once more.
+    ///
     /// # Cancel safety
     /// Cancel safe if `work` is.
     pub async fn unless_begun<T>(&self, work: impl std::future::Future<Output = T>) -> Option<T> {
         let (mut work, mut begun) = (pin!(work), pin!(self.begun()));
+        let mut begun_in = None;
         poll_fn(|cx| {
             if let Poll::Ready(output) = work.as_mut().poll(cx) {
                 return Poll::Ready(Some(output));
             }
-            begun.as_mut().poll(cx).map(|()| None)
+            if begun_in.is_none() {
+                ready!(begun.as_mut().poll(cx));
+                begun_in = turns();
+            }
+            match (begun_in, turns()) {
+                (Some(first), Some(now)) if now.wrapping_sub(first) < turns_to_hear_of_all() => {
+                    wake_in_next_turn(cx.waker());
+                    Poll::Pending
+                }
+                _ => Poll::Ready(None),
+            }
         })
         .await
     }
@@ -43,4 +58,10 @@ impl Draining {
     pub(crate) fn begin(&self) {
         let _ = self.0.set_result(()); // fails on a second drain, which changes nothing
     }
+}
+
+/// The turns in which the loop hears of every descriptor that is ready now. In one turn the kernel
+/// reports at most 1024.
+fn turns_to_hear_of_all() -> u32 {
+    1 + u32::try_from(stats().live_sources / 1024).unwrap_or(u32::MAX / 2)
 }

@@ -9,38 +9,24 @@
 //!                             └── resumes below the limit ◀───┘ ends
 //! ```
 
-use std::cell::{Cell, RefCell};
 use std::fmt;
-use std::future::poll_fn;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::Path;
 use std::rc::Rc;
-use std::task::Poll;
 use std::time::Duration;
 
-use squall_executor::{JoinHandle, sleep, spawn, timeout, yield_now};
+use squall_executor::{timeout, yield_now};
 
-use crate::server::accept_error::AcceptError;
-use crate::server::connections::{ConnectionGuard, Connections};
+use crate::server::accept_loop::ServerState;
+use crate::server::connections::Connections;
 use crate::server::draining::Draining;
 use crate::socket::listener::Listener;
 use crate::socket::tcp_listener::TcpListener;
 use crate::socket::unix_listener::UnixListener;
 use crate::stream::io_stream::IoStream;
 use crate::stream::stream_config::StreamConfig;
-use crate::stream::stream_error::StreamError;
-use crate::stream::stream_state::StreamState;
 use crate::sys;
-
-/// How many times an accept loop calls accept before it yields to the loop's other tasks.
-const ACCEPTS_PER_TURN: usize = 64;
-/// How many connections may fail in a row before accepting pauses. A packet filter may refuse all.
-const FAILURES_IN_A_ROW: u32 = 64;
-/// How long accepting pauses when descriptors or memory have run out.
-const PAUSE: Duration = Duration::from_millis(100);
-/// One of so many pauses is logged: about one line a second.
-const PAUSES_PER_LINE: u64 = 10;
 
 /// Accepts connections and runs a handler for each, in a task of its own. See [`TcpServer`] and
 /// [`UnixServer`].
@@ -80,70 +66,6 @@ pub type TcpServer = Server<TcpListener>;
 
 /// A [`Server`] over Unix sockets.
 pub type UnixServer = Server<UnixListener>;
-
-struct ServerState<L: Listener> {
-    handler: Rc<dyn Handler<L>>,
-    config: RefCell<Option<Rc<StreamConfig>>>,
-    /// The tasks that accept, one for each listening socket.
-    accepting: RefCell<Vec<JoinHandle<()>>>,
-    connections: Rc<Connections>,
-    accepted: Cell<u64>,
-    pauses: Cell<u64>,
-    draining: Draining,
-}
-
-/// A user's handler with its type erased. It spawns the task itself, so that the handler's future
-/// needs no box.
-trait Handler<L: Listener> {
-    /// Spawns the task of a connection.
-    ///
-    /// Takes the stream's state, which is smaller than an `IoStream`, because the task stores the
-    /// argument until the handler runs.
-    fn start(
-        self: Rc<Self>,
-        stream: Rc<StreamState<L::Stream>>,
-        peer: L::Peer,
-        guard: ConnectionGuard,
-    ) -> JoinHandle<()>;
-}
-
-impl<L, H> Handler<L> for H
-where
-    L: Listener,
-    H: AsyncFn(IoStream<L::Stream>, L::Peer) -> io::Result<()> + 'static,
-{
-    fn start(
-        self: Rc<Self>,
-        stream: Rc<StreamState<L::Stream>>,
-        peer: L::Peer,
-        guard: ConnectionGuard,
-    ) -> JoinHandle<()> {
-        spawn(async move {
-            let _ = &guard; // captures the guard, which is dropped with the task's future
-            if let Err(error) = self(IoStream::from_state(stream), peer.clone()).await {
-                log_failure(&peer, &error);
-            }
-        })
-    }
-}
-
-/// Logs the error of a handler. Errors that a peer can cause are logged at debug level, so that
-/// they cannot fill the log.
-fn log_failure(peer: &impl fmt::Debug, error: &io::Error) {
-    use io::ErrorKind::{
-        BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, TimedOut, UnexpectedEof,
-    };
-    let is_caused_by_peer = match error.kind() {
-        BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected | TimedOut
-        | UnexpectedEof => true,
-        _ => error.get_ref().is_some_and(|source| source.is::<StreamError>()),
-    };
-    if is_caused_by_peer {
-        log::debug!("connection of {peer:?} ended: {error}");
-    } else {
-        log::error!("handler of {peer:?} failed: {error}");
-    }
-}
 
 impl<L: Listener> Server<L> {
     /// Makes a server that does not listen yet. Call it on the thread of the loop that will serve.
@@ -186,18 +108,17 @@ impl<L: Listener> Server<L> {
     where
         H: AsyncFn(IoStream<L::Stream>, L::Peer) -> io::Result<()> + 'static,
     {
-        let draining = Draining::default();
-        Server {
-            state: Rc::new(ServerState {
-                handler: Rc::new(make(draining.clone())),
-                config: RefCell::default(),
-                accepting: RefCell::default(),
-                connections: Connections::new(),
-                accepted: Cell::new(0),
-                pauses: Cell::new(0),
-                draining,
-            }),
-        }
+        Server::build(|draining, _| make(draining))
+    }
+
+    /// Makes a server whose handler may also use its record of connections.
+    pub(crate) fn build<H>(make: impl FnOnce(Draining, Rc<Connections<L::Peer>>) -> H) -> Server<L>
+    where
+        H: AsyncFn(IoStream<L::Stream>, L::Peer) -> io::Result<()> + 'static,
+    {
+        let (draining, connections) = (Draining::default(), Connections::new());
+        let handler = Rc::new(make(draining.clone(), Rc::clone(&connections)));
+        Server { state: Rc::new(ServerState::new(handler, connections, draining)) }
     }
 
     /// Sets the limits of the streams that are accepted from now on.
@@ -215,36 +136,89 @@ impl<L: Listener> Server<L> {
         self
     }
 
-    /// Stops accepting. The loop closes the listening sockets in the next batch. Open connections
-    /// go on. A second call does nothing.
-    pub fn stop(&self) {
-        for accepting in self.state.accepting.take() {
-            accepting.abort();
-        }
+    /// Limits the time for sending what a handler has written, after it has returned `Ok`. The
+    /// default is 30 s.
+    ///
+    /// What is not sent then is lost. The connection is reset, so that the peer does not take a part
+    /// for the whole, and the number of bytes is logged at the level `warn`.
+    pub fn flush_deadline(self, deadline: Duration) -> Server<L> {
+        self.state.connections.flush_deadline.set(deadline);
+        self
     }
 
-    /// Stops accepting and waits until the open connections have ended, at most for `deadline`.
-    /// Aborts those that are left.
+    /// Calls `hook` with the peer's address and the error of each handler that fails, instead of
+    /// logging the error. Failed accepts and TLS handshakes are still logged.
+    pub fn on_error(self, hook: impl Fn(&L::Peer, &io::Error) + 'static) -> Server<L> {
+        *self.state.connections.on_error.borrow_mut() = Some(Rc::new(hook));
+        self
+    }
+
+    /// Stops accepting: in the next batch, the server accepts the connections that the kernel has
+    /// completed already, and closes the listening sockets. Open connections go on. A second call
+    /// does nothing.
     ///
-    /// First tells the handlers that hold a [`Draining`], see
-    /// [`with_draining`](Self::with_draining). A drain is final: if the server listens again, its
-    /// new handlers see at once that it drains. If a handler awaits the drain of its own server, it
-    /// waits for itself and is aborted at the deadline. Spawn a task for the drain instead.
+    /// If [`max_connections`](Self::max_connections) is reached, the sockets stay open until the
+    /// queued connections could be accepted.
+    pub fn stop(&self) {
+        self.state.stop();
+    }
+
+    /// Stops accepting, as [`stop`](Self::stop) does, and waits until the open connections have
+    /// ended, at most for `deadline`. Aborts those that are left.
+    ///
+    /// Tells the handlers that hold a [`Draining`], see [`with_draining`](Self::with_draining). A
+    /// drain is final: if the server listens again, its new handlers see at once that it drains. If
+    /// a handler awaits the drain of its own server, it waits for itself and is aborted at the
+    /// deadline. Spawn a task for the drain instead.
     ///
     /// # Cancel safety
     /// Cancel safe: if the future is dropped, the server has stopped, and its connections go on.
     pub async fn drain(&self, deadline: Duration) -> DrainReport {
-        let connections = &self.state.connections;
-        let (open, aborted_before) = (connections.len(), connections.aborted());
-        self.stop();
-        self.state.draining.begin();
-        yield_now().await; // after this the listening sockets are closed
-        if timeout(deadline, connections.wait_until_idle()).await.is_err() {
+        let (state, connections) = (&self.state, &self.state.connections);
+        let (open, accepted_before) = (connections.len(), self.accepted());
+        let aborted_before = connections.aborted();
+        let all_ended = async {
+            state.stop();
+            yield_now().await; // the accept loops accept what is queued
+            yield_now().await; // the new handlers run: they find what their peers have sent
+            state.draining.begin();
+            while state.is_accepting() {
+                state.wait_until_a_loop_ends().await;
+            }
+            connections.wait_until_idle().await;
+        };
+        if timeout(deadline, all_ended).await.is_err() {
+            state.draining.begin();
+            state.abort_accepting();
             connections.abort_all();
             connections.wait_until_idle().await;
         }
         let aborted = connections.aborted() - aborted_before;
-        DrainReport { finished: open.saturating_sub(aborted), aborted }
+        let accepted = usize::try_from(self.accepted() - accepted_before).unwrap_or(usize::MAX);
+        DrainReport { finished: (open + accepted).saturating_sub(aborted), aborted }
+    }
+
+    /// Waits until the server no longer accepts connections.
+    ///
+    /// Returns `Ok` after [`stop`](Self::stop) or [`drain`](Self::drain), and at once if the server
+    /// does not listen.
+    ///
+    /// # Errors
+    /// The error of a listening socket that has failed for good, for example because another process
+    /// has called `shutdown(2)` on it. Its other sockets go on. Each error is returned once.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn closed(&self) -> io::Result<()> {
+        loop {
+            if let Some(error) = self.state.take_failure() {
+                return Err(error);
+            }
+            if !self.state.is_accepting() {
+                return Ok(());
+            }
+            self.state.wait_until_a_loop_ends().await;
+        }
     }
 
     /// Returns how many connections are open: their handlers have not ended.
@@ -264,20 +238,13 @@ impl<L: Listener> Server<L> {
     }
 
     #[track_caller]
-    fn accept_from(&self, listener: L) {
-        let state = Rc::clone(&self.state);
-        let accepting = spawn(async move { state.accept_loop(listener).await });
-        self.state.accepting.borrow_mut().push(accepting);
-    }
-
-    #[track_caller]
     fn accept_from_all<T>(
         &self,
         sockets: Vec<T>,
         adopt: impl Fn(T) -> io::Result<L>,
     ) -> io::Result<()> {
         let listeners: Vec<_> = sockets.into_iter().map(adopt).collect::<io::Result<_>>()?;
-        listeners.into_iter().for_each(|listener| self.accept_from(listener));
+        listeners.into_iter().for_each(|listener| self.state.accept_from(listener));
         Ok(())
     }
 }
@@ -295,7 +262,7 @@ impl Server<TcpListener> {
     pub fn listen(&self, address: impl ToSocketAddrs) -> io::Result<SocketAddr> {
         let listener = TcpListener::bind(address)?;
         let address = listener.local_addr()?;
-        self.accept_from(listener);
+        self.state.accept_from(listener);
         Ok(address)
     }
 
@@ -328,7 +295,7 @@ impl Server<UnixListener> {
     /// If there is no loop on this thread.
     #[track_caller]
     pub fn listen(&self, path: impl AsRef<Path>) -> io::Result<()> {
-        self.accept_from(UnixListener::bind(path)?);
+        self.state.accept_from(UnixListener::bind(path)?);
         Ok(())
     }
 
@@ -342,74 +309,6 @@ impl Server<UnixListener> {
     #[track_caller]
     pub fn add_sockets(&self, sockets: Vec<std::os::unix::net::UnixListener>) -> io::Result<()> {
         self.accept_from_all(sockets, UnixListener::from_shared)
-    }
-}
-
-impl<L: Listener> ServerState<L> {
-    async fn accept_loop(self: Rc<Self>, listener: L) {
-        let mut failures = 0;
-        loop {
-            for _ in 0..ACCEPTS_PER_TURN {
-                match self.accept(&listener).await {
-                    Ok((stream, peer)) => {
-                        failures = 0;
-                        self.start(stream, peer);
-                    }
-                    Err(error) => match AcceptError::of(&error) {
-                        AcceptError::Connection if failures < FAILURES_IN_A_ROW => {
-                            failures += 1;
-                            log::debug!("a connection failed before it was accepted: {error}");
-                        }
-                        AcceptError::Connection | AcceptError::Resources => {
-                            self.pause(&listener, &error).await;
-                        }
-                        AcceptError::Listener => {
-                            return log::error!("cannot accept any more: {error}");
-                        }
-                    },
-                }
-            }
-            yield_now().await;
-        }
-    }
-
-    /// Waits until the limit allows a connection, and accepts the next one. At the limit, the
-    /// listener leaves epoll.
-    async fn accept(&self, listener: &L) -> io::Result<(L::Stream, L::Peer)> {
-        loop {
-            while self.connections.is_full() {
-                listener.rest();
-                self.connections.wait_until_connection_ends().await;
-            }
-            // While this listener waits, another listener of the server may reach the limit.
-            let accepted = poll_fn(|cx| {
-                if self.connections.is_full() {
-                    Poll::Ready(None)
-                } else {
-                    listener.poll_accept(cx).map(Some)
-                }
-            });
-            if let Some(accepted) = accepted.await {
-                return accepted;
-            }
-        }
-    }
-
-    fn start(&self, stream: L::Stream, peer: L::Peer) {
-        self.accepted.set(self.accepted.get() + 1);
-        let stream = StreamState::new(stream, self.config.borrow().clone());
-        self.connections.add(|guard| Rc::clone(&self.handler).start(stream, peer, guard));
-    }
-
-    /// Stops accepting for [`PAUSE`]. The connection stays in the kernel's queue. The descriptor
-    /// that it needs may be free afterwards.
-    async fn pause(&self, listener: &L, error: &io::Error) {
-        if self.pauses.get().is_multiple_of(PAUSES_PER_LINE) {
-            log::warn!("accepting pauses for {PAUSE:?} at a time: {error}");
-        }
-        self.pauses.set(self.pauses.get() + 1);
-        listener.rest();
-        sleep(PAUSE).await;
     }
 }
 

@@ -34,6 +34,7 @@ pub fn duplex(capacity: usize) -> (DuplexStream, DuplexStream) {
             bytes: VecDeque::new(),
             capacity: capacity.max(1),
             is_closed: false,
+            is_reset: false,
             is_reader_dropped: false,
             read_waker: None,
             write_waker: None,
@@ -60,6 +61,8 @@ struct Channel {
     capacity: usize,
     /// True once the writing end is closed or dropped: no more bytes will come.
     is_closed: bool,
+    /// True once the writing end was reset: after the written bytes, a read fails.
+    is_reset: bool,
     /// True once the reading end is dropped: a write fails.
     is_reader_dropped: bool,
     /// The task that waits for bytes.
@@ -98,6 +101,9 @@ impl AsyncRead for DuplexStream {
             let n = into.len().min(channel.bytes.len());
             for (to, from) in into.iter_mut().zip(channel.bytes.drain(..n)) {
                 *to = from;
+            }
+            if n == 0 && channel.is_reset && !into.is_empty() {
+                return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
             }
             (n > 0 || channel.is_closed || into.is_empty()).then_some(n)
         };
@@ -154,6 +160,13 @@ impl AsyncWrite for DuplexStream {
         self.outgoing.borrow_mut().is_closed = true;
         wake(&self.outgoing, |channel| &mut channel.read_waker);
         Poll::Ready(Ok(()))
+    }
+}
+
+impl DuplexStream {
+    /// Makes the drop of this end a reset: the other end's reads fail after the written bytes.
+    pub(crate) fn make_close_a_reset(&self) {
+        self.outgoing.borrow_mut().is_reset = true;
     }
 }
 

@@ -21,6 +21,10 @@ pub trait Listener: Sealed + 'static {
     #[doc(hidden)]
     fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Self::Stream, Self::Peer)>>;
 
+    /// Accepts a connection that is queued already; `WouldBlock` if there is none.
+    #[doc(hidden)]
+    fn try_accept(&self) -> io::Result<(Self::Stream, Self::Peer)>;
+
     /// Takes the socket out of its loop until a later `poll_accept` has to wait.
     #[doc(hidden)]
     fn rest(&self);

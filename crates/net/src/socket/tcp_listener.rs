@@ -126,6 +126,11 @@ impl Listener for TcpListener {
         TcpListener::poll_accept(self, cx)
     }
 
+    fn try_accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        let (stream, peer) = sys::accept(self.fd.get_ref())?;
+        Ok((TcpStream::from_nonblocking(stream), peer))
+    }
+
     fn rest(&self) {
         self.fd.rest();
     }

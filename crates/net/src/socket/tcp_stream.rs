@@ -121,6 +121,11 @@ impl TcpStream {
         self.socket.std().set_nodelay(on)
     }
 
+    /// Makes the drop of the stream a reset instead of an orderly end.
+    pub(crate) fn make_close_a_reset(&self) {
+        let _ = sys::make_close_a_reset(self.as_fd()); // fails only for a bad descriptor
+    }
+
     /// Closes one side, or both; the descriptor stays open.
     ///
     /// # Errors

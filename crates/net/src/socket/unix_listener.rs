@@ -99,6 +99,11 @@ impl Listener for UnixListener {
         UnixListener::poll_accept(self, cx)
     }
 
+    fn try_accept(&self) -> io::Result<(UnixStream, SocketAddr)> {
+        let (stream, peer) = sys::accept_unix(self.fd.get_ref())?;
+        Ok((UnixStream::from_nonblocking(stream), peer))
+    }
+
     fn rest(&self) {
         self.fd.rest();
     }

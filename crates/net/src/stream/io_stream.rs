@@ -134,8 +134,7 @@ impl<S> IoStream<S> {
         (&mut self.reader, &mut self.writer)
     }
 
-    #[cfg(feature = "tls")]
-    pub(crate) fn state(&self) -> &StreamState<S> {
+    pub(crate) fn state(&self) -> &Rc<StreamState<S>> {
         &self.reader.state
     }
 

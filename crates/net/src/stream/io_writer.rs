@@ -3,12 +3,10 @@
 
 use std::fmt;
 use std::future::{Future, poll_fn};
-use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use futures_io::AsyncWrite;
-use squall_executor::turns;
 
 use crate::buffer::chunk::Chunk;
 use crate::socket::tcp_stream::TcpStream;
@@ -55,7 +53,7 @@ impl<S: AsyncWrite + Unpin + 'static> IoWriter<S> {
     /// As there.
     pub fn write<'a>(&mut self, data: impl Into<Chunk<'a>>) -> Result<(), StreamError> {
         let data = data.into();
-        self.check_writable()?;
+        self.state.check_writable()?;
         if let Some(limit) = self.state.config().max_write_buffer_size
             && self.queued().saturating_add(data.len()) > limit
         {
@@ -80,25 +78,7 @@ impl<S: AsyncWrite + Unpin + 'static> IoWriter<S> {
     /// # Errors
     /// As there.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
-        self.check_writable()?;
-        let outbox = &self.state.outbox;
-        if !outbox.has_pump() {
-            ready!(outbox.budget.poll(cx));
-            if self.state.poll_send(cx).is_ready() {
-                return Poll::Ready(self.check_writable());
-            }
-            // Without a loop there is no pump. Then the transport stores the waker of this flush.
-            if turns().is_some() {
-                self.state.start_pump();
-                if !outbox.has_pump() {
-                    let error =
-                        io::Error::other("the event loop has ended, so the queue cannot be sent");
-                    return Poll::Ready(Err(error.into()));
-                }
-            }
-        }
-        outbox.add_flush_waker(cx.waker());
-        Poll::Pending
+        self.state.poll_flush(cx)
     }
 
     /// As [`IoStream::write_all`](crate::IoStream::write_all).
@@ -119,7 +99,7 @@ impl<S: AsyncWrite + Unpin + 'static> IoWriter<S> {
         if !self.state.outbox.is_idle() {
             ready!(self.poll_flush(cx))?; // queued bytes go first
         }
-        self.check_writable()?;
+        self.state.check_writable()?;
         while *sent < data.len() {
             ready!(self.state.outbox.budget.poll(cx));
             let (n, is_done) = ready!(self.state.poll_write(cx, &data[*sent..]))?;
@@ -140,12 +120,9 @@ impl<S: AsyncWrite + Unpin + 'static> IoWriter<S> {
         poll_fn(|cx| self.state.poll_close(cx)).await
     }
 
-    #[inline]
-    fn check_writable(&self) -> Result<(), StreamError> {
-        if let Some(failure) = self.state.outbox.failure() {
-            return Err(failure.into());
-        }
-        if self.is_closed() { Err(StreamError::ended()) } else { Ok(()) }
+    /// As [`IoStream::reset`](crate::IoStream::reset).
+    pub fn reset(&mut self) {
+        self.state.reset();
     }
 }
 

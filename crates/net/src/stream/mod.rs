@@ -16,6 +16,7 @@
 //! `stream_state` itself needs neither. The bytes are in `buffer/`.
 
 pub(crate) mod close_watcher;
+mod closing;
 pub(crate) mod io_reader;
 pub(crate) mod io_stream;
 pub(crate) mod io_writer;
@@ -23,6 +24,7 @@ mod linger;
 mod outbox;
 mod pump;
 mod read_end;
+pub(crate) mod served_stream;
 pub(crate) mod stream_config;
 pub(crate) mod stream_error;
 pub(crate) mod stream_state;

@@ -58,7 +58,6 @@ impl Outbox {
         self.slow_path.get().is_some_and(|slow_path| slow_path.pump.borrow().is_some())
     }
 
-    #[cfg(feature = "tls")]
     pub(crate) fn is_broken(&self) -> bool {
         self.is_broken.get()
     }

@@ -12,11 +12,11 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
 use futures_io::AsyncWrite;
-use squall_executor::{BatchEnd, at_batch_end, spawn};
+use squall_executor::{BatchEnd, at_batch_end, spawn, turns};
 
 use crate::stream::outbox::Failure;
 use crate::stream::stream_error::{Cause, StreamError};
-use crate::stream::stream_state::{CloseReason, StreamState};
+use crate::stream::stream_state::StreamState;
 use crate::stream::turn_budget::MAX_BYTES_AT_ONCE;
 
 impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
@@ -27,38 +27,8 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
         if outbox.is_scheduled.get() || outbox.has_pump() {
             return;
         }
-        if self.on_close.get().is_none() {
-            self.on_close.set(Some(Self::try_send));
-        }
+        self.enable_close_hook();
         outbox.is_scheduled.set(at_batch_end(Rc::clone(self) as Rc<dyn BatchEnd>));
-    }
-
-    /// Sends the queue of a closing stream until the transport would block or fails.
-    fn try_send(&self, _reason: CloseReason) {
-        let cx = &mut Context::from_waker(Waker::noop());
-        while !self.outbox.queue.borrow().is_empty() {
-            if self.poll_send_some(cx).is_pending() {
-                return;
-            }
-        }
-        // An error is ignored, because no caller is left to receive it.
-        let _ = self.poll_transport(|transport| transport.poll_flush(cx));
-    }
-
-    /// As [`try_send`](Self::try_send), for a transport that must announce its end to the peer.
-    /// Only a requested close is announced. A stream that is dropped may have sent half a message,
-    /// which the peer must not take for a whole one.
-    #[cfg(feature = "tls")]
-    pub(crate) fn try_send_and_announce(&self, reason: CloseReason) {
-        self.try_send(reason);
-        if reason == CloseReason::Requested
-            && self.outbox.queue.borrow().is_empty()
-            && !self.outbox.is_broken()
-        {
-            let cx = &mut Context::from_waker(Waker::noop());
-            // An error is ignored, as in `try_send`.
-            let _ = self.poll_transport(|transport| transport.poll_close(cx));
-        }
     }
 
     /// Sends what is queued, as much as this turn's budget allows. A failed write is also ready;
@@ -75,7 +45,7 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
     }
 
     /// Writes once to the transport.
-    fn poll_send_some(&self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_send_some(&self, cx: &mut Context<'_>) -> Poll<()> {
         let outbox = &self.outbox;
         // The queue is taken out, so that no borrow is held while the transport runs.
         let mut queue = outbox.queue.take();
@@ -147,10 +117,45 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
     /// Closes the transport's write side.
     pub(crate) fn poll_close(&self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
         let polled = self.poll_transport(|transport| transport.poll_close(cx));
-        if polled.is_pending() {
-            self.outbox.add_flush_waker(cx.waker());
+        match &polled {
+            Poll::Ready(outcome) => self.is_write_ended.set(outcome.is_ok()),
+            Poll::Pending => self.outbox.add_flush_waker(cx.waker()),
         }
         polled
+    }
+
+    /// Waits until everything is sent.
+    pub(crate) fn poll_flush(
+        self: &Rc<Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), StreamError>> {
+        self.check_writable()?;
+        let outbox = &self.outbox;
+        if !outbox.has_pump() {
+            ready!(outbox.budget.poll(cx));
+            if self.poll_send(cx).is_ready() {
+                return Poll::Ready(self.check_writable());
+            }
+            // Without a loop there is no pump. Then the transport stores the waker of this flush.
+            if turns().is_some() {
+                self.start_pump();
+                if !outbox.has_pump() {
+                    let error =
+                        io::Error::other("the event loop has ended, so the queue cannot be sent");
+                    return Poll::Ready(Err(error.into()));
+                }
+            }
+        }
+        outbox.add_flush_waker(cx.waker());
+        Poll::Pending
+    }
+
+    #[inline]
+    pub(crate) fn check_writable(&self) -> Result<(), StreamError> {
+        if let Some(failure) = self.outbox.failure() {
+            return Err(failure.into());
+        }
+        if self.is_closed.get() { Err(StreamError::ended()) } else { Ok(()) }
     }
 
     /// Starts the pump.
@@ -193,13 +198,15 @@ impl<S> Drop for Pump<S> {
 impl<S: AsyncWrite + Unpin + 'static> BatchEnd for StreamState<S> {
     fn batch_ended(self: Rc<Self>) {
         self.outbox.is_scheduled.set(false);
-        if self.outbox.queue.borrow().is_empty() {
-            return; // flushed already; another task may wait for the transport now
-        }
-        if !self.outbox.has_pump()
+        // An empty queue was flushed already, and another task may wait for the transport now.
+        if !self.outbox.queue.borrow().is_empty()
+            && !self.outbox.has_pump()
             && self.poll_send(&mut Context::from_waker(Waker::noop())).is_pending()
         {
             self.start_pump();
+        }
+        if self.is_served.get() && self.is_dropped() {
+            self.end_without_handler();
         }
     }
 

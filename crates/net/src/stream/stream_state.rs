@@ -44,13 +44,26 @@ pub(crate) struct StreamState<S> {
     /// Set by the first call of `closed` or `set_close_callback`.
     pub(crate) watcher: OnceCell<Rc<CloseWatcher>>,
     pub(crate) outbox: Outbox,
-    /// Sends what is queued when the stream closes. Only methods that can write to the transport
-    /// set the hook.
+    /// Sends what is queued when the stream closes, or resets the connection. Only methods that can
+    /// write to the transport set the hook.
     pub(crate) on_close: Cell<Option<CloseHook<S>>>,
+    /// Whether the transport tells its peer that a requested close is the end, as TLS does.
+    pub(crate) announces_end: Cell<bool>,
+    /// Whether the writing direction has ended in order, after everything that was written.
+    pub(crate) is_write_ended: Cell<bool>,
+    /// Whether a server's handler owns the stream. Then the handler's result decides how a dropped
+    /// stream ends.
+    pub(crate) is_served: Cell<bool>,
 }
 
-/// Runs before the stream drops its transport.
-pub(crate) type CloseHook<S> = fn(&StreamState<S>, CloseReason);
+/// Runs before the stream drops its transport. [`Postponed`](Close::Postponed) keeps the transport.
+pub(crate) type CloseHook<S> = fn(&Rc<StreamState<S>>, CloseReason) -> Close;
+
+pub(crate) enum Close {
+    Now,
+    /// The stream stays open until it is closed again.
+    Postponed,
+}
 
 /// Why this side closes a stream.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -59,6 +72,9 @@ pub(crate) enum CloseReason {
     Requested,
     /// Both halves were dropped.
     Dropped,
+    /// The peer must not take what it got for the whole: `reset` was called, or a server's handler
+    /// has failed.
+    Failed,
 }
 
 impl<S> StreamState<S> {
@@ -76,6 +92,9 @@ impl<S> StreamState<S> {
             watcher: OnceCell::new(),
             outbox: Outbox::default(),
             on_close: Cell::new(None),
+            announces_end: Cell::new(false),
+            is_write_ended: Cell::new(false),
+            is_served: Cell::new(false),
         })
     }
 
@@ -144,6 +163,11 @@ impl<S> StreamState<S> {
         is_some
     }
 
+    /// Whether the owner has dropped both halves.
+    pub(crate) fn is_dropped(&self) -> bool {
+        self.live_halves.get() == 0
+    }
+
     /// Records that different tasks may use the halves. From here on each half stores its waker for
     /// the other.
     pub(crate) fn split(&self) {
@@ -151,7 +175,7 @@ impl<S> StreamState<S> {
     }
 
     /// Records that a half was dropped. If both were, closes the stream.
-    pub(crate) fn drop_half(&self) {
+    pub(crate) fn drop_half(self: &Rc<Self>) {
         self.live_halves.set(self.live_halves.get() - 1);
         if self.live_halves.get() == 0 {
             self.close(CloseReason::Dropped);
@@ -159,15 +183,16 @@ impl<S> StreamState<S> {
     }
 
     /// Runs the close hook, drops the transport and wakes the tasks that wait on the stream.
-    pub(crate) fn close(&self, reason: CloseReason) {
+    pub(crate) fn close(self: &Rc<Self>, reason: CloseReason) {
         if self.is_closed.get() {
             return;
         }
-        // After a fork, only the parent sends what is queued.
+        // After a fork, only the parent sends what is queued, and only the parent may reset.
         if let Some(on_close) = self.on_close.take()
             && self.forks_at_start == forks()
+            && let Close::Postponed = on_close(self, reason)
         {
-            on_close(self, reason);
+            return;
         }
         self.is_closed.set(true);
         let transport = self.transport.take();

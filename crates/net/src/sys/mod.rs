@@ -13,10 +13,11 @@ mod unix;
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::net::sockopt::{
-    set_ipv6_v6only, set_socket_reuseaddr, set_socket_reuseport, set_tcp_nodelay,
+    set_ipv6_v6only, set_socket_linger, set_socket_reuseaddr, set_socket_reuseport, set_tcp_nodelay,
 };
 use rustix::net::{self, AddressFamily, RecvFlags, SendAncillaryBuffer, SendFlags, SocketFlags};
 use squall_executor::fault::{self, Call};
@@ -114,6 +115,11 @@ pub(crate) fn set_backlog(listener: &impl AsFd, backlog: i32) -> io::Result<()> 
 /// `setsockopt(2)` with `TCP_NODELAY`, which accepted sockets inherit.
 pub(crate) fn set_nodelay(listener: &TcpListener) -> io::Result<()> {
     Ok(set_tcp_nodelay(listener, true)?)
+}
+
+/// `setsockopt(2)` with `SO_LINGER` of zero: the close discards unsent bytes and sends a reset.
+pub(crate) fn make_close_a_reset(socket: BorrowedFd<'_>) -> io::Result<()> {
+    Ok(set_socket_linger(socket, Some(Duration::ZERO))?)
 }
 
 /// `recv(2)`.

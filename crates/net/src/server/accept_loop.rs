@@ -1,0 +1,231 @@
+//! The accept loop: a task for each listening socket, which starts the connections.
+//!
+//! The loop survives every error of a single connection. It pauses when descriptors run out, and
+//! while the limit of open connections is reached. When the server stops, it first accepts the
+//! connections that the kernel has completed already: closing the socket would reset them.
+
+use std::cell::{Cell, RefCell};
+use std::future::{Future as _, poll_fn};
+use std::io;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use squall_executor::future::Future;
+use squall_executor::{JoinHandle, sleep, spawn, yield_now};
+
+use crate::server::accept_error::AcceptError;
+use crate::server::connections::Connections;
+use crate::server::draining::Draining;
+use crate::server::handler::Handler;
+use crate::socket::listener::{BACKLOG, Listener};
+use crate::stream::served_stream::ServedStream;
+use crate::stream::stream_config::StreamConfig;
+use crate::stream::stream_state::StreamState;
+
+/// How many times an accept loop calls accept before it yields to the loop's other tasks.
+const ACCEPTS_PER_TURN: usize = 64;
+/// How many connections may fail in a row before accepting pauses. A packet filter may refuse all.
+const FAILURES_IN_A_ROW: u32 = 64;
+/// How long accepting pauses when descriptors or memory have run out.
+const PAUSE: Duration = Duration::from_millis(100);
+/// One of so many pauses is logged: about one line a second.
+const PAUSES_PER_LINE: u64 = 10;
+
+pub(crate) struct ServerState<L: Listener> {
+    pub(crate) handler: Rc<dyn Handler<L>>,
+    pub(crate) config: RefCell<Option<Rc<StreamConfig>>>,
+    /// The tasks that accept, one for each listening socket. Also those that have ended.
+    accepting: RefCell<Vec<JoinHandle<()>>>,
+    /// True when the accept loops must end. A server that listens again has a new one.
+    must_stop: RefCell<Rc<Cell<bool>>>,
+    /// The error of a listening socket that has failed, until [`failure`](Self::failure) takes it.
+    failure: Cell<Option<io::Error>>,
+    /// Done when an accept loop ends. `Some` while a task waits for that.
+    loop_ended: RefCell<Option<Future<()>>>,
+    pub(crate) connections: Rc<Connections<L::Peer>>,
+    pub(crate) accepted: Cell<u64>,
+    pub(crate) pauses: Cell<u64>,
+    pub(crate) draining: Draining,
+}
+
+impl<L: Listener> ServerState<L> {
+    pub(crate) fn new(
+        handler: Rc<dyn Handler<L>>,
+        connections: Rc<Connections<L::Peer>>,
+        draining: Draining,
+    ) -> ServerState<L> {
+        ServerState {
+            handler,
+            config: RefCell::default(),
+            accepting: RefCell::default(),
+            must_stop: RefCell::default(),
+            failure: Cell::default(),
+            loop_ended: RefCell::default(),
+            connections,
+            accepted: Cell::new(0),
+            pauses: Cell::new(0),
+            draining,
+        }
+    }
+
+    /// Spawns the accept loop of a listening socket.
+    #[track_caller]
+    pub(crate) fn accept_from(self: &Rc<Self>, listener: L) {
+        let state = Rc::clone(self);
+        let must_stop = Rc::clone(&self.must_stop.borrow());
+        let accepting = spawn(async move {
+            let _ended = EndsLoop(&state);
+            state.accept_loop(&listener, &must_stop).await;
+        });
+        let mut tasks = self.accepting.borrow_mut();
+        tasks.retain(|task| !task.is_finished());
+        tasks.push(accepting);
+    }
+
+    /// Makes the accept loops accept what is queued now, and end.
+    pub(crate) fn stop(&self) {
+        self.must_stop.take().set(true);
+        self.accepting.borrow().iter().for_each(JoinHandle::nudge);
+    }
+
+    /// Ends the accept loops at once. Queued connections are reset.
+    pub(crate) fn abort_accepting(&self) {
+        self.accepting.take().iter().for_each(JoinHandle::abort);
+    }
+
+    /// Whether an accept loop runs.
+    pub(crate) fn is_accepting(&self) -> bool {
+        self.accepting.borrow().iter().any(|task| !task.is_finished())
+    }
+
+    /// Waits until an accept loop ends.
+    pub(crate) async fn wait_until_a_loop_ends(&self) {
+        let ended = self.loop_ended.borrow_mut().get_or_insert_default().clone();
+        let _ = ended.await; // this future is never cancelled
+        yield_now().await; // the task that has set it counts as finished now
+    }
+
+    pub(crate) fn take_failure(&self) -> Option<io::Error> {
+        self.failure.take()
+    }
+
+    async fn accept_loop(&self, listener: &L, must_stop: &Cell<bool>) {
+        let mut failures = 0;
+        loop {
+            for _ in 0..ACCEPTS_PER_TURN {
+                match self.accept_unless(must_stop, listener).await {
+                    None => return self.accept_queued(listener).await,
+                    Some(Ok((stream, peer))) => {
+                        failures = 0;
+                        self.start(stream, peer);
+                    }
+                    Some(Err(error)) => match AcceptError::of(&error) {
+                        AcceptError::Connection if failures < FAILURES_IN_A_ROW => {
+                            failures += 1;
+                            log::debug!("a connection failed before it was accepted: {error}");
+                        }
+                        AcceptError::Connection | AcceptError::Resources => {
+                            self.pause(listener, &error).await;
+                        }
+                        AcceptError::Listener => return self.fail(error),
+                    },
+                }
+            }
+            yield_now().await;
+        }
+    }
+
+    /// Waits until the limit allows a connection, and accepts the next one. Returns `None` when the
+    /// server stops. At the limit, the listener leaves epoll.
+    async fn accept_unless(
+        &self,
+        must_stop: &Cell<bool>,
+        listener: &L,
+    ) -> Option<io::Result<(L::Stream, L::Peer)>> {
+        loop {
+            while self.connections.is_full() && !must_stop.get() {
+                listener.rest();
+                let mut room = pin!(self.connections.wait_until_connection_ends());
+                poll_fn(|cx| match room.as_mut().poll(cx) {
+                    Poll::Pending if !must_stop.get() => Poll::Pending,
+                    _ => Poll::Ready(()),
+                })
+                .await;
+            }
+            let accepted = poll_fn(|cx| {
+                // While this listener waits, another listener of the server may reach the limit.
+                if must_stop.get() || self.connections.is_full() {
+                    Poll::Ready(None)
+                } else {
+                    listener.poll_accept(cx).map(Some)
+                }
+            });
+            match accepted.await {
+                None if must_stop.get() => return None,
+                None => {}
+                accepted => return accepted,
+            }
+        }
+    }
+
+    /// Accepts the connections that the kernel has completed when the server stops. Waits while the
+    /// limit is reached or descriptors are missing.
+    async fn accept_queued(&self, listener: &L) {
+        let mut left = BACKLOG; // peers that connect meanwhile must not keep the socket open
+        while left > 0 {
+            if self.connections.is_full() {
+                self.connections.wait_until_connection_ends().await;
+                continue;
+            }
+            match listener.try_accept() {
+                Ok((stream, peer)) => self.start(stream, peer),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) => match AcceptError::of(&error) {
+                    AcceptError::Connection => {}
+                    AcceptError::Resources => {
+                        self.pause(listener, &error).await;
+                        continue;
+                    }
+                    AcceptError::Listener => return self.fail(error),
+                },
+            }
+            left -= 1;
+        }
+    }
+
+    fn fail(&self, error: io::Error) {
+        log::error!("cannot accept any more: {error}");
+        self.failure.set(Some(error));
+    }
+
+    fn start(&self, stream: L::Stream, peer: L::Peer) {
+        self.accepted.set(self.accepted.get() + 1);
+        let stream = StreamState::new(stream, self.config.borrow().clone());
+        let stream = ServedStream::new(stream);
+        self.connections.add(|guard| Rc::clone(&self.handler).start(stream, peer, guard));
+    }
+
+    /// Stops accepting for [`PAUSE`]. The connection stays in the kernel's queue. The descriptor
+    /// that it needs may be free afterwards.
+    async fn pause(&self, listener: &L, error: &io::Error) {
+        if self.pauses.get().is_multiple_of(PAUSES_PER_LINE) {
+            log::warn!("accepting pauses for {PAUSE:?} at a time: {error}");
+        }
+        self.pauses.set(self.pauses.get() + 1);
+        listener.rest();
+        sleep(PAUSE).await;
+    }
+}
+
+/// Wakes the tasks that wait for the end of an accept loop, when it is dropped.
+struct EndsLoop<'a, L: Listener>(&'a ServerState<L>);
+
+impl<L: Listener> Drop for EndsLoop<'_, L> {
+    fn drop(&mut self) {
+        if let Some(ended) = self.0.loop_ended.take() {
+            let _ = ended.set_result(()); // it was never set before
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! The task of a connection: runs the user's handler and ends the stream as its result says.
+
+use std::io;
+use std::rc::Rc;
+
+use squall_executor::{JoinHandle, spawn};
+
+use crate::server::connections::ConnectionGuard;
+use crate::socket::listener::Listener;
+use crate::stream::io_stream::IoStream;
+use crate::stream::served_stream::ServedStream;
+
+/// A user's handler with its type erased. It spawns the task itself, so that the handler's future
+/// needs no box.
+pub(crate) trait Handler<L: Listener> {
+    /// Spawns the task of a connection.
+    ///
+    /// Takes a `ServedStream`, which is smaller than an `IoStream`, because the task stores the
+    /// argument until the handler has returned.
+    fn start(
+        self: Rc<Self>,
+        stream: ServedStream<L::Stream>,
+        peer: L::Peer,
+        guard: ConnectionGuard<L::Peer>,
+    ) -> JoinHandle<()>;
+}
+
+impl<L, H> Handler<L> for H
+where
+    L: Listener,
+    H: AsyncFn(IoStream<L::Stream>, L::Peer) -> io::Result<()> + 'static,
+{
+    fn start(
+        self: Rc<Self>,
+        stream: ServedStream<L::Stream>,
+        peer: L::Peer,
+        guard: ConnectionGuard<L::Peer>,
+    ) -> JoinHandle<()> {
+        spawn(async move {
+            let connections = &guard.connections; // the guard is dropped with the task's future
+            let result = self(stream.stream(), peer.clone()).await;
+            if let Err(error) = &result {
+                connections.report(&peer, error);
+            }
+            stream.end(&result, connections.flush_deadline.get()).await;
+        })
+    }
+}

@@ -1,0 +1,107 @@
+//! What a stream that closes does with its queued bytes, and how the peer learns of lost ones.
+//!
+//! ```text
+//!   close, drop ─▶ try once to send ─▶ all sent? ── yes ─▶ an orderly end
+//!                                          └────── no ──▶ a reset, and a warning in the log
+//!   reset ──────────────────────────────────────────────▶ a reset
+//! ```
+//!
+//! A reset tells the peer that what it has received is not the whole. TCP and the in-memory
+//! [`duplex`](crate::duplex) can say it, and TLS over TCP. Unix sockets and pipes cannot.
+
+use std::any::Any;
+use std::rc::Rc;
+use std::task::{Context, Waker};
+
+use futures_io::AsyncWrite;
+use squall_executor::at_batch_end;
+
+use crate::socket::duplex::DuplexStream;
+use crate::socket::tcp_stream::TcpStream;
+use crate::stream::io_stream::IoStream;
+use crate::stream::stream_state::{Close, CloseReason, StreamState};
+
+impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
+    /// Makes [`close`](Self::close) send what is queued.
+    #[inline]
+    pub(crate) fn enable_close_hook(&self) {
+        self.on_close.set(Some(Self::before_close));
+    }
+
+    fn before_close(self: &Rc<Self>, reason: CloseReason) -> Close {
+        match reason {
+            CloseReason::Dropped if self.is_served.get() && self.postpone_close() => {
+                return Close::Postponed;
+            }
+            CloseReason::Dropped | CloseReason::Requested => self.try_send(),
+            CloseReason::Failed => {}
+        }
+        let lost = self.outbox.queue.borrow().len();
+        if lost > 0 || reason == CloseReason::Failed {
+            if lost > 0 {
+                log::warn!("a stream was closed with {lost} bytes that were not sent");
+            }
+            self.with_transport(|transport| make_close_a_reset(&*transport));
+        } else if reason == CloseReason::Requested
+            && self.announces_end.get()
+            && !self.outbox.is_broken()
+        {
+            let cx = &mut Context::from_waker(Waker::noop());
+            // An error is ignored, because no caller is left to receive it.
+            let _ = self.poll_transport(|transport| transport.poll_close(cx));
+        }
+        Close::Now
+    }
+
+    /// Leaves the close of a dropped stream to its handler's result, or to the end of the batch if
+    /// the handler goes on. Returns false if there is no loop that ends a batch.
+    fn postpone_close(self: &Rc<Self>) -> bool {
+        self.enable_close_hook();
+        if !self.outbox.is_scheduled.get() {
+            self.outbox.is_scheduled.set(at_batch_end(Rc::clone(self) as _));
+        }
+        self.outbox.is_scheduled.get()
+    }
+
+    /// Closes the stream without an orderly end.
+    pub(crate) fn reset(self: &Rc<Self>) {
+        self.enable_close_hook();
+        self.close(CloseReason::Failed);
+    }
+
+    /// Sends the queue until the transport would block or fails.
+    fn try_send(&self) {
+        let cx = &mut Context::from_waker(Waker::noop());
+        while !self.outbox.queue.borrow().is_empty() {
+            if self.poll_send_some(cx).is_pending() {
+                return;
+            }
+        }
+        // An error is ignored, because no caller is left to receive it.
+        let _ = self.poll_transport(|transport| transport.poll_flush(cx));
+    }
+}
+
+impl<S: AsyncWrite + Unpin + 'static> IoStream<S> {
+    /// Closes the stream without an orderly end, so that the peer does not take what it got for the
+    /// whole: drops what is queued, and resets the connection.
+    ///
+    /// A peer on TCP gets `ECONNRESET`. A Unix socket or a pipe has no reset, and its peer sees an
+    /// end. What was received can still be read.
+    pub fn reset(&mut self) {
+        self.state().reset();
+    }
+}
+
+/// Makes the drop of a transport a reset instead of an orderly end, if it has a way to say it.
+fn make_close_a_reset(transport: &dyn Any) {
+    if let Some(stream) = transport.downcast_ref::<TcpStream>() {
+        stream.make_close_a_reset();
+    } else if let Some(stream) = transport.downcast_ref::<DuplexStream>() {
+        stream.make_close_a_reset();
+    }
+    #[cfg(feature = "tls")]
+    if let Some(stream) = transport.downcast_ref::<futures_rustls::TlsStream<TcpStream>>() {
+        stream.get_ref().0.make_close_a_reset();
+    }
+}

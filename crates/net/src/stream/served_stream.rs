@@ -1,0 +1,109 @@
+//! A stream that a server has given to a handler. The handler's result decides how it ends.
+//!
+//! ```text
+//!   Ok     ─▶ what is queued is sent, at most for the flush deadline ─▶ an orderly end
+//!   Err    ─▶ a reset, unless the error only says that the peer has ended in order
+//!   panic  ─▶ a reset
+//!   abort  ─▶ what is queued is tried once ─▶ an orderly end, or a reset if bytes are lost
+//! ```
+//!
+//! A handler that drops the stream and goes on gives up this control at the end of the batch: then
+//! the stream is flushed and ends like one whose handler has returned `Ok`.
+
+use std::future::poll_fn;
+use std::io;
+use std::rc::Rc;
+use std::thread;
+use std::time::Duration;
+
+use futures_io::AsyncWrite;
+use squall_executor::{spawn, timeout};
+
+use crate::stream::io_stream::IoStream;
+use crate::stream::stream_error::StreamError;
+use crate::stream::stream_state::{CloseReason, StreamState};
+
+/// The time for a flush after a handler that goes on without its stream, and the default of
+/// [`Server::flush_deadline`](crate::Server::flush_deadline).
+pub(crate) const FLUSH_DEADLINE: Duration = Duration::from_secs(30);
+
+/// The server's reference to a stream that a handler owns. Its drop means that the handler has
+/// panicked or was aborted.
+pub(crate) struct ServedStream<S: AsyncWrite + Unpin + 'static> {
+    state: Rc<StreamState<S>>,
+}
+
+impl<S: AsyncWrite + Unpin + 'static> ServedStream<S> {
+    pub(crate) fn new(state: Rc<StreamState<S>>) -> ServedStream<S> {
+        state.is_served.set(true);
+        state.enable_close_hook();
+        ServedStream { state }
+    }
+
+    /// The stream for the handler.
+    pub(crate) fn stream(&self) -> IoStream<S> {
+        IoStream::from_state(Rc::clone(&self.state))
+    }
+
+    /// Ends the stream as the handler's result says, unless the handler has closed it or has given
+    /// it to another task.
+    pub(crate) async fn end(self, result: &io::Result<()>, deadline: Duration) {
+        self.state.is_served.set(false);
+        if result.as_ref().err().is_none_or(is_end_of_peer) {
+            self.state.finish(deadline).await;
+        } else {
+            self.state.fail();
+        }
+    }
+}
+
+impl<S: AsyncWrite + Unpin + 'static> Drop for ServedStream<S> {
+    fn drop(&mut self) {
+        if self.state.is_served.replace(false) {
+            if thread::panicking() {
+                self.state.fail();
+            } else if self.state.is_dropped() {
+                self.state.close(CloseReason::Dropped);
+            }
+        }
+    }
+}
+
+/// Whether a handler failed only because its peer has ended the stream in order.
+fn is_end_of_peer(error: &io::Error) -> bool {
+    let error = error.get_ref().and_then(|error| error.downcast_ref::<StreamError>());
+    matches!(error, Some(StreamError::Closed { cause: None }))
+}
+
+impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
+    /// Sends what is queued, at most for `deadline`, and closes the stream, if its owner has dropped
+    /// it.
+    async fn finish(self: &Rc<Self>, deadline: Duration) {
+        if !self.is_dropped() || self.is_closed.get() {
+            return;
+        }
+        if !self.outbox.is_idle() {
+            let _ = timeout(deadline, poll_fn(|cx| self.poll_flush(cx))).await;
+        }
+        self.close(CloseReason::Dropped); // a reset, if bytes are left
+    }
+
+    /// Resets the stream if its owner has dropped it and has not ended its writing direction.
+    fn fail(self: &Rc<Self>) {
+        if self.is_dropped() {
+            let is_whole = self.is_write_ended.get();
+            self.close(if is_whole { CloseReason::Dropped } else { CloseReason::Failed });
+        }
+    }
+
+    /// Ends the stream of a handler that has dropped it and goes on.
+    #[cold]
+    pub(crate) fn end_without_handler(self: Rc<Self>) {
+        self.is_served.set(false);
+        if self.outbox.is_idle() {
+            self.close(CloseReason::Dropped);
+        } else {
+            drop(spawn(async move { self.finish(FLUSH_DEADLINE).await }));
+        }
+    }
+}
