@@ -51,15 +51,20 @@ pub mod tls;
 mod workers;
 
 pub use squall_executor as executor;
-#[doc(no_inline)]
+#[doc(inline)]
 pub use squall_executor::{
     AbortOnDrop, AsyncFd, Builder, Clock, Dump, Elapsed, Entered, Event, EventLoop, Handle,
     HandlerId, Interest, Interval, JoinError, JoinHandle, LoopClosed, PeriodicCallback,
-    RemoteJoinHandle, RunError, Sleep, SlowCallback, Stats, Timeout, TimerId, Work, add_callback,
-    add_future, add_handler, block_on, call_at, call_later, interval, remove_handler,
-    remove_timeout, signal, sleep, sleep_until, spawn, spawn_blocking, spawn_named, stats, stop,
-    timeout, timeout_at, turn_time, update_handler, yield_now,
+    RemoteJoinHandle, RunError, Sleep, SlowCallback, Stats, Timeout, TimerGuard, TimerId, Work,
+    add_callback, add_future, add_handler, block_on, call_at, call_later, dump, interval, now,
+    remove_handler, remove_timeout, signal, sleep, sleep_until, spawn, spawn_blocking, spawn_named,
+    stats, stop, timeout, timeout_at, turn_time, update_handler, yield_now,
 };
+
+#[doc(no_inline)]
+pub use bytes::Bytes;
+#[doc(no_inline)]
+pub use futures_io::{AsyncRead, AsyncWrite};
 
 pub use buffer::chunk::Chunk;
 pub use child::Child;
@@ -80,6 +85,7 @@ pub use socket::udp_socket::UdpSocket;
 pub use socket::unix_listener::{UnixIncoming, UnixListener};
 pub use socket::unix_stream::{PeerCredentials, UnixStream};
 pub use stream::close_watcher::Closed;
+pub use stream::copy::{copy, copy_bidirectional};
 pub use stream::io_reader::IoReader;
 pub use stream::io_stream::IoStream;
 pub use stream::io_writer::IoWriter;

@@ -68,6 +68,17 @@ impl<S> IoReader<S> {
     pub fn is_closed(&self) -> bool {
         self.state.is_closed.get()
     }
+
+    fn take(&mut self, n: usize) -> Bytes {
+        let taken = self.buffer.take(n);
+        self.update_watcher();
+        taken
+    }
+
+    /// Takes every byte that was received and not read.
+    pub(crate) fn take_all(&mut self) -> Bytes {
+        self.take(self.buffer.len())
+    }
 }
 
 impl<S: AsyncRead + Unpin> IoReader<S> {
@@ -281,12 +292,6 @@ impl<S: AsyncRead + Unpin> IoReader<S> {
         self.state.set_reader_waker(cx.waker());
         self.buffer.shrink();
         Some(Poll::Pending)
-    }
-
-    fn take(&mut self, n: usize) -> Bytes {
-        let taken = self.buffer.take(n);
-        self.update_watcher();
-        taken
     }
 
     /// Reads more for a read of at most `limit` bytes. Fails if the buffer holds that many already.

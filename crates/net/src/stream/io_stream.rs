@@ -134,6 +134,11 @@ impl<S> IoStream<S> {
         (&mut self.reader, &mut self.writer)
     }
 
+    /// As [`halves`](Self::halves), for one task that uses both.
+    pub(crate) fn halves_mut(&mut self) -> (&mut IoReader<S>, &mut IoWriter<S>) {
+        (&mut self.reader, &mut self.writer)
+    }
+
     pub(crate) fn state(&self) -> &Rc<StreamState<S>> {
         &self.reader.state
     }

@@ -90,16 +90,32 @@ impl<S: AsyncWrite + Unpin + 'static> IoWriter<S> {
         poll_fn(move |cx| self.poll_write_all(cx, data, &mut sent))
     }
 
+    /// Sends some of `data`, after what is queued. Returns the number of bytes.
+    pub(crate) fn poll_write_some(
+        &mut self,
+        cx: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<Result<usize, StreamError>> {
+        ready!(self.poll_ready_to_write(cx))?;
+        ready!(self.state.outbox.budget.poll(cx));
+        self.state.poll_write(cx, data).map_ok(|(n, _)| n)
+    }
+
+    /// Waits until nothing is queued.
+    fn poll_ready_to_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
+        if !self.state.outbox.is_idle() {
+            ready!(self.poll_flush(cx))?;
+        }
+        Poll::Ready(self.state.check_writable())
+    }
+
     fn poll_write_all(
         &mut self,
         cx: &mut Context<'_>,
         data: &[u8],
         sent: &mut usize,
     ) -> Poll<Result<(), StreamError>> {
-        if !self.state.outbox.is_idle() {
-            ready!(self.poll_flush(cx))?; // queued bytes go first
-        }
-        self.state.check_writable()?;
+        ready!(self.poll_ready_to_write(cx))?;
         while *sent < data.len() {
             ready!(self.state.outbox.budget.poll(cx));
             let (n, is_done) = ready!(self.state.poll_write(cx, &data[*sent..]))?;

@@ -17,6 +17,8 @@
 
 pub(crate) mod close_watcher;
 mod closing;
+pub(crate) mod copy;
+mod futures_io;
 pub(crate) mod io_reader;
 pub(crate) mod io_stream;
 pub(crate) mod io_writer;
