@@ -54,7 +54,7 @@ mod time;
 
 pub use squall_reactor::{Event, Interest, set_nonblocking};
 #[doc(hidden)]
-pub use squall_reactor::{fault, live_reactors};
+pub use squall_reactor::{fault, live_reactors, replace_nonblocking};
 
 pub use builder::Builder;
 pub use current::Entered;

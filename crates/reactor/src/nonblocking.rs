@@ -16,7 +16,19 @@ use crate::{Interest, sys};
 /// # Cost
 /// One `fcntl`, or two if the flag was not set.
 pub fn set_nonblocking(fd: BorrowedFd<'_>) -> io::Result<()> {
-    sys::set_nonblocking(fd)
+    replace_nonblocking(fd, true).map(drop)
+}
+
+/// Makes a descriptor non-blocking or blocking, as [`set_nonblocking`] does. Returns whether it was
+/// non-blocking before.
+///
+/// # Errors
+/// Those of `fcntl(2)`.
+///
+/// # Cost
+/// One `fcntl`, or two if the flag changes.
+pub fn replace_nonblocking(fd: BorrowedFd<'_>, is_nonblocking: bool) -> io::Result<bool> {
+    sys::replace_nonblocking(fd, is_nonblocking)
 }
 
 /// Returns true if the descriptor is ready now for any part of `interest`, or has an error or a

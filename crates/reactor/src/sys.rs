@@ -138,15 +138,18 @@ pub(crate) fn eventfd_read(mut eventfd: &File) -> io::Result<u64> {
     Ok(u64::from_ne_bytes(count))
 }
 
-/// `fcntl(2)`: makes a descriptor non-blocking, unless it is already.
-pub(crate) fn set_nonblocking(fd: BorrowedFd<'_>) -> io::Result<()> {
+/// `fcntl(2)`: makes a descriptor non-blocking or blocking, unless it is so already. Returns whether
+/// it was non-blocking.
+pub(crate) fn replace_nonblocking(fd: BorrowedFd<'_>, is_nonblocking: bool) -> io::Result<bool> {
     // SAFETY: F_GETFL takes no argument.
     let flags = check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) })?;
-    if flags & libc::O_NONBLOCK == 0 {
+    let was_nonblocking = flags & libc::O_NONBLOCK != 0;
+    if was_nonblocking != is_nonblocking {
+        let flags = flags ^ libc::O_NONBLOCK;
         // SAFETY: F_SETFL takes an int.
-        check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, flags | libc::O_NONBLOCK) })?;
+        check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, flags) })?;
     }
-    Ok(())
+    Ok(was_nonblocking)
 }
 
 /// `poll(2)` on one descriptor, without waiting. Returns those of `conditions` that hold now, and

@@ -15,6 +15,7 @@ use std::task::{Context, Poll, Waker, ready};
 use squall_reactor::{Interest, is_ready, set_nonblocking};
 
 use crate::current;
+use crate::io::blocking_flag::BlockingFlag;
 use crate::io::source::{Direction, Source};
 use crate::loop_core::Core;
 use crate::task::budget;
@@ -47,6 +48,8 @@ use crate::task::budget;
 pub struct AsyncFd<T: AsFd> {
     // Dropped before `io`, so that the descriptor leaves epoll before it is closed.
     registration: Registration,
+    #[expect(dead_code, reason = "its drop restores the flag of a blocking descriptor")]
+    flag: BlockingFlag,
     /// Other loops watch the descriptor too, so it is registered as `new_shared` says.
     is_shared: bool,
     io: T,
@@ -55,17 +58,27 @@ pub struct AsyncFd<T: AsFd> {
 impl<T: AsFd> AsyncFd<T> {
     /// Takes ownership of a descriptor and makes it non-blocking.
     ///
+    /// The flag belongs to the open file description, so every duplicate becomes non-blocking, also
+    /// in other processes. A description that was blocking becomes blocking again when the `AsyncFd`
+    /// is dropped or [gives it back](Self::into_inner), or with the last `AsyncFd` of this process
+    /// that shares the file.
+    ///
     /// # Errors
-    /// Those of `fcntl(2)`.
+    /// Those of `fcntl(2)`; for a blocking descriptor, also those of `dup(2)` and `fstat(2)`.
+    ///
+    /// # Cost
+    /// One `fcntl`. For a blocking descriptor three more system calls, and a second descriptor until
+    /// the first is given back.
     pub fn new(io: T) -> io::Result<AsyncFd<T>> {
-        set_nonblocking(io.as_fd())?;
-        Ok(AsyncFd::from_nonblocking(io))
+        let flag = BlockingFlag::clear(io.as_fd())?;
+        Ok(AsyncFd { flag, ..AsyncFd::from_nonblocking(io) })
     }
 
     /// Takes ownership of a descriptor that is already non-blocking. A call on a blocking
     /// descriptor would block the whole loop.
     pub fn from_nonblocking(io: T) -> AsyncFd<T> {
-        AsyncFd { registration: Registration::default(), is_shared: false, io }
+        let flag = BlockingFlag::NONE;
+        AsyncFd { registration: Registration::default(), flag, is_shared: false, io }
     }
 
     /// Takes ownership of a listening socket from which other loops accept too, in this process or
@@ -74,12 +87,13 @@ impl<T: AsFd> AsyncFd<T> {
     /// The socket is registered for reading only, level-triggered and exclusive (`EPOLLEXCLUSIVE`).
     /// A connection wakes one loop or a few, not all. A connection that no loop accepts is reported
     /// again. So a caller that pauses accepting must call [`rest`](Self::rest), or the loop spins.
+    /// The socket stays non-blocking, because other processes may rely on it.
     ///
     /// # Errors
     /// Those of `fcntl(2)`.
     pub fn new_shared(io: T) -> io::Result<AsyncFd<T>> {
         set_nonblocking(io.as_fd())?;
-        Ok(AsyncFd { registration: Registration::default(), is_shared: true, io })
+        Ok(AsyncFd { is_shared: true, ..AsyncFd::from_nonblocking(io) })
     }
 
     /// Deregisters the descriptor until the next call on it would block. Tasks that wait for the

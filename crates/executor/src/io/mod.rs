@@ -12,6 +12,7 @@
 //! `current.rs` when a call on it first would block.
 
 pub(crate) mod async_fd;
+mod blocking_flag;
 pub(crate) mod driver;
 pub(crate) mod handler;
 pub(crate) mod source;

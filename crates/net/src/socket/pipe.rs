@@ -11,7 +11,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures_io::{AsyncRead, AsyncWrite};
-use squall_executor::AsyncFd;
+use squall_executor::{AsyncFd, replace_nonblocking, set_nonblocking};
 
 /// Makes a pipe: bytes written to the writer are read from the reader.
 ///
@@ -32,7 +32,11 @@ use squall_executor::AsyncFd;
 /// Those of `pipe2(2)` and `fcntl(2)`.
 pub fn pipe() -> io::Result<(PipeReader, PipeWriter)> {
     let (reader, writer) = io::pipe()?;
-    Ok((PipeReader::from_fd(reader.into())?, PipeWriter::from_fd(writer.into())?))
+    set_nonblocking(reader.as_fd())?;
+    set_nonblocking(writer.as_fd())?;
+    let nonblocking = |fd: OwnedFd| AsyncFd::from_nonblocking(File::from(fd));
+    let reader = PipeReader { fd: nonblocking(reader.into()) };
+    Ok((reader, PipeWriter { fd: Some(nonblocking(writer.into())) }))
 }
 
 /// The reading end of a pipe, or another descriptor that is read like a pipe. Tornado:
@@ -54,27 +58,54 @@ pub struct PipeWriter {
 }
 
 impl PipeReader {
-    /// Takes over a descriptor and makes its file description non-blocking, for every process that
-    /// shares it.
+    /// Takes over a descriptor and makes its open file description non-blocking, for every process
+    /// that shares it. If it was blocking, it becomes blocking again when this is dropped or gives it
+    /// back, as [`AsyncFd::new`] says.
+    ///
+    /// A program's own standard streams have functions that leave the description as it is:
+    /// [`stdin`](crate::stdin), [`stdout`](crate::stdout), [`stderr`](crate::stderr).
     ///
     /// # Errors
-    /// Those of `fcntl(2)`.
+    /// Those of [`AsyncFd::new`].
     pub fn from_fd(fd: OwnedFd) -> io::Result<PipeReader> {
         Ok(PipeReader { fd: AsyncFd::new(File::from(fd))? })
     }
 
-    /// Returns the descriptor, which stays non-blocking.
+    /// Returns the descriptor and makes it blocking, as a child process expects it.
+    ///
+    /// ```
+    /// use std::process::{Command, Stdio};
+    /// use squall_net::{IoStream, block_on, pipe};
+    ///
+    /// block_on(async {
+    ///     let (reader, writer) = pipe()?;
+    ///     let output = writer.into_fd().expect("it is open");
+    ///     let mut child = Command::new("echo").arg("hello").stdout(Stdio::from(output)).spawn()?;
+    ///     assert_eq!(IoStream::new(reader).read_until(b"\n").await?, "hello\n");
+    ///     child.wait()
+    /// })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn into_fd(self) -> OwnedFd {
-        self.fd.into_inner().into()
+        with_flag(self.fd.into_inner(), false)
+    }
+
+    /// Returns the descriptor, non-blocking as it is while it is in use here.
+    pub fn into_nonblocking_fd(self) -> OwnedFd {
+        with_flag(self.fd.into_inner(), true)
     }
 }
 
 impl PipeWriter {
-    /// Takes over a descriptor and makes its file description non-blocking, for every process that
-    /// shares it.
+    /// Takes over a descriptor and makes its open file description non-blocking, for every process
+    /// that shares it. If it was blocking, it becomes blocking again when this is dropped or gives it
+    /// back, as [`AsyncFd::new`] says.
+    ///
+    /// A program's own standard streams have functions that leave the description as it is:
+    /// [`stdin`](crate::stdin), [`stdout`](crate::stdout), [`stderr`](crate::stderr).
     ///
     /// # Errors
-    /// Those of `fcntl(2)`.
+    /// Those of [`AsyncFd::new`].
     pub fn from_fd(fd: OwnedFd) -> io::Result<PipeWriter> {
         Ok(PipeWriter { fd: Some(AsyncFd::new(File::from(fd))?) })
     }
@@ -85,10 +116,21 @@ impl PipeWriter {
         self.fd.as_ref().map(AsFd::as_fd)
     }
 
-    /// Returns the descriptor, which stays non-blocking; `None` if it was closed.
+    /// Returns the descriptor and makes it blocking, as a child process expects it; see
+    /// [`PipeReader::into_fd`]. `None` if it was closed.
     pub fn into_fd(self) -> Option<OwnedFd> {
-        self.fd.map(|fd| fd.into_inner().into())
+        self.fd.map(|fd| with_flag(fd.into_inner(), false))
     }
+
+    /// As [`PipeReader::into_nonblocking_fd`]. `None` if it was closed.
+    pub fn into_nonblocking_fd(self) -> Option<OwnedFd> {
+        self.fd.map(|fd| with_flag(fd.into_inner(), true))
+    }
+}
+
+fn with_flag(file: File, is_nonblocking: bool) -> OwnedFd {
+    let _ = replace_nonblocking(file.as_fd(), is_nonblocking); // fails only for a bad descriptor
+    file.into()
 }
 
 impl AsyncRead for PipeReader {

@@ -4,7 +4,7 @@ use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::task::{Context, Poll};
 
-use squall_executor::AsyncFd;
+use squall_executor::{AsyncFd, set_nonblocking};
 
 use crate::sys;
 
@@ -31,7 +31,8 @@ impl Family for std::os::unix::net::UnixStream {
 
 impl<T: AsFd> StreamSocket<T> {
     pub(crate) fn new(socket: T) -> io::Result<StreamSocket<T>> {
-        Ok(StreamSocket { fd: AsyncFd::new(socket)? })
+        set_nonblocking(socket.as_fd())?;
+        Ok(StreamSocket { fd: AsyncFd::from_nonblocking(socket) })
     }
 
     pub(crate) fn from_nonblocking(socket: T) -> StreamSocket<T> {

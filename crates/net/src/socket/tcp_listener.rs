@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
-use squall_executor::AsyncFd;
+use squall_executor::{AsyncFd, set_nonblocking};
 
 use crate::socket::listener::{BACKLOG, Listener, Sealed};
 use crate::socket::tcp_stream::TcpStream;
@@ -56,10 +56,13 @@ impl TcpListener {
 
     /// Takes over a listening socket and makes it non-blocking. Its other options do not change.
     ///
+    /// Duplicates of the socket become non-blocking too, also in other processes, and stay so.
+    ///
     /// # Errors
     /// Those of `fcntl(2)`.
     pub fn from_std(listener: std::net::TcpListener) -> io::Result<TcpListener> {
-        Ok(TcpListener { fd: AsyncFd::new(listener)? })
+        set_nonblocking(listener.as_fd())?;
+        Ok(TcpListener { fd: AsyncFd::from_nonblocking(listener) })
     }
 
     /// Takes over a listening socket from which other loops, in this process or in others, also
@@ -110,7 +113,8 @@ impl TcpListener {
         self.fd.get_ref().local_addr()
     }
 
-    /// Returns the socket, which stays non-blocking.
+    /// Returns the socket, which stays non-blocking: call its `set_nonblocking(false)` to change
+    /// that.
     pub fn into_std(self) -> std::net::TcpListener {
         self.fd.into_inner()
     }

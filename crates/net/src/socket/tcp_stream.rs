@@ -81,6 +81,8 @@ impl TcpStream {
 
     /// Takes over a socket and makes it non-blocking.
     ///
+    /// Duplicates of the socket become non-blocking too, also in other processes, and stay so.
+    ///
     /// # Errors
     /// Those of `fcntl(2)`.
     pub fn from_std(stream: std::net::TcpStream) -> io::Result<TcpStream> {
@@ -91,7 +93,8 @@ impl TcpStream {
         TcpStream { socket: StreamSocket::from_nonblocking(stream) }
     }
 
-    /// Returns the socket, which stays non-blocking.
+    /// Returns the socket, which stays non-blocking: call its `set_nonblocking(false)` to change
+    /// that.
     pub fn into_std(self) -> std::net::TcpStream {
         self.socket.fd.into_inner()
     }

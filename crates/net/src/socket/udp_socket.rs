@@ -5,7 +5,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::task::{Context, Poll};
 
-use squall_executor::AsyncFd;
+use squall_executor::{AsyncFd, set_nonblocking};
 
 /// A UDP socket. Its async methods take `&self`, and any number of tasks may wait in them at once.
 ///
@@ -43,13 +43,17 @@ impl UdpSocket {
 
     /// Takes over a socket and makes it non-blocking.
     ///
+    /// Duplicates of the socket become non-blocking too, also in other processes, and stay so.
+    ///
     /// # Errors
     /// Those of `fcntl(2)`.
     pub fn from_std(socket: std::net::UdpSocket) -> io::Result<UdpSocket> {
-        Ok(UdpSocket { fd: AsyncFd::new(socket)? })
+        set_nonblocking(socket.as_fd())?;
+        Ok(UdpSocket { fd: AsyncFd::from_nonblocking(socket) })
     }
 
-    /// Returns the socket, which stays non-blocking.
+    /// Returns the socket, which stays non-blocking: call its `set_nonblocking(false)` to change
+    /// that.
     pub fn into_std(self) -> std::net::UdpSocket {
         self.fd.into_inner()
     }

@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
-use squall_executor::AsyncFd;
+use squall_executor::{AsyncFd, set_nonblocking};
 
 use crate::socket::listener::{Listener, Sealed};
 use crate::socket::unix_stream::UnixStream;
@@ -36,10 +36,13 @@ impl UnixListener {
 
     /// Takes over a listening socket and makes it non-blocking.
     ///
+    /// Duplicates of the socket become non-blocking too, also in other processes, and stay so.
+    ///
     /// # Errors
     /// Those of `fcntl(2)`.
     pub fn from_std(listener: std::os::unix::net::UnixListener) -> io::Result<UnixListener> {
-        Ok(UnixListener { fd: AsyncFd::new(listener)? })
+        set_nonblocking(listener.as_fd())?;
+        Ok(UnixListener { fd: AsyncFd::from_nonblocking(listener) })
     }
 
     /// As [`TcpListener::from_shared`](crate::TcpListener).
@@ -83,7 +86,8 @@ impl UnixListener {
         self.fd.get_ref().local_addr()
     }
 
-    /// Returns the socket, which stays non-blocking.
+    /// Returns the socket, which stays non-blocking: call its `set_nonblocking(false)` to change
+    /// that.
     pub fn into_std(self) -> std::os::unix::net::UnixListener {
         self.fd.into_inner()
     }

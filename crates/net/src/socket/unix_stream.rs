@@ -88,6 +88,8 @@ impl UnixStream {
 
     /// Takes over a socket and makes it non-blocking.
     ///
+    /// Duplicates of the socket become non-blocking too, also in other processes, and stay so.
+    ///
     /// # Errors
     /// Those of `fcntl(2)`.
     pub fn from_std(stream: std::os::unix::net::UnixStream) -> io::Result<UnixStream> {
@@ -98,7 +100,8 @@ impl UnixStream {
         UnixStream { socket: StreamSocket::from_nonblocking(stream) }
     }
 
-    /// Returns the socket, which stays non-blocking.
+    /// Returns the socket, which stays non-blocking: call its `set_nonblocking(false)` to change
+    /// that.
     pub fn into_std(self) -> std::os::unix::net::UnixStream {
         self.socket.fd.into_inner()
     }
