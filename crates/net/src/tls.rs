@@ -25,7 +25,9 @@
 //! ```
 
 use std::fmt;
+use std::future::poll_fn;
 use std::io;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,7 +41,7 @@ use crate::server::draining::Draining;
 use crate::server::server::Server;
 use crate::socket::listener::Listener;
 use crate::stream::io_stream::IoStream;
-use crate::stream::served_stream::ServedStream;
+use crate::stream::served_stream::{ServedStream, is_end_of_peer};
 use crate::stream::stream_config::StreamConfig;
 
 /// How long a handshake may take by default.
@@ -218,8 +220,12 @@ impl<L: Listener> Server<L> {
                 match handshake.await {
                     Some(Ok(stream)) => {
                         let served = ServedStream::new(Rc::clone(stream.state()));
-                        let result = handler(stream, peer).await;
-                        served.end(&result, connections.flush_deadline.get()).await;
+                        let mut handling = pin!(handler(stream, peer));
+                        let result = poll_fn(|cx| served.poll_handler(cx, handling.as_mut())).await;
+                        let is_ok = result.as_ref().err().is_none_or(is_end_of_peer);
+                        if let Some(finish) = served.end(is_ok, connections.flush_deadline.get()) {
+                            finish.await;
+                        }
                         result
                     }
                     Some(Err(error)) => {

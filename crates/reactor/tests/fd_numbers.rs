@@ -47,8 +47,7 @@ fn a_stale_event_is_dropped() {
     assert_eq!(c.as_raw_fd(), old_number, "the kernel hands out the lowest free number");
     let c_token = reactor.register(c.as_fd(), Interest::READABLE, Mode::Level, 'c').unwrap();
 
-    let reported: Vec<_> =
-        events.iter().filter_map(|event| reactor.get(event.token())).collect();
+    let reported: Vec<_> = events.iter().filter_map(|event| reactor.get(event.token())).collect();
     assert_eq!(reported, [&'a']);
     assert_ne!(b_token, c_token);
     assert_eq!(reactor.get(a_token), Some(&'a'));

@@ -65,7 +65,11 @@ fn a_child_cannot_touch_the_epoll_of_its_parent() {
     });
     assert!(!reactor.is_forked());
     let mut events = Events::with_capacity(4);
-    assert_eq!(reactor.wait(&mut events, Some(Duration::ZERO)).unwrap(), 0, "the notice of the child woke the parent");
+    assert_eq!(
+        reactor.wait(&mut events, Some(Duration::ZERO)).unwrap(),
+        0,
+        "the notice of the child woke the parent"
+    );
     b.write_all(b"x").unwrap();
     assert_eq!(reactor.wait(&mut events, Some(Duration::from_secs(10))).unwrap(), 1);
     assert_eq!(reactor.get(token), Some(&"a"));

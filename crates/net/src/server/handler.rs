@@ -1,6 +1,8 @@
 //! The task of a connection: runs the user's handler and ends the stream as its result says.
 
+use std::future::poll_fn;
 use std::io;
+use std::pin::pin;
 use std::rc::Rc;
 
 use squall_executor::{JoinHandle, spawn};
@@ -8,7 +10,7 @@ use squall_executor::{JoinHandle, spawn};
 use crate::server::connections::ConnectionGuard;
 use crate::socket::listener::Listener;
 use crate::stream::io_stream::IoStream;
-use crate::stream::served_stream::ServedStream;
+use crate::stream::served_stream::{ServedStream, is_end_of_peer};
 
 /// A user's handler with its type erased. It spawns the task itself, so that the handler's future
 /// needs no box.
@@ -37,12 +39,16 @@ where
         guard: ConnectionGuard<L::Peer>,
     ) -> JoinHandle<()> {
         spawn(async move {
-            let connections = &guard.connections; // the guard is dropped with the task's future
-            let result = self(stream.stream(), peer.clone()).await;
+            let guard = guard; // dropped with the task's future
+            let mut handling = pin!(self(stream.stream(), peer.clone()));
+            let result = poll_fn(|cx| stream.poll_handler(cx, handling.as_mut())).await;
             if let Err(error) = &result {
-                connections.report(&peer, error);
+                guard.connections.report(&peer, error);
             }
-            stream.end(&result, connections.flush_deadline.get()).await;
+            let is_ok = result.err().as_ref().is_none_or(is_end_of_peer);
+            if let Some(finish) = stream.end(is_ok, guard.connections.flush_deadline.get()) {
+                finish.await;
+            }
         })
     }
 }

@@ -7,14 +7,14 @@
 //! ```
 //!
 //! A reset tells the peer that what it has received is not the whole. TCP and the in-memory
-//! [`duplex`](crate::duplex) can say it, and TLS over TCP. Unix sockets and pipes cannot.
+//! [`duplex`](crate::duplex) can say it. TLS says it by an end without `close_notify`. Unix sockets and
+//! pipes cannot.
 
 use std::any::Any;
 use std::rc::Rc;
 use std::task::{Context, Waker};
 
 use futures_io::AsyncWrite;
-use squall_executor::at_batch_end;
 
 use crate::socket::duplex::DuplexStream;
 use crate::socket::tcp_stream::TcpStream;
@@ -30,8 +30,9 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
 
     fn before_close(self: &Rc<Self>, reason: CloseReason) -> Close {
         match reason {
-            CloseReason::Dropped if self.is_served.get() && self.postpone_close() => {
-                return Close::Postponed;
+            CloseReason::Dropped if self.is_served.get() => {
+                self.enable_close_hook();
+                return Close::Postponed; // until the handler's result is known
             }
             CloseReason::Dropped | CloseReason::Requested => self.try_send(),
             CloseReason::Failed => {}
@@ -51,16 +52,6 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
             let _ = self.poll_transport(|transport| transport.poll_close(cx));
         }
         Close::Now
-    }
-
-    /// Leaves the close of a dropped stream to its handler's result, or to the end of the batch if
-    /// the handler goes on. Returns false if there is no loop that ends a batch.
-    fn postpone_close(self: &Rc<Self>) -> bool {
-        self.enable_close_hook();
-        if !self.outbox.is_scheduled.get() {
-            self.outbox.is_scheduled.set(at_batch_end(Rc::clone(self) as _));
-        }
-        self.outbox.is_scheduled.get()
     }
 
     /// Closes the stream without an orderly end.
@@ -99,9 +90,5 @@ fn make_close_a_reset(transport: &dyn Any) {
         stream.make_close_a_reset();
     } else if let Some(stream) = transport.downcast_ref::<DuplexStream>() {
         stream.make_close_a_reset();
-    }
-    #[cfg(feature = "tls")]
-    if let Some(stream) = transport.downcast_ref::<futures_rustls::TlsStream<TcpStream>>() {
-        stream.get_ref().0.make_close_a_reset();
     }
 }

@@ -205,9 +205,6 @@ impl<S: AsyncWrite + Unpin + 'static> BatchEnd for StreamState<S> {
         {
             self.start_pump();
         }
-        if self.is_served.get() && self.is_dropped() {
-            self.end_without_handler();
-        }
     }
 
     fn loop_ended(self: Rc<Self>) {

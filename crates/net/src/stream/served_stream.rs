@@ -7,12 +7,14 @@
 //!   abort  ─▶ what is queued is tried once ─▶ an orderly end, or a reset if bytes are lost
 //! ```
 //!
-//! A handler that drops the stream and goes on gives up this control at the end of the batch: then
-//! the stream is flushed and ends like one whose handler has returned `Ok`.
+//! A handler that drops the stream and goes on gives up this control: the stream is flushed and ends
+//! like one whose handler has returned `Ok`.
 
 use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 use std::thread;
 use std::time::Duration;
 
@@ -45,15 +47,35 @@ impl<S: AsyncWrite + Unpin + 'static> ServedStream<S> {
         IoStream::from_state(Rc::clone(&self.state))
     }
 
-    /// Ends the stream as the handler's result says, unless the handler has closed it or has given
-    /// it to another task.
-    pub(crate) async fn end(self, result: &io::Result<()>, deadline: Duration) {
-        self.state.is_served.set(false);
-        if result.as_ref().err().is_none_or(is_end_of_peer) {
-            self.state.finish(deadline).await;
-        } else {
-            self.state.fail();
+    /// Polls the handler. If it drops the stream and goes on, ends the stream without it.
+    #[inline]
+    pub(crate) fn poll_handler<F: Future>(
+        &self,
+        cx: &mut Context<'_>,
+        handler: Pin<&mut F>,
+    ) -> Poll<F::Output> {
+        let handled = handler.poll(cx);
+        if handled.is_pending() && self.state.is_postponed() {
+            self.state.end_without_handler();
         }
+        handled
+    }
+
+    /// Ends the stream after its handler, unless the handler has closed it or has given it to
+    /// another task. Returns a future if bytes must be sent first, at most for `deadline`. It is
+    /// boxed, because most connections do not need it.
+    pub(crate) fn end(
+        self,
+        is_ok: bool,
+        deadline: Duration,
+    ) -> Option<Pin<Box<dyn Future<Output = ()>>>> {
+        self.state.is_served.set(false);
+        if !is_ok {
+            self.state.fail();
+        } else if self.state.is_dropped() {
+            return self.state.finish(deadline);
+        }
+        None
     }
 }
 
@@ -70,22 +92,23 @@ impl<S: AsyncWrite + Unpin + 'static> Drop for ServedStream<S> {
 }
 
 /// Whether a handler failed only because its peer has ended the stream in order.
-fn is_end_of_peer(error: &io::Error) -> bool {
+pub(crate) fn is_end_of_peer(error: &io::Error) -> bool {
     let error = error.get_ref().and_then(|error| error.downcast_ref::<StreamError>());
     matches!(error, Some(StreamError::Closed { cause: None }))
 }
 
 impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
-    /// Sends what is queued, at most for `deadline`, and closes the stream, if its owner has dropped
-    /// it.
-    async fn finish(self: &Rc<Self>, deadline: Duration) {
-        if !self.is_dropped() || self.is_closed.get() {
-            return;
+    /// Closes a dropped stream, or returns a future that first sends what is queued.
+    fn finish(self: &Rc<Self>, deadline: Duration) -> Option<Pin<Box<dyn Future<Output = ()>>>> {
+        if self.is_closed.get() || self.outbox.is_idle() {
+            self.close(CloseReason::Dropped);
+            return None;
         }
-        if !self.outbox.is_idle() {
-            let _ = timeout(deadline, poll_fn(|cx| self.poll_flush(cx))).await;
-        }
-        self.close(CloseReason::Dropped); // a reset, if bytes are left
+        let state = Rc::clone(self);
+        Some(Box::pin(async move {
+            let _ = timeout(deadline, poll_fn(|cx| state.poll_flush(cx))).await;
+            state.close(CloseReason::Dropped); // a reset, if bytes are left
+        }))
     }
 
     /// Resets the stream if its owner has dropped it and has not ended its writing direction.
@@ -96,14 +119,18 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
         }
     }
 
+    /// Whether the handler has dropped the stream.
+    #[inline]
+    fn is_postponed(&self) -> bool {
+        self.is_dropped() && self.is_served.get()
+    }
+
     /// Ends the stream of a handler that has dropped it and goes on.
     #[cold]
-    pub(crate) fn end_without_handler(self: Rc<Self>) {
+    fn end_without_handler(self: &Rc<Self>) {
         self.is_served.set(false);
-        if self.outbox.is_idle() {
-            self.close(CloseReason::Dropped);
-        } else {
-            drop(spawn(async move { self.finish(FLUSH_DEADLINE).await }));
+        if let Some(finish) = self.finish(FLUSH_DEADLINE) {
+            drop(spawn(finish));
         }
     }
 }
