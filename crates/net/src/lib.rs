@@ -79,6 +79,7 @@ pub use server::server::{DrainReport, Server, TcpServer, UnixServer};
 pub use socket::duplex::{DuplexStream, duplex};
 pub use socket::listener::Listener;
 pub use socket::pipe::{PipeReader, PipeWriter, pipe};
+pub use socket::standard_stream::{Stderr, Stdin, Stdout, stderr, stdin, stdout};
 pub use socket::tcp_listener::{Incoming, TcpListener};
 pub use socket::tcp_stream::TcpStream;
 pub use socket::udp_socket::UdpSocket;

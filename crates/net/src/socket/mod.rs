@@ -2,7 +2,8 @@
 //!
 //! `tcp_stream` and `unix_stream` share `stream_socket`, which sends and receives. `tcp_listener`
 //! and `unix_listener` implement `listener`, the trait that a server accepts from. `udp_socket` and
-//! `pipe` stand alone, and `duplex` is a pair of streams in memory.
+//! `pipe` stand alone, `standard_stream` has stdin, stdout and stderr, and `duplex` is a pair of
+//! streams in memory.
 //!
 //! Every type but `duplex` waits through the executor's `AsyncFd`, and makes its system calls
 //! through `sys/` or std. Only `tcp_stream` uses `connect/`. Nothing here uses a buffer or a
@@ -11,6 +12,7 @@
 pub(crate) mod duplex;
 pub(crate) mod listener;
 pub(crate) mod pipe;
+pub(crate) mod standard_stream;
 mod stream_socket;
 pub(crate) mod tcp_listener;
 pub(crate) mod tcp_stream;

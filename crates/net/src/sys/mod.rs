@@ -130,6 +130,17 @@ pub(crate) fn recv(socket: BorrowedFd<'_>, into: &mut [u8]) -> io::Result<usize>
     Ok(received)
 }
 
+/// `recv(2)` with `MSG_DONTWAIT`, for a socket that may be blocking.
+pub(crate) fn recv_now(socket: BorrowedFd<'_>, into: &mut [u8]) -> io::Result<usize> {
+    let (received, _) = net::recv(socket, into, RecvFlags::DONTWAIT)?;
+    Ok(received)
+}
+
+/// `send(2)` with `MSG_DONTWAIT`, for a socket that may be blocking, and `MSG_NOSIGNAL`.
+pub(crate) fn send_now(socket: BorrowedFd<'_>, from: &[u8]) -> io::Result<usize> {
+    Ok(net::send(socket, from, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)?)
+}
+
 /// `send(2)` with `MSG_NOSIGNAL`.
 #[inline]
 pub(crate) fn send(socket: BorrowedFd<'_>, from: &[u8]) -> io::Result<usize> {
