@@ -27,13 +27,16 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_io::{AsyncRead, AsyncWrite};
 pub use futures_rustls::{TlsStream, rustls};
+use rustls::ConnectionCommon;
 use rustls::pki_types::ServerName;
 use squall_executor::timeout;
 
@@ -73,11 +76,14 @@ impl TlsAcceptor {
         self
     }
 
-    async fn accept<S>(&self, transport: S) -> io::Result<TlsStream<S>>
+    /// Makes a handshake that begins with the received bytes `first`.
+    async fn accept<S>(&self, transport: S, first: &[u8]) -> io::Result<TlsStream<S>>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        in_time(self.deadline, async { Ok(self.tls.accept(transport).await?.into()) }).await
+        let mut fed = Ok(());
+        let handshake = self.tls.accept_with(transport, |session| fed = feed(session, first));
+        Ok(finish(handshake, fed, self.deadline).await?.into())
     }
 }
 
@@ -93,7 +99,8 @@ impl TlsConnector {
         self
     }
 
-    async fn connect<S>(&self, name: &str, transport: S) -> io::Result<TlsStream<S>>
+    /// Makes a handshake that begins with the received bytes `first`.
+    async fn connect<S>(&self, name: &str, transport: S, first: &[u8]) -> io::Result<TlsStream<S>>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
@@ -101,15 +108,43 @@ impl TlsConnector {
             let text = format!("{name:?} is not a valid name for a certificate: {error}");
             io::Error::new(io::ErrorKind::InvalidInput, text)
         })?;
-        in_time(self.deadline, async { Ok(self.tls.connect(name, transport).await?.into()) }).await
+        let mut fed = Ok(());
+        let handshake =
+            self.tls.connect_with(name, transport, |session| fed = feed(session, first));
+        Ok(finish(handshake, fed, self.deadline).await?.into())
     }
 }
 
-/// Runs a handshake. Returns `TimedOut` if it takes longer than `deadline`.
-async fn in_time<T>(
+/// Passes received bytes to a session before its handshake reads from the transport.
+///
+/// Each piece is processed at once: the handshake does so only after a read of its own, and the
+/// next bytes may come only when the peer has an answer.
+fn feed<D>(session: &mut ConnectionCommon<D>, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        if session.read_tls(&mut bytes)? == 0 {
+            break; // the session takes no more bytes, so its handshake will fail
+        }
+        session
+            .process_new_packets()
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+    }
+    Ok(())
+}
+
+/// Ends a handshake whose session was [fed](feed) with the outcome `fed`. Returns `TimedOut` if the
+/// handshake takes longer than `deadline`.
+async fn finish<T>(
+    mut handshake: impl Future<Output = io::Result<T>> + Unpin,
+    fed: io::Result<()>,
     deadline: Duration,
-    handshake: impl Future<Output = io::Result<T>>,
 ) -> io::Result<T> {
+    if let Err(error) = fed {
+        // The session has queued an alert for the peer, and the first poll tries to send it. Later
+        // polls could wait for the peer until the deadline.
+        let send_alert = |cx: &mut Context<'_>| Poll::Ready(Pin::new(&mut handshake).poll(cx));
+        let _ = poll_fn(send_alert).await; // `error` is the cause of any second error
+        return Err(error);
+    }
     timeout(deadline, handshake).await.unwrap_or_else(|_| {
         let text = format!("the TLS handshake took longer than {deadline:?}");
         Err(io::Error::new(io::ErrorKind::TimedOut, text))
@@ -117,13 +152,14 @@ async fn in_time<T>(
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + 'static> IoStream<S> {
-    /// Makes the TLS handshake as the client, and returns the encrypted stream. Tornado:
+    /// Makes the TLS handshake as the client, and returns the encrypted stream. Bytes that are in
+    /// the stream's [`buffer`](Self::buffer) are the first bytes of the handshake. Tornado:
     /// `IOStream.start_tls`.
     ///
     /// # Errors
     /// Each error closes the stream.
-    /// - `InvalidInput`: the stream is not idle, that is, [`into_inner`](Self::into_inner) returned
-    ///   an error; or `name` is not a valid name for a certificate.
+    /// - `InvalidInput`: the stream has unsent bytes, is closed, or its end is watched because
+    ///   [`closed`](Self::closed) was called; or `name` is not a valid name for a certificate.
     /// - `InvalidData`: the handshake failed.
     /// - `TimedOut`: the handshake took longer than the connector's
     ///   [deadline](TlsConnector::handshake_deadline).
@@ -137,12 +173,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> IoStream<S> {
         name: &str,
     ) -> io::Result<IoStream<TlsStream<S>>> {
         let config = self.state().shared_config();
-        let transport = self.into_inner().map_err(not_idle)?;
-        Ok(tls_stream(connector.connect(name, transport).await?, config))
+        let (transport, first) = into_parts(self)?;
+        Ok(tls_stream(connector.connect(name, transport, &first).await?, config))
     }
 
     /// Makes the TLS handshake as the server, and returns the encrypted stream. Tornado:
     /// `IOStream.start_tls(server_side=True)`.
+    ///
+    /// Bytes that are in the stream's [`buffer`](Self::buffer) are the first bytes of the
+    /// handshake. So a line may come before the handshake, as in the PROXY protocol, even if one
+    /// segment carries both.
     ///
     /// # Errors
     /// As [`start_tls`](Self::start_tls).
@@ -151,9 +191,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> IoStream<S> {
     /// Dropping the future closes the stream.
     pub async fn accept_tls(self, acceptor: &TlsAcceptor) -> io::Result<IoStream<TlsStream<S>>> {
         let config = self.state().shared_config();
-        let transport = self.into_inner().map_err(not_idle)?;
-        Ok(tls_stream(acceptor.accept(transport).await?, config))
+        let (transport, first) = into_parts(self)?;
+        Ok(tls_stream(acceptor.accept(transport, &first).await?, config))
     }
+}
+
+/// Takes the transport and the unread bytes out of a stream.
+fn into_parts<S: AsyncRead + Unpin>(mut stream: IoStream<S>) -> io::Result<(S, Bytes)> {
+    let unread = Bytes::copy_from_slice(stream.buffer());
+    stream.consume(unread.len());
+    let transport = stream.into_inner().map_err(|_| {
+        let text =
+            "TLS cannot start: the stream has unsent bytes, is closed, or its end is watched";
+        io::Error::new(io::ErrorKind::InvalidInput, text)
+    })?;
+    Ok((transport, unread))
 }
 
 /// Returns a stream that sends a TLS `close_notify` when its owner closes it, but not when its owner
@@ -169,10 +221,6 @@ where
     stream.state().announces_end.set(true);
     stream.state().enable_close_hook();
     stream
-}
-
-fn not_idle<S>(_: IoStream<S>) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, "the stream is not idle: bytes are in its buffers")
 }
 
 impl<S> IoStream<TlsStream<S>>

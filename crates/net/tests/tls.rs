@@ -12,8 +12,8 @@ use futures_io::AsyncWrite;
 use futures_lite::future::zip;
 use squall_net::tls::TlsStream;
 use squall_net::{
-    IoStream, IoWriter, StreamError, TcpListener, TcpServer, TcpStream, UnixServer, UnixStream,
-    block_on, duplex, sleep, spawn, stats, timeout, yield_now,
+    IoStream, IoWriter, StreamConfig, StreamError, TcpListener, TcpServer, TcpStream, UnixServer,
+    UnixStream, block_on, duplex, sleep, spawn, stats, timeout, yield_now,
 };
 
 use tls_kit::{both, streams};
@@ -75,14 +75,102 @@ fn a_plain_stream_can_start_tls_once_it_is_idle() {
         client.write("secret\n").unwrap();
         assert_eq!(client.read_until_close().await.unwrap(), "secret\n");
         serving.await.unwrap();
-
-        let (busy, mut peer) = duplex(64);
-        let mut busy = IoStream::new(busy);
-        futures_lite::AsyncWriteExt::write_all(&mut peer, b"x").await.unwrap();
-        busy.fill().await.unwrap();
-        let error = busy.start_tls(&connector, "localhost").await.unwrap_err();
-        assert_eq!(error.to_string(), "the stream is not idle: bytes are in its buffers");
     });
+}
+
+// A load balancer sends its PROXY line and the ClientHello in one segment.
+#[test]
+fn a_client_hello_that_came_with_a_line_begins_the_handshake() {
+    run(async {
+        let (acceptor, connector) = both();
+        let (client, server) = tcp().await;
+        let connecting = spawn(async move {
+            let mut client = IoStream::new(client);
+            client.write_all(b"PROXY TCP4 10.0.0.1 10.0.0.2 1 2\r\n").await.unwrap();
+            let mut client = client.start_tls(&connector, "localhost").await.unwrap();
+            client.write("secret\n").unwrap();
+            assert_eq!(client.read_until(b"\n").await.unwrap(), "secret\n");
+        });
+        let mut server = IoStream::new(server);
+        while server.buffer().len() < 100 {
+            server.fill().await.unwrap();
+        }
+        assert_eq!(server.read_until(b"\r\n").await.unwrap().len(), 34);
+        assert!(!server.buffer().is_empty());
+        let mut server = server.accept_tls(&acceptor).await.unwrap();
+        let line = server.read_until(b"\n").await.unwrap();
+        server.write_all(&line).await.unwrap();
+        connecting.await.unwrap();
+    });
+}
+
+#[test]
+fn a_handshake_may_begin_in_the_buffer_and_go_on_anywhere() {
+    run(async {
+        let (acceptor, connector) = both();
+        for buffered in [1, 4, 5, 6, 50, 100, 10_000] {
+            let (client, server) = duplex(10_000);
+            let client = IoStream::new(client);
+            let config = StreamConfig::default().read_chunk_size(buffered);
+            let mut server = IoStream::with_config(server, config);
+            let (client, server) = zip(client.start_tls(&connector, "localhost"), async {
+                assert!(server.fill().await.unwrap() <= buffered);
+                server.accept_tls(&acceptor).await
+            })
+            .await;
+            let (mut client, mut server) = (client.unwrap(), server.unwrap());
+            server.write_all(b"data\n").await.unwrap();
+            assert_eq!(client.read_until(b"\n").await.unwrap(), "data\n");
+        }
+    });
+}
+
+/// The first byte of a record with an alert.
+const ALERT: u8 = 21;
+
+#[test]
+fn buffered_bytes_that_are_no_handshake_are_refused_at_once_with_an_alert() {
+    for is_server in [false, true] {
+        run(async {
+            let (acceptor, connector) = both();
+            let (stream, peer) = duplex(10_000);
+            let (mut stream, mut peer) = (IoStream::new(stream), IoStream::new(peer));
+            peer.write_all(&[b'x'; 9000]).await.unwrap();
+            stream.fill().await.unwrap();
+            let outcome = if is_server {
+                stream.accept_tls(&acceptor).await
+            } else {
+                stream.start_tls(&connector, "localhost").await
+            };
+            assert_eq!(outcome.unwrap_err().kind(), std::io::ErrorKind::InvalidData);
+            let answer = peer.read_until_close().await.unwrap();
+            let alert = answer.len() - 7; // a header of 5 bytes, a level and a description
+            assert_eq!(answer[alert], ALERT, "{answer:?}");
+        });
+    }
+}
+
+#[test]
+fn a_stream_that_has_unsent_bytes_or_is_closed_or_watched_starts_no_tls() {
+    let busy: [fn(&mut IoStream<_>); 3] = [
+        |stream| stream.write("unsent").unwrap(),
+        |stream| stream.close(),
+        |stream| drop(stream.closed()),
+    ];
+    for make_busy in busy {
+        run(async {
+            let (_, connector) = both();
+            let (stream, _peer) = duplex(64);
+            let mut stream = IoStream::new(stream);
+            make_busy(&mut stream);
+            let error = stream.start_tls(&connector, "localhost").await.unwrap_err();
+            assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
+            assert_eq!(
+                error.to_string(),
+                "TLS cannot start: the stream has unsent bytes, is closed, or its end is watched"
+            );
+        });
+    }
 }
 
 // IOS-37
