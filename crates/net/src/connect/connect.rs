@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use squall_executor::{AsyncFd, Sleep, sleep, timeout, yield_now};
 
-use crate::connect::connect_error::ConnectError;
+use crate::connect::connect_error::{ConnectError, Progress};
 use crate::connect::happy_eyeballs::{HappyEyeballs, Step};
 use crate::connect::resolver::{Resolver, SystemResolver};
 use crate::connect::target::{Kind, Target};
@@ -117,25 +117,34 @@ fn not_connected_to_would_block(error: io::Error) -> io::Error {
 /// Connects to a target before the deadline of the options.
 pub(crate) async fn connect(target: Target, options: ConnectOptions) -> io::Result<Connected> {
     target.check()?;
-    let mut failures = Vec::new();
+    let mut progress = Progress::default();
     let Some(deadline) = options.deadline else {
-        return connect_any(&target, &options, &mut failures).await;
+        return connect_any(&target, &options, &mut progress).await;
     };
-    match timeout(deadline, connect_any(&target, &options, &mut failures)).await {
+    match timeout(deadline, connect_any(&target, &options, &mut progress)).await {
         Ok(outcome) => outcome,
-        Err(_) => Err(ConnectError::timed_out(target, failures)),
+        Err(_) => Err(ConnectError::timed_out(target, progress)),
     }
 }
 
-/// Connects to any address of the target, without a deadline. Adds each failed attempt to
-/// `failures`.
+/// Connects to any address of the target, without a deadline. Keeps `progress` up to date, for an
+/// error if the caller drops this future.
 async fn connect_any(
     target: &Target,
     options: &ConnectOptions,
-    failures: &mut Vec<(SocketAddr, io::Error)>,
+    progress: &mut Progress,
 ) -> io::Result<Connected> {
     let mut addresses = match &target.0 {
-        Kind::Name { host, port } => options.resolver.resolve(host, *port).await?,
+        Kind::Name { host, port } => {
+            progress.is_lookup = true;
+            let found = options.resolver.resolve(host, *port).await;
+            let found = found.map_err(|error| ConnectError::lookup(target, Some(error)))?;
+            if found.is_empty() {
+                return Err(ConnectError::lookup(target, None));
+            }
+            progress.is_lookup = false;
+            found
+        }
         Kind::Address(address) => vec![*address],
         Kind::Invalid(_) => Vec::new(), // `check` has returned an error for it
     };
@@ -153,7 +162,7 @@ async fn connect_any(
         attempts: Vec::new(),
         delay: None,
         options,
-        failures,
+        failures: &mut progress.failures,
     };
     match race.run().await {
         Some(socket) => Ok(socket),

@@ -12,6 +12,8 @@ use std::rc::Rc;
 use squall_executor::future::Future;
 use squall_executor::{spawn, spawn_blocking};
 
+use crate::sys;
+
 /// The future that [`Resolver::resolve`] returns.
 pub type Resolving = Pin<Box<dyn StdFuture<Output = io::Result<Vec<SocketAddr>>>>>;
 
@@ -40,7 +42,7 @@ pub type Resolving = Pin<Box<dyn StdFuture<Output = io::Result<Vec<SocketAddr>>>
 /// ```
 pub trait Resolver {
     /// Looks up the addresses of `host`. The list may be empty: then the connect fails with
-    /// `NotFound`.
+    /// `NotFound`. If the lookup fails, the connect fails with an error of the same kind.
     fn resolve(&self, host: &str, port: u16) -> Resolving;
 }
 
@@ -53,6 +55,9 @@ pub trait Resolver {
 /// A lookup stops counting when its loop runs after the lookup has finished. If a thread has
 /// several loops and one of them stops running during its lookups, those of the other loops may
 /// wait for it. Run that loop now and then, or drop it.
+///
+/// An error is `NotFound` if the name does not exist or has no address, and `HostUnreachable` if
+/// the name service fails.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemResolver;
 
@@ -154,7 +159,10 @@ impl Drop for Permit {
 impl Resolver for SystemResolver {
     fn resolve(&self, host: &str, port: u16) -> Resolving {
         let host = host.to_owned();
-        run_with_permit(move || Ok((host.as_str(), port).to_socket_addrs()?.collect()))
+        run_with_permit(move || {
+            let found = (host.as_str(), port).to_socket_addrs().map_err(sys::name_lookup_error)?;
+            Ok(found.collect())
+        })
     }
 }
 

@@ -59,8 +59,9 @@ impl BindOptions {
 /// The call blocks while it resolves a name, so bind before the loop runs.
 ///
 /// # Errors
-/// Errors of the name service, `socket(2)`, `bind(2)` and `listen(2)`. No socket stays open then.
-/// An address family that the machine lacks is skipped, unless there is no other.
+/// Errors of `socket(2)`, `bind(2)` and `listen(2)`; `NotFound` for a name that does not exist, and
+/// `HostUnreachable` if the name service fails. No socket stays open then. An address family that
+/// the machine lacks is skipped, unless there is no other.
 ///
 /// # Examples
 /// ```
@@ -74,7 +75,7 @@ pub fn bind_sockets(
     options: BindOptions,
 ) -> io::Result<Vec<TcpListener>> {
     let mut addresses: Vec<SocketAddr> = match address {
-        Some(host) => (host, port).to_socket_addrs()?.collect(),
+        Some(host) => (host, port).to_socket_addrs().map_err(sys::name_lookup_error)?.collect(),
         None => {
             let every = [IpAddr::from(Ipv4Addr::UNSPECIFIED), Ipv6Addr::UNSPECIFIED.into()];
             every.map(|ip| SocketAddr::new(ip, port)).into()

@@ -45,10 +45,10 @@ impl TcpListener {
     /// address, or bind before the loop runs.
     ///
     /// # Errors
-    /// Those of `bind(2)` and of the name service. If no address can be bound, the error of the
-    /// last.
+    /// Those of `bind(2)`. If no address can be bound, the error of the last. `NotFound` for a name
+    /// that does not exist, and `HostUnreachable` if the name service fails.
     pub fn bind(address: impl ToSocketAddrs) -> io::Result<TcpListener> {
-        let listener = std::net::TcpListener::bind(address)?;
+        let listener = std::net::TcpListener::bind(address).map_err(sys::name_lookup_error)?;
         sys::set_backlog(&listener, BACKLOG)?;
         sys::set_nodelay(&listener)?;
         TcpListener::from_std(listener)

@@ -39,9 +39,13 @@ impl TcpStream {
     /// ```
     ///
     /// # Errors
-    /// Those of `connect(2)`, such as refused and unreachable; `InvalidInput` for a text that is
-    /// not `host:port`; and those of the name service. If several addresses fail, the error has the
-    /// kind of the last failure, and wraps a [`ConnectError`](crate::ConnectError) that lists all.
+    /// - Those of `connect(2)`, such as refused and unreachable. If several addresses fail, the
+    ///   error has the kind of the last failure, and wraps a [`ConnectError`](crate::ConnectError)
+    ///   that lists all.
+    /// - `NotFound`: the name does not exist or has no address. `HostUnreachable`: the name service
+    ///   failed. Both wrap a `ConnectError` whose [`is_lookup`](crate::ConnectError::is_lookup) is
+    ///   true.
+    /// - `InvalidInput`: the text is not of the form `host:port`.
     ///
     /// # Cancel safety
     /// A dropped connect closes its sockets.

@@ -7,6 +7,8 @@ use std::task::{Context, Poll};
 
 use squall_executor::{AsyncFd, set_nonblocking};
 
+use crate::sys;
+
 /// A UDP socket. Its async methods take `&self`, and any number of tasks may wait in them at once.
 ///
 /// ```
@@ -35,10 +37,11 @@ impl UdpSocket {
     /// or bind before the loop runs.
     ///
     /// # Errors
-    /// Those of `bind(2)` and of the name service. If no address can be bound, the error of the
-    /// last.
+    /// Those of `bind(2)`. If no address can be bound, the error of the last. `NotFound` for a name
+    /// that does not exist, and `HostUnreachable` if the name service fails.
     pub fn bind(address: impl ToSocketAddrs) -> io::Result<UdpSocket> {
-        UdpSocket::from_std(std::net::UdpSocket::bind(address)?)
+        let socket = std::net::UdpSocket::bind(address).map_err(sys::name_lookup_error)?;
+        UdpSocket::from_std(socket)
     }
 
     /// Takes over a socket and makes it non-blocking.

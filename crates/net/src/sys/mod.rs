@@ -7,6 +7,7 @@
 //! (`unix`).
 
 mod address;
+mod name_lookup;
 mod process;
 mod unix;
 
@@ -23,6 +24,7 @@ use rustix::net::{self, AddressFamily, RecvFlags, SendAncillaryBuffer, SendFlags
 use squall_executor::fault::{self, Call};
 
 pub(crate) use address::unix_address;
+pub(crate) use name_lookup::name_lookup_error;
 pub(crate) use process::{
     BlockedSignals, TakenSignal, adopt_inherited, duplicate_from, fork, give_descriptors, identity,
     is_in_our_group, kill, pidfd_open, pidfd_send_signal, set_parent_death_signal, try_wait,

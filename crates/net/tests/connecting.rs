@@ -1,0 +1,126 @@
+//! Connects that fail: names that cannot be looked up, and a socket that reaches itself.
+
+use std::error::Error;
+use std::fs;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::process::Command;
+use std::time::Duration;
+
+use squall_net::{
+    BindOptions, ConnectError, ConnectOptions, Resolver, Resolving, TcpListener, TcpStream,
+    UdpSocket, bind_sockets, block_on, timeout,
+};
+
+const WATCHDOG: Duration = Duration::from_secs(10);
+
+fn run<F: Future<Output = ()>>(test: F) {
+    block_on(async { timeout(WATCHDOG, test).await.expect("the test hangs") });
+}
+
+/// Resolves every name to the given outcome, and never if it is `None`.
+struct Fixed(Option<Result<Vec<SocketAddr>, io::ErrorKind>>);
+
+impl Resolver for Fixed {
+    fn resolve(&self, _host: &str, _port: u16) -> Resolving {
+        match self.0.clone() {
+            Some(outcome) => {
+                Box::pin(async { outcome.map_err(|kind| io::Error::new(kind, "ours")) })
+            }
+            None => Box::pin(std::future::pending()),
+        }
+    }
+}
+
+fn connect_error(error: &io::Error) -> &ConnectError {
+    error.get_ref().and_then(|error| error.downcast_ref()).expect("a ConnectError")
+}
+
+// getaddrinfo is asked in a namespace without a network, in which one service looks names up.
+#[test]
+fn an_unknown_name_is_not_found_and_a_name_service_that_fails_is_unreachable() {
+    if std::env::var_os("SQUALL_CHILD").is_some() {
+        run(async {
+            let error = TcpStream::connect("no-such-name.invalid:80").await.unwrap_err();
+            assert!(connect_error(&error).is_lookup());
+            println!("kind {:?} of {error}", error.kind());
+        });
+        return;
+    }
+    for (service, answer) in [
+        ("files", "kind NotFound of cannot connect to no-such-name.invalid:80: failed to lookup"),
+        ("dns", "kind HostUnreachable of cannot connect to no-such-name.invalid:80: failed to"),
+    ] {
+        let name = format!("squall-{}-nsswitch-{service}", std::process::id());
+        let file = std::env::temp_dir().join(name);
+        fs::write(&file, format!("hosts: {service}\n")).unwrap();
+        let mut unshare = Command::new("unshare");
+        unshare.args(["-Urnm", "sh", "-c", "mount --bind $0 /etc/nsswitch.conf && exec \"$@\""]);
+        unshare.arg(&file).arg(std::env::current_exe().unwrap()).args(["--exact", "--nocapture"]);
+        unshare.arg("an_unknown_name_is_not_found_and_a_name_service_that_fails_is_unreachable");
+        let output = unshare.env("SQUALL_CHILD", "1").output();
+        fs::remove_file(&file).unwrap();
+        match output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()) {
+            Ok(text) if text.contains("running 1 test") => {
+                assert!(text.contains(answer), "{text}");
+            }
+            // Bypasses the test harness, which captures printed output.
+            _ => io::stderr()
+                .write_all(b"skipped: this machine allows no mount namespace\n")
+                .unwrap(),
+        }
+    }
+}
+
+#[test]
+fn the_error_of_a_resolver_keeps_its_kind_and_is_the_source() {
+    run(async {
+        for kind in [io::ErrorKind::PermissionDenied, io::ErrorKind::TimedOut] {
+            let options = ConnectOptions::default().resolver(Fixed(Some(Err(kind))));
+            let error = TcpStream::connect_with("name:1", options).await.unwrap_err();
+            assert_eq!(error.kind(), kind);
+            assert_eq!(error.to_string(), "cannot connect to name:1: ours");
+            let error = connect_error(&error);
+            assert!(error.is_lookup() && error.attempts().is_empty());
+            let source = error.source().unwrap().downcast_ref::<io::Error>().unwrap();
+            assert_eq!(source.kind(), kind);
+        }
+        let options = ConnectOptions::default().resolver(Fixed(Some(Ok(Vec::new()))));
+        let error = TcpStream::connect_with("name:1", options).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        assert!(connect_error(&error).is_lookup());
+    });
+}
+
+#[test]
+fn a_deadline_that_passes_during_the_lookup_is_a_lookup_error() {
+    run(async {
+        let options = ConnectOptions::default().deadline(Duration::from_millis(1));
+        let error = TcpStream::connect_with("name:1", options.resolver(Fixed(None))).await;
+        let error = error.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(connect_error(&error).is_lookup());
+
+        let refused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let twice = [refused, SocketAddr::from(([127, 0, 0, 2], refused.port()))];
+        let options = ConnectOptions::default().resolver(Fixed(Some(Ok(twice.to_vec()))));
+        let error = TcpStream::connect_with("name:1", options).await.unwrap_err();
+        assert!(!connect_error(&error).is_lookup());
+
+        let options = ConnectOptions::default().source([127, 0, 0, 1]);
+        let error = TcpStream::connect_with("[::1]:1", options).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound, "no address of the source's family");
+        assert!(!connect_error(&error).is_lookup(), "an address needs no lookup");
+    });
+}
+
+#[test]
+fn an_unknown_name_is_not_found_also_when_it_is_bound() {
+    let unknown = "fe80::1%no-interface";
+    let errors = [
+        TcpListener::bind((unknown, 0)).unwrap_err(),
+        UdpSocket::bind((unknown, 0)).unwrap_err(),
+        bind_sockets(0, Some(unknown), BindOptions::default()).unwrap_err(),
+    ];
+    assert!(errors.iter().all(|error| error.kind() == io::ErrorKind::NotFound), "{errors:?}");
+}
