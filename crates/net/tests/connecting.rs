@@ -1,4 +1,4 @@
-//! Connects that fail: names that cannot be looked up, and a socket that reaches itself.
+//! Connects: names that cannot be looked up, a socket that reaches itself, and options.
 
 use std::error::Error;
 use std::fs;
@@ -111,6 +111,33 @@ fn a_deadline_that_passes_during_the_lookup_is_a_lookup_error() {
         let error = TcpStream::connect_with("[::1]:1", options).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::NotFound, "no address of the source's family");
         assert!(!connect_error(&error).is_lookup(), "an address needs no lookup");
+    });
+}
+
+/// A port of this machine on which no socket listens, at an address that no other test uses.
+fn unused_address() -> SocketAddr {
+    std::net::TcpListener::bind("127.77.0.1:0").unwrap().local_addr().unwrap()
+}
+
+// TCP's simultaneous open: a socket that connects from the port that it connects to reaches itself.
+#[test]
+fn a_connection_of_a_socket_to_itself_is_refused() {
+    run(async {
+        let address = unused_address();
+        let options = ConnectOptions::default().source_address(address);
+        for _ in 0..3 {
+            let error = TcpStream::connect_with(address, options.clone()).await.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+            let text = format!("the socket connected to itself: nothing listens on {address}");
+            assert_eq!(error.to_string(), text);
+        }
+
+        let listener = TcpListener::bind("127.77.0.2:0").unwrap();
+        let both = vec![address, listener.local_addr().unwrap()];
+        let options = options.resolver(Fixed(Some(Ok(both.clone()))));
+        let stream = TcpStream::connect_with("name:1", options).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), both[1], "the next address is tried");
+        assert_eq!(stream.local_addr().unwrap(), address);
     });
 }
 

@@ -93,16 +93,23 @@ impl fmt::Debug for ConnectOptions {
 /// A connected socket. [`TcpStream`](crate::TcpStream) wraps it.
 type Connected = AsyncFd<TcpStream>;
 
-/// Connects to one address.
+/// Connects to one address. A connection of the socket to itself is refused.
 pub(crate) async fn connect_to(to: SocketAddr, from: Option<SocketAddr>) -> io::Result<Connected> {
     let fd = AsyncFd::from_nonblocking(sys::connect(to, from)?);
     // The socket becomes writable when the connect succeeds or fails. A socket that is still
     // connecting has no peer address.
-    fd.write_with(|socket| match socket.take_error()? {
+    let check = |socket: &TcpStream| match socket.take_error()? {
         Some(error) => Err(error),
-        None => socket.peer_addr().map(drop).map_err(not_connected_to_would_block),
-    })
-    .await?;
+        None => socket.peer_addr().map_err(not_connected_to_would_block),
+    };
+    let peer = fd.write_with(check).await?;
+    let local = fd.get_ref().local_addr()?;
+    // If nothing listens on a port of this machine and the kernel chooses this very port for the
+    // socket, then TCP's simultaneous open connects the socket to itself.
+    if (local.ip(), local.port()) == (peer.ip(), peer.port()) {
+        let text = format!("the socket connected to itself: nothing listens on {peer}");
+        return Err(io::Error::new(io::ErrorKind::ConnectionRefused, text));
+    }
     Ok(fd)
 }
 

@@ -38,6 +38,10 @@ impl TcpStream {
     /// # std::io::Result::Ok(())
     /// ```
     ///
+    /// TCP can connect a socket to itself, if nothing listens on a port of this machine and the
+    /// kernel chooses this port for the socket too. Such a connection is closed, and counts as
+    /// refused.
+    ///
     /// # Errors
     /// - Those of `connect(2)`, such as refused and unreachable. If several addresses fail, the
     ///   error has the kind of the last failure, and wraps a [`ConnectError`](crate::ConnectError)
