@@ -141,6 +141,29 @@ fn a_connection_of_a_socket_to_itself_is_refused() {
     });
 }
 
+// Nagle's algorithm at either end would delay the second of two small writes.
+#[test]
+fn nodelay_is_set_at_both_ends_and_stays_as_it_is_on_a_socket_of_std() {
+    run(async {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let named = ConnectOptions::default().resolver(Fixed(Some(Ok(vec![address]))));
+        let ends = [
+            TcpStream::connect(address).await.unwrap(),
+            listener.accept().await.unwrap().0,
+            TcpStream::connect_with("name:1", named).await.unwrap(),
+            TcpStream::connect(("localhost", address.port())).await.unwrap(),
+        ];
+        for end in ends {
+            assert!(end.into_std().nodelay().unwrap());
+        }
+        let stream = std::net::TcpStream::connect(address).unwrap();
+        let stream = TcpStream::from_std(stream).unwrap();
+        stream.set_nodelay(false).unwrap();
+        assert!(!stream.into_std().nodelay().unwrap());
+    });
+}
+
 #[test]
 fn an_unknown_name_is_not_found_also_when_it_is_bound() {
     let unknown = "fe80::1%no-interface";

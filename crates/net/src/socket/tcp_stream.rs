@@ -16,6 +16,9 @@ use crate::sys;
 /// A TCP connection, with the traits of futures-io. Closing the write side sends a FIN; dropping
 /// the stream closes both sides.
 ///
+/// `TCP_NODELAY` is on by default, so a small write does not wait for the acknowledgement of an
+/// earlier one: see [`set_nodelay`](Self::set_nodelay).
+///
 /// [`IoStream`](crate::IoStream) adds buffers: reads such as `read_until`, and writes that queue.
 #[derive(Debug)]
 pub struct TcpStream {
@@ -124,7 +127,8 @@ impl TcpStream {
     }
 
     /// Sets whether small writes are sent at once, without waiting for an acknowledgement
-    /// (`TCP_NODELAY`). Accepted streams inherit the option from their listener.
+    /// (`TCP_NODELAY`). On by default: [`connect`](Self::connect) sets the option, and accepted
+    /// streams inherit it from their listener. [`from_std`](Self::from_std) leaves it as it is.
     ///
     /// # Errors
     /// Those of `setsockopt(2)`.

@@ -58,13 +58,14 @@ fn family_of(address: SocketAddr) -> AddressFamily {
     if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 }
 }
 
-/// `socket(2)`, `bind(2)` if `from` is given, and `connect(2)`, close-on-exec and non-blocking. The
-/// connect is usually still in progress when this returns.
+/// `socket(2)`, `bind(2)` if `from` is given, and `connect(2)`, close-on-exec and non-blocking, with
+/// `TCP_NODELAY`. The connect is usually still in progress when this returns.
 pub(crate) fn connect(to: SocketAddr, from: Option<SocketAddr>) -> io::Result<TcpStream> {
     let fd = socket(family_of(to))?;
     if let Some(from) = from {
         bind_source(fd.as_fd(), from)?;
     }
+    set_tcp_nodelay(&fd, true)?;
     fault::check(Call::Connect)?;
     match net::connect(&fd, &to) {
         Ok(()) | Err(Errno::INPROGRESS) => Ok(TcpStream::from(fd)),
