@@ -20,8 +20,8 @@ use crate::sys;
 ///
 /// Dropping a `Child` does not end the process, unless [`kill_on_drop`](Self::kill_on_drop) is set.
 /// After the drop, a task of the loop waits for the process to end, so that no zombie stays while
-/// the loop runs. If the process outlives the loop, or if the `Child` is dropped without a loop,
-/// the process stays a zombie from its end until this process ends.
+/// the loop runs. If a process that was not killed outlives the loop, or if its `Child` is dropped
+/// without a loop, the process stays a zombie from its end until this process ends.
 ///
 /// ```
 /// use std::process::{Command, Stdio};
@@ -71,6 +71,10 @@ impl Process {
             })
             .await
     }
+
+    fn signal(&self, signal: i32) -> io::Result<()> {
+        sys::pidfd_send_signal(self.pidfd.as_fd(), signal)
+    }
 }
 
 impl Child {
@@ -102,8 +106,12 @@ impl Child {
         }
     }
 
-    /// Sets whether the drop of this `Child` kills the process, if it still runs, and waits for its
-    /// end. The wait blocks the thread, usually for less than a millisecond.
+    /// Sets whether the drop of this `Child` kills the process, if it still runs.
+    ///
+    /// A task of the thread's loop then waits for the end of the process. The end of that loop waits
+    /// for processes that are left, and the drop itself waits if there is no loop. Such a wait
+    /// blocks the thread, usually for less than a millisecond. It takes longer if the process has
+    /// much memory: about 100 ms for each GiB.
     pub fn kill_on_drop(mut self, kill: bool) -> Child {
         self.kill_on_drop = kill;
         self
@@ -167,7 +175,7 @@ impl Child {
     /// # Errors
     /// Those of `pidfd_send_signal(2)`: `ESRCH` if the child has been waited for.
     pub fn signal(&self, signal: i32) -> io::Result<()> {
-        sys::pidfd_send_signal(self.process().pidfd.as_fd(), signal)
+        self.process().signal(signal)
     }
 
     fn process(&self) -> &Process {
@@ -191,17 +199,32 @@ async fn read_all(pipe: Option<impl AsyncRead + Unpin>) -> io::Result<Vec<u8>> {
 impl Drop for Child {
     fn drop(&mut self) {
         let Some(mut process) = self.process.take() else { return };
-        let pidfd = process.pidfd.as_fd();
-        if self.kill_on_drop && sys::pidfd_send_signal(pidfd, libc::SIGKILL).is_ok() {
-            // A task cannot do this: it needs a loop, and may be dropped with the loop before the
-            // child has ended.
-            let _ = process.child.wait(); // our own child, not waited for before: there is a status
-        } else if matches!(process.child.try_wait(), Ok(None)) {
-            // Without a loop, the child stays a zombie until this process ends, as std's `Child`
-            // does.
-            try_spawn(async move {
-                let _ = process.wait().await; // only reaps the child: no caller needs the status
-            });
+        if !matches!(process.child.try_wait(), Ok(None)) {
+            return;
+        }
+        let is_killed = self.kill_on_drop && process.signal(libc::SIGKILL).is_ok();
+        let mut reaper = Reaper { process, is_killed };
+        // Without a loop, this drops the reaper.
+        try_spawn(async move {
+            let _ = reaper.process.wait().await; // only reaps: no caller needs the status
+        });
+    }
+}
+
+/// Waits for the process of a dropped [`Child`]. If the reaper is dropped too early, for example
+/// with its loop, a process that was killed is waited for at once. Any other process stays a zombie
+/// until this process ends, as with std's `Child`.
+struct Reaper {
+    process: Process,
+    is_killed: bool,
+}
+
+impl Drop for Reaper {
+    fn drop(&mut self) {
+        if self.is_killed {
+            // Returns at once if the status is known. An error would mean that other code of this
+            // program has waited for our child: then there is nothing left to do.
+            let _ = self.process.child.wait();
         }
     }
 }

@@ -103,6 +103,21 @@ fn a_dropped_child_is_still_reaped() {
     });
 }
 
+// The kernel may need a while to end a process, for example one with much memory.
+#[test]
+fn the_drop_of_a_killed_child_leaves_the_waiting_to_a_task_of_the_loop() {
+    run(async {
+        let child = Child::spawn(Command::new("sleep").arg("60")).unwrap().kill_on_drop(true);
+        let stat = format!("/proc/{}/stat", child.id());
+        drop(child);
+        // The process stays, at least as a zombie, until the task has waited for it.
+        assert!(fs::exists(&stat).unwrap(), "the drop has waited");
+        while fs::exists(&stat).unwrap() {
+            sleep(Duration::from_millis(1)).await;
+        }
+    });
+}
+
 // X4
 #[test]
 fn kill_on_drop_ends_and_reaps_the_child_also_without_a_loop() {
