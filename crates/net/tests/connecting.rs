@@ -8,8 +8,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use squall_net::{
-    BindOptions, ConnectError, ConnectOptions, Resolver, Resolving, TcpListener, TcpStream,
-    UdpSocket, bind_sockets, block_on, timeout,
+    BindOptions, ConnectError, ConnectOptions, OverrideResolver, Resolver, Resolving, TcpListener,
+    TcpStream, UdpSocket, bind_sockets, block_on, timeout,
 };
 
 const WATCHDOG: Duration = Duration::from_secs(10);
@@ -89,6 +89,25 @@ fn the_error_of_a_resolver_keeps_its_kind_and_is_the_source() {
         let error = TcpStream::connect_with("name:1", options).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
         assert!(connect_error(&error).is_lookup());
+    });
+}
+
+#[test]
+fn an_override_applies_to_every_spelling_of_its_host() {
+    run(async {
+        let resolver = OverrideResolver::new(Fixed(Some(Err(io::ErrorKind::AddrNotAvailable))))
+            .host("Db.Internal", [[10, 0, 0, 1].into()])
+            .host_and_port("cache.internal.", 1, [([10, 0, 0, 2], 9).into()]);
+        for host in ["db.internal", "DB.INTERNAL", "db.internal.", "Db.Internal."] {
+            assert_eq!(resolver.resolve(host, 7).await.unwrap(), [([10, 0, 0, 1], 7).into()]);
+        }
+        for host in ["cache.internal", "CACHE.internal."] {
+            assert_eq!(resolver.resolve(host, 1).await.unwrap(), [([10, 0, 0, 2], 9).into()]);
+        }
+        for other in ["db.internal..", ".db.internal", "internal"] {
+            let error = resolver.resolve(other, 7).await.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::AddrNotAvailable, "{other}");
+        }
     });
 }
 

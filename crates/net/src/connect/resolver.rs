@@ -184,6 +184,9 @@ fn run_with_permit(
 /// Resolves hosts from its own table, and passes all others to another resolver. Tornado:
 /// `OverrideResolver`.
 ///
+/// As in the domain name system, the case of ASCII letters does not matter, and `db.internal.` is
+/// the same host as `db.internal`.
+///
 /// ```
 /// use squall_net::{OverrideResolver, SystemResolver};
 ///
@@ -194,6 +197,7 @@ fn run_with_permit(
 /// # Ok::<(), std::net::AddrParseError>(())
 /// ```
 pub struct OverrideResolver {
+    /// The keys are canonical names, here and in `ports`.
     hosts: HashMap<String, Vec<IpAddr>>,
     ports: HashMap<(String, u16), Vec<SocketAddr>>,
     fallback: Rc<dyn Resolver>,
@@ -208,7 +212,7 @@ impl OverrideResolver {
 
     /// Sets the addresses of a host for every port.
     pub fn host(mut self, host: &str, to: impl IntoIterator<Item = IpAddr>) -> OverrideResolver {
-        self.hosts.insert(host.to_owned(), to.into_iter().collect());
+        self.hosts.insert(canonical(host), to.into_iter().collect());
         self
     }
 
@@ -220,14 +224,21 @@ impl OverrideResolver {
         port: u16,
         to: impl IntoIterator<Item = SocketAddr>,
     ) -> OverrideResolver {
-        self.ports.insert((host.to_owned(), port), to.into_iter().collect());
+        self.ports.insert((canonical(host), port), to.into_iter().collect());
         self
     }
 }
 
+/// Returns the one spelling of a host that stands for all: in lower case, without a final dot.
+fn canonical(host: &str) -> String {
+    host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase()
+}
+
 impl Resolver for OverrideResolver {
     fn resolve(&self, host: &str, port: u16) -> Resolving {
-        let known = match (self.ports.get(&(host.to_owned(), port)), self.hosts.get(host)) {
+        let name = canonical(host);
+        let ips = self.hosts.get(&name);
+        let known = match (self.ports.get(&(name, port)), ips) {
             (Some(addresses), _) => addresses.clone(),
             (None, Some(ips)) => ips.iter().map(|ip| SocketAddr::new(*ip, port)).collect(),
             (None, None) => return self.fallback.resolve(host, port),
