@@ -16,7 +16,9 @@ use squall_reactor::{Interest, is_ready, set_nonblocking};
 
 use crate::current;
 use crate::io::blocking_flag::BlockingFlag;
-use crate::io::source::{Direction, Source};
+use crate::io::direction::Direction;
+use crate::io::source::Source;
+use crate::io::waiter_list::SlotKey;
 use crate::loop_core::Core;
 use crate::task::budget;
 
@@ -366,8 +368,8 @@ impl Waiter<'_> {
         match self {
             Waiter::Owner(waker) => source.wait(direction, waker.clone()),
             Waiter::Listed(listed, waker) => {
-                let number = listed.number_in(source);
-                source.wait_listed(direction, number, waker);
+                let key = listed.key_in(source, direction);
+                source.wait_listed(key, waker);
             }
         }
     }
@@ -379,31 +381,31 @@ impl Drop for Registration {
     }
 }
 
-/// An async call's entry in a source's list of waiters. Dropping it removes the entry.
+/// An async call's slot in a source's list of waiters. Dropping it removes the slot.
 #[derive(Default)]
 struct ListedWaiter {
-    /// The source with the entry, and the entry's number there. `None` until the call first waits.
-    entry: Option<(Rc<Source>, u64)>,
+    /// The source with the slot, and the slot's key there. `None` until the call first waits.
+    slot: Option<(Rc<Source>, SlotKey)>,
 }
 
 impl ListedWaiter {
-    /// Returns the entry's number in this source. If the descriptor has moved to another loop,
-    /// makes a new entry.
-    fn number_in(&mut self, source: &Rc<Source>) -> u64 {
-        match &self.entry {
-            Some((known, number)) if Rc::ptr_eq(known, source) => *number,
+    /// Returns the slot's key in this source. If the descriptor has moved to another loop, makes a
+    /// new slot.
+    fn key_in(&mut self, source: &Rc<Source>, direction: Direction) -> SlotKey {
+        match &self.slot {
+            Some((known, key)) if Rc::ptr_eq(known, source) => *key,
             _ => {
                 self.remove();
-                let number = source.new_waiter();
-                self.entry = Some((Rc::clone(source), number));
-                number
+                let key = source.insert_listed(direction);
+                self.slot = Some((Rc::clone(source), key));
+                key
             }
         }
     }
 
     fn remove(&mut self) {
-        if let Some((source, number)) = self.entry.take() {
-            source.remove_listed(number);
+        if let Some((source, key)) = self.slot.take() {
+            source.remove_listed(key);
         }
     }
 }

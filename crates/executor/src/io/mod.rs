@@ -6,6 +6,8 @@
 //!   below the loop:   driver            epoll: registers descriptors and delivers their events
 //!                      │   │
 //!                 source   handler      readiness and wakers, or a raw callback
+//!                    │
+//!              waiter_list              any number of waiting calls
 //! ```
 //!
 //! The loop's core owns the driver. An `AsyncFd` finds the loop of this thread through
@@ -13,6 +15,8 @@
 
 pub(crate) mod async_fd;
 mod blocking_flag;
+mod direction;
 pub(crate) mod driver;
 pub(crate) mod handler;
 pub(crate) mod source;
+mod waiter_list;

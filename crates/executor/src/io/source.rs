@@ -9,11 +9,8 @@ use std::task::Waker;
 
 use squall_reactor::{Event, Token};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Direction {
-    Read,
-    Write,
-}
+use crate::io::direction::Direction;
+use crate::io::waiter_list::{SlotKey, WaiterList};
 
 pub(crate) struct Source {
     /// The token of the registration. `None` before the source is registered.
@@ -21,8 +18,8 @@ pub(crate) struct Source {
     bits: Cell<u8>,
     reader: Cell<Option<Waker>>,
     writer: Cell<Option<Waker>>,
-    /// The waiting async calls. `None` until the first such call, and while a method of this file
-    /// works on the list.
+    /// The async calls, of which some wait. `None` until the first such call, and while a method of
+    /// this file works on the list.
     list: Cell<Option<Box<WaiterList>>>,
 }
 
@@ -90,14 +87,14 @@ impl Source {
             wake(waker);
         }
         if self.bits.get() & HAS_LIST != 0 {
-            self.wake_listed(Some(direction), wake);
+            self.wake_listed(direction, wake);
         }
     }
 
     /// Wakes every waiting task, because the loop is closed. Each task's next call finds this out.
     pub(crate) fn close(&self, mut wake: impl FnMut(Waker)) {
-        [self.reader.take(), self.writer.take()].into_iter().flatten().for_each(&mut wake);
-        self.wake_listed(None, wake);
+        self.wake(Direction::Read, &mut wake);
+        self.wake(Direction::Write, &mut wake);
     }
 
     #[inline]
@@ -152,72 +149,44 @@ impl Source {
         drop(self.slot(direction).replace(Some(waker)));
     }
 
-    /// Returns a new number, for an async call that will wait here.
-    pub(crate) fn new_waiter(&self) -> u64 {
-        self.with_list(|list| {
-            list.last_number += 1;
-            list.last_number
-        })
+    /// Makes a slot for an async call that will wait here.
+    pub(crate) fn insert_listed(&self, direction: Direction) -> SlotKey {
+        self.bits.set(self.bits.get() | HAS_LIST);
+        self.with_list(|list| list.insert(direction))
     }
 
     /// Stores or replaces the waker of an async call.
-    pub(crate) fn wait_listed(&self, direction: Direction, number: u64, waker: &Waker) {
-        let is_known = |waiter: &Waiter| waiter.number == number && waiter.waker.will_wake(waker);
-        if self.with_list(|list| list.waiters.iter().any(is_known)) {
+    pub(crate) fn wait_listed(&self, key: SlotKey, waker: &Waker) {
+        if self.with_list(|list| list.is_waiting_with(key, waker)) {
             return;
         }
-        let waiter = Waiter { direction, number, waker: waker.clone() };
-        let former = self.with_list(|list| {
-            let former = list.take(number);
-            list.waiters.push(waiter);
-            former
-        });
-        drop(former);
+        let waker = waker.clone();
+        drop(self.with_list(|list| list.wait(key, waker)));
     }
 
-    /// Removes the entry of an async call that was dropped.
-    pub(crate) fn remove_listed(&self, number: u64) {
-        drop(self.with_list(|list| list.take(number)));
+    /// Removes the slot of an async call that has ended or was dropped.
+    pub(crate) fn remove_listed(&self, key: SlotKey) {
+        drop(self.with_list(|list| list.remove(key)));
     }
 
-    /// Wakes and removes the async calls of one direction; `None` means both directions.
+    /// Wakes the async calls that wait in one direction, in the order in which they began to wait.
     #[cold]
-    fn wake_listed(&self, direction: Option<Direction>, wake: impl FnMut(Waker)) {
-        let Some(mut list) = self.list.take() else { return };
-        let is_woken = |waiter: &Waiter| direction.is_none_or(|woken| woken == waiter.direction);
-        let (woken, others) = list.waiters.drain(..).partition(is_woken);
-        let woken: Vec<Waiter> = woken;
-        list.waiters = others;
-        self.list.set(Some(list));
-        woken.into_iter().map(|waiter| waiter.waker).for_each(wake);
+    fn wake_listed(&self, direction: Direction, wake: &mut impl FnMut(Waker)) {
+        // A foreign waker may let other calls wait or end. So the number is taken once, and no cell
+        // is taken while `wake` runs.
+        let waiting = self.with_list(|list| list.waiting(direction));
+        for _ in 0..waiting {
+            if let Some(waker) = self.with_list(|list| list.take_first(direction)) {
+                wake(waker);
+            }
+        }
     }
 
     /// Calls `f` with the list. `f` must not run foreign code.
     fn with_list<R>(&self, f: impl FnOnce(&mut WaiterList) -> R) -> R {
-        self.bits.set(self.bits.get() | HAS_LIST);
         let mut list = self.list.take().unwrap_or_default();
         let result = f(&mut list);
         self.list.set(Some(list));
         result
-    }
-}
-
-#[derive(Default)]
-struct WaiterList {
-    waiters: Vec<Waiter>,
-    /// The number that the latest async call got; 0 before the first.
-    last_number: u64,
-}
-
-struct Waiter {
-    direction: Direction,
-    number: u64,
-    waker: Waker,
-}
-
-impl WaiterList {
-    fn take(&mut self, number: u64) -> Option<Waiter> {
-        let position = self.waiters.iter().position(|waiter| waiter.number == number)?;
-        Some(self.waiters.remove(position))
     }
 }
