@@ -52,6 +52,7 @@ pub struct Child {
     /// `None` only during the drop.
     process: Option<Process>,
     kill_on_drop: bool,
+    kill_group_on_drop: bool,
 }
 
 #[derive(Debug)]
@@ -59,22 +60,44 @@ struct Process {
     child: std::process::Child,
     /// Readable once the child has ended.
     pidfd: AsyncFd<OwnedFd>,
+    /// Whether the child leads a process group that may be signalled. While this is true, the child
+    /// is not reaped: see [`signal_group`](Self::signal_group).
+    leads_group: bool,
 }
 
 impl Process {
     async fn wait(&mut self) -> io::Result<ExitStatus> {
-        let Process { child, pidfd } = self;
-        pidfd
-            .read_with(|_| match child.try_wait()? {
-                Some(status) => Ok(status),
-                None => Err(io::ErrorKind::WouldBlock.into()),
-            })
-            .await
+        let Process { child, pidfd, leads_group } = self;
+        let check = |_: &OwnedFd| match try_wait(child, *leads_group)? {
+            Some(status) => Ok(status),
+            None => Err(io::ErrorKind::WouldBlock.into()),
+        };
+        pidfd.read_with(check).await
+    }
+
+    fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
+        try_wait(&mut self.child, self.leads_group)
     }
 
     fn signal(&self, signal: i32) -> io::Result<()> {
         sys::pidfd_send_signal(self.pidfd.as_fd(), signal)
     }
+
+    /// Sends a signal to the group. A group has no pidfd, only the number of its leader. The kernel
+    /// gives this number to no other process or group before the leader is reaped. So the leader
+    /// stays a zombie as long as this method may be called.
+    fn signal_group(&self, signal: i32) -> io::Result<()> {
+        if !self.leads_group {
+            let text = "the child leads no process group: set Command::process_group(0)";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
+        sys::kill_group(self.child.id(), signal)
+    }
+}
+
+/// Returns the status if the child has ended, and reaps it unless it leads a group.
+fn try_wait(child: &mut std::process::Child, leads_group: bool) -> io::Result<Option<ExitStatus>> {
+    if leads_group { sys::peek_status(child.id()) } else { child.try_wait() }
 }
 
 impl Child {
@@ -95,8 +118,10 @@ impl Child {
         })();
         match pipes {
             Ok((pidfd, stdin, stdout, stderr)) => {
-                let process = Some(Process { child, pidfd });
-                Ok(Child { stdin, stdout, stderr, process, kill_on_drop: false })
+                let leads_group = sys::leads_group(child.id());
+                let process = Some(Process { child, pidfd, leads_group });
+                let (kill_on_drop, kill_group_on_drop) = (false, false);
+                Ok(Child { stdin, stdout, stderr, process, kill_on_drop, kill_group_on_drop })
             }
             Err(error) => {
                 let _ = child.kill(); // an error means that it has ended by itself
@@ -117,6 +142,34 @@ impl Child {
         self
     }
 
+    /// Sets whether the drop of this `Child` kills the process and its whole group, as
+    /// [`kill_group`](Self::kill_group) does. So no process that the child has started keeps
+    /// running or holds a pipe. The group is killed even if the child has ended before.
+    ///
+    /// The end of the child is then waited for as with [`kill_on_drop`](Self::kill_on_drop). If the
+    /// command was not started with `process_group(0)`, only the process is killed.
+    ///
+    /// ```
+    /// use std::os::unix::process::CommandExt;
+    /// use std::process::{Command, Stdio};
+    /// use squall_net::{Child, IoStream, block_on};
+    ///
+    /// block_on(async {
+    ///     let mut command = Command::new("sh");
+    ///     command.args(["-c", "sleep 60 & wait"]).process_group(0).stdout(Stdio::piped());
+    ///     let mut child = Child::spawn(&mut command)?.kill_group_on_drop(true);
+    ///     let mut output = IoStream::new(child.stdout.take().expect("stdout is piped"));
+    ///     drop(child);
+    ///     output.read_until_close().await?; // `sleep` had the pipe too
+    ///     std::io::Result::Ok(())
+    /// })?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn kill_group_on_drop(mut self, kill: bool) -> Child {
+        self.kill_group_on_drop = kill;
+        self
+    }
+
     /// Returns the process ID. Once [`wait`](Self::wait) has returned, another process may get the
     /// same ID.
     pub fn id(&self) -> u32 {
@@ -124,6 +177,9 @@ impl Child {
     }
 
     /// Waits for the child to end and returns its status. May be called again.
+    ///
+    /// A child that was started with `process_group(0)` stays a zombie until this `Child` is
+    /// dropped, so that [`signal_group`](Self::signal_group) reaches its group and no other.
     ///
     /// This does not close `stdin`: drop it if the child reads to the end of its input. Tornado:
     /// `Subprocess.wait_for_exit`; its `-signum` is
@@ -144,7 +200,7 @@ impl Child {
     /// # Errors
     /// Those of `waitpid(2)`.
     pub fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
-        self.process_mut().child.try_wait()
+        self.process_mut().try_wait()
     }
 
     /// Closes `stdin`, reads `stdout` and `stderr` to their ends, and waits for the child to end.
@@ -178,6 +234,28 @@ impl Child {
         self.process().signal(signal)
     }
 
+    /// Kills every process of the child's group (`SIGKILL`) and does not wait for their ends. As
+    /// [`signal_group`](Self::signal_group).
+    ///
+    /// # Errors
+    /// As [`signal_group`](Self::signal_group).
+    pub fn kill_group(&self) -> io::Result<()> {
+        self.signal_group(libc::SIGKILL)
+    }
+
+    /// Sends a signal to every process of the child's group: the child and the processes that it
+    /// has started, except those that have moved to another group. Works after the end of the child
+    /// too, and never reaches another group.
+    ///
+    /// The command must have been started with
+    /// [`process_group(0)`](std::os::unix::process::CommandExt::process_group).
+    ///
+    /// # Errors
+    /// `InvalidInput` if the child leads no group; and those of `kill(2)`.
+    pub fn signal_group(&self, signal: i32) -> io::Result<()> {
+        self.process().signal_group(signal)
+    }
+
     fn process(&self) -> &Process {
         self.process.as_ref().expect("the process stays until the drop")
     }
@@ -199,10 +277,17 @@ async fn read_all(pipe: Option<impl AsyncRead + Unpin>) -> io::Result<Vec<u8>> {
 impl Drop for Child {
     fn drop(&mut self) {
         let Some(mut process) = self.process.take() else { return };
-        if !matches!(process.child.try_wait(), Ok(None)) {
+        if self.kill_group_on_drop && process.leads_group {
+            // An error means that the last process of the group has ended by itself, or that all of
+            // them belong to other users.
+            let _ = process.signal_group(libc::SIGKILL);
+        }
+        process.leads_group = false; // from here on the child may be reaped
+        if !matches!(process.try_wait(), Ok(None)) {
             return;
         }
-        let is_killed = self.kill_on_drop && process.signal(libc::SIGKILL).is_ok();
+        let kill = self.kill_on_drop || self.kill_group_on_drop;
+        let is_killed = kill && process.signal(libc::SIGKILL).is_ok();
         let mut reaper = Reaper { process, is_killed };
         // Without a loop, this drops the reaper.
         try_spawn(async move {

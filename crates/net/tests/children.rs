@@ -2,7 +2,8 @@
 
 use std::cell::Cell;
 use std::fs;
-use std::os::unix::process::ExitStatusExt;
+use std::io::ErrorKind;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, Stdio};
 use std::rc::Rc;
 use std::time::Duration;
@@ -134,6 +135,75 @@ fn kill_on_drop_ends_and_reaps_the_child_also_without_a_loop() {
     let pid = child.as_ref().unwrap().id();
     drop(child);
     assert!(!is_there(pid), "dropped after its loop");
+}
+
+/// Starts a shell that leads a group, with a grandchild that holds its standard output. The shell
+/// then goes on with `script`.
+async fn spawn_group(script: &str) -> (Child, IoStream<squall_net::PipeReader>) {
+    let mut command = shell(&format!("sleep 60 & echo started; {script}"));
+    let mut child = Child::spawn(command.process_group(0)).unwrap();
+    let mut output = IoStream::new(child.stdout.take().unwrap());
+    assert_eq!(output.read_until(b"\n").await.unwrap(), "started\n");
+    (child, output)
+}
+
+#[test]
+fn a_signal_to_the_group_ends_grandchildren_that_hold_a_pipe() {
+    let ends: [fn(Child) -> Option<Child>; 3] = [
+        |child| child.kill_group().is_ok().then_some(child),
+        |child| child.signal_group(libc::SIGTERM).is_ok().then_some(child),
+        |child| {
+            drop(child.kill_group_on_drop(true));
+            None
+        },
+    ];
+    for end in ends {
+        run(async {
+            let (child, mut output) = spawn_group("wait").await;
+            let child = end(child);
+            assert_eq!(output.read_until_close().await.unwrap(), "");
+            if let Some(mut child) = child {
+                let signal = child.wait().await.unwrap().signal();
+                assert!(matches!(signal, Some(libc::SIGKILL | libc::SIGTERM)), "{signal:?}");
+            }
+        });
+    }
+}
+
+// The number of a group may be reused after its leader is reaped, so the leader stays a zombie.
+#[test]
+fn the_group_of_a_child_that_has_ended_can_still_be_killed() {
+    for on_drop in [false, true] {
+        run(async {
+            let (mut child, mut output) = spawn_group("exit 3").await;
+            assert_eq!(child.wait().await.unwrap().code(), Some(3));
+            assert_eq!(child.wait().await.unwrap().code(), Some(3), "a second wait");
+            assert_eq!(child.try_wait().unwrap().unwrap().code(), Some(3));
+            let stat = format!("/proc/{}/stat", child.id());
+            assert!(fs::read_to_string(&stat).unwrap().contains(" Z "), "not a zombie");
+            if on_drop {
+                child = child.kill_group_on_drop(true);
+            } else {
+                child.kill_group().unwrap();
+            }
+            drop(child);
+            assert_eq!(output.read_until_close().await.unwrap(), "");
+            assert!(!fs::exists(&stat).unwrap(), "the child is not reaped");
+        });
+    }
+}
+
+#[test]
+fn a_child_that_leads_no_group_has_none_to_signal() {
+    run(async {
+        let mut child = Child::spawn(&mut shell("exec sleep 60")).unwrap();
+        assert_eq!(child.kill_group().unwrap_err().kind(), ErrorKind::InvalidInput);
+        assert_eq!(child.signal_group(0).unwrap_err().kind(), ErrorKind::InvalidInput);
+        assert!(child.try_wait().unwrap().is_none());
+        let mut output = IoStream::new(child.stdout.take().unwrap());
+        drop(child.kill_group_on_drop(true));
+        assert_eq!(output.read_until_close().await.unwrap(), "", "the process itself is killed");
+    });
 }
 
 // R11

@@ -27,7 +27,8 @@ pub(crate) use address::unix_address;
 pub(crate) use name_lookup::name_lookup_error;
 pub(crate) use process::{
     BlockedSignals, TakenSignal, adopt_inherited, duplicate_from, fork, give_descriptors, identity,
-    is_in_our_group, kill, pidfd_open, pidfd_send_signal, set_parent_death_signal, try_wait,
+    is_in_our_group, kill, kill_group, leads_group, peek_status, pidfd_open, pidfd_send_signal,
+    set_parent_death_signal, try_wait,
 };
 pub(crate) use rustix::net::sockopt::{
     socket_acceptconn as is_listening, socket_domain as address_family, socket_type,

@@ -15,7 +15,7 @@ use std::ptr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::process::{self, Pid, PidfdFlags, Signal, WaitOptions};
+use rustix::process::{self, Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitOptions};
 use squall_executor::fault::{self, Call};
 
 /// `fork(2)`: returns the child's process ID, or `None` in the child.
@@ -48,6 +48,32 @@ pub(crate) fn kill(pid: i32, signal: i32) -> io::Result<()> {
 /// to the whole group.
 pub(crate) fn is_in_our_group(pid: i32) -> bool {
     process::getpgid(Some(positive(pid))).is_ok_and(|group| group == process::getpgrp())
+}
+
+/// `getpgid(2)`: whether a child leads a process group of its own.
+pub(crate) fn leads_group(pid: u32) -> bool {
+    let pid = positive(pid.cast_signed());
+    process::getpgid(Some(pid)).is_ok_and(|group| group == pid)
+}
+
+/// `kill(2)` with a negative number: sends a signal to every process of a group.
+pub(crate) fn kill_group(leader: u32, signal: i32) -> io::Result<()> {
+    let group = positive(leader.cast_signed()).as_raw_nonzero().get();
+    // SAFETY: the call takes integers.
+    check(unsafe { libc::kill(-group, signal) })?;
+    Ok(())
+}
+
+/// `waitid(2)` with `WNOHANG` and `WNOWAIT`: returns the status of a child that has ended, which
+/// stays a zombie.
+pub(crate) fn peek_status(pid: u32) -> io::Result<Option<ExitStatus>> {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    let ended = process::waitid(WaitId::Pid(positive(pid.cast_signed())), options)?;
+    Ok(ended.map(|ended| {
+        let code = ended.exit_status().unwrap_or_default() << 8;
+        let core_dump = if ended.dumped() { 0x80 } else { 0 };
+        ExitStatus::from_raw(code | ended.terminating_signal().unwrap_or_default() | core_dump)
+    }))
 }
 
 /// `waitpid(2)` with `WNOHANG` for one child.
