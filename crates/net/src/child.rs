@@ -109,7 +109,8 @@ impl Child {
     pub fn spawn(command: &mut Command) -> io::Result<Child> {
         let mut child = command.spawn()?;
         let pipes = (|| {
-            let pidfd = AsyncFd::new(sys::pidfd_open(child.id())?)?;
+            // Nothing reads from the pidfd, so it need not be non-blocking.
+            let pidfd = AsyncFd::from_nonblocking(sys::pidfd_open(child.id())?);
             let writer = |pipe: std::process::ChildStdin| PipeWriter::from_fd(pipe.into());
             let stdin = child.stdin.take().map(writer).transpose()?;
             let stdout = child.stdout.take().map(|pipe| PipeReader::from_fd(pipe.into()));

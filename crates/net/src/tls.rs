@@ -33,7 +33,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_io::{AsyncRead, AsyncWrite};
 pub use futures_rustls::{TlsStream, rustls};
 use rustls::ConnectionCommon;
@@ -173,7 +172,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> IoStream<S> {
         name: &str,
     ) -> io::Result<IoStream<TlsStream<S>>> {
         let config = self.state().shared_config();
-        let (transport, first) = into_parts(self)?;
+        let (transport, first) = self.into_parts().map_err(not_idle)?;
         Ok(tls_stream(connector.connect(name, transport, &first).await?, config))
     }
 
@@ -191,21 +190,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> IoStream<S> {
     /// Dropping the future closes the stream.
     pub async fn accept_tls(self, acceptor: &TlsAcceptor) -> io::Result<IoStream<TlsStream<S>>> {
         let config = self.state().shared_config();
-        let (transport, first) = into_parts(self)?;
+        let (transport, first) = self.into_parts().map_err(not_idle)?;
         Ok(tls_stream(acceptor.accept(transport, &first).await?, config))
     }
 }
 
-/// Takes the transport and the unread bytes out of a stream.
-fn into_parts<S: AsyncRead + Unpin>(mut stream: IoStream<S>) -> io::Result<(S, Bytes)> {
-    let unread = Bytes::copy_from_slice(stream.buffer());
-    stream.consume(unread.len());
-    let transport = stream.into_inner().map_err(|_| {
-        let text =
-            "TLS cannot start: the stream has unsent bytes, is closed, or its end is watched";
-        io::Error::new(io::ErrorKind::InvalidInput, text)
-    })?;
-    Ok((transport, unread))
+fn not_idle<S>(_: IoStream<S>) -> io::Error {
+    let text = "TLS cannot start: the stream has unsent bytes, is closed, or its end is watched";
+    io::Error::new(io::ErrorKind::InvalidInput, text)
 }
 
 /// Returns a stream that sends a TLS `close_notify` when its owner closes it, but not when its owner
