@@ -111,11 +111,10 @@ impl Child {
         let pipes = (|| {
             // Nothing reads from the pidfd, so it need not be non-blocking.
             let pidfd = AsyncFd::from_nonblocking(sys::pidfd_open(child.id())?);
-            let writer = |pipe: std::process::ChildStdin| PipeWriter::from_fd(pipe.into());
-            let stdin = child.stdin.take().map(writer).transpose()?;
-            let stdout = child.stdout.take().map(|pipe| PipeReader::from_fd(pipe.into()));
-            let stderr = child.stderr.take().map(|pipe| PipeReader::from_fd(pipe.into()));
-            Ok((pidfd, stdin, stdout.transpose()?, stderr.transpose()?))
+            let stdin = child.stdin.take().map(|pipe| PipeWriter::from_unshared(pipe.into()));
+            let stdout = child.stdout.take().map(|pipe| PipeReader::from_unshared(pipe.into()));
+            let stderr = child.stderr.take().map(|pipe| PipeReader::from_unshared(pipe.into()));
+            Ok((pidfd, stdin.transpose()?, stdout.transpose()?, stderr.transpose()?))
         })();
         match pipes {
             Ok((pidfd, stdin, stdout, stderr)) => {

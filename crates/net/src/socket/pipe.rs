@@ -32,11 +32,7 @@ use squall_executor::{AsyncFd, replace_nonblocking, set_nonblocking};
 /// Those of `pipe2(2)` and `fcntl(2)`.
 pub fn pipe() -> io::Result<(PipeReader, PipeWriter)> {
     let (reader, writer) = io::pipe()?;
-    set_nonblocking(reader.as_fd())?;
-    set_nonblocking(writer.as_fd())?;
-    let nonblocking = |fd: OwnedFd| AsyncFd::from_nonblocking(File::from(fd));
-    let reader = PipeReader { fd: nonblocking(reader.into()) };
-    Ok((reader, PipeWriter { fd: Some(nonblocking(writer.into())) }))
+    Ok((PipeReader::from_unshared(reader.into())?, PipeWriter::from_unshared(writer.into())?))
 }
 
 /// The reading end of a pipe, or another descriptor that is read like a pipe. Tornado:
@@ -69,6 +65,12 @@ impl PipeReader {
     /// Those of [`AsyncFd::new`].
     pub fn from_fd(fd: OwnedFd) -> io::Result<PipeReader> {
         Ok(PipeReader { fd: AsyncFd::new(File::from(fd))? })
+    }
+
+    /// Takes over the end of a new pipe, which nothing else shares. So its flag is not restored.
+    pub(crate) fn from_unshared(fd: OwnedFd) -> io::Result<PipeReader> {
+        set_nonblocking(fd.as_fd())?;
+        Ok(PipeReader { fd: AsyncFd::from_nonblocking(File::from(fd)) })
     }
 
     /// Returns the descriptor and makes it blocking, as a child process expects it.
@@ -108,6 +110,12 @@ impl PipeWriter {
     /// Those of [`AsyncFd::new`].
     pub fn from_fd(fd: OwnedFd) -> io::Result<PipeWriter> {
         Ok(PipeWriter { fd: Some(AsyncFd::new(File::from(fd))?) })
+    }
+
+    /// As [`PipeReader::from_unshared`].
+    pub(crate) fn from_unshared(fd: OwnedFd) -> io::Result<PipeWriter> {
+        set_nonblocking(fd.as_fd())?;
+        Ok(PipeWriter { fd: Some(AsyncFd::from_nonblocking(File::from(fd))) })
     }
 
     /// Returns the descriptor; `None` if it was closed. That is why this type does not implement

@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 
 use squall_executor::{AsyncFd, set_nonblocking};
 
+use crate::socket::datagram::Datagram;
 use crate::sys;
 
 /// A UDP socket. Its async methods take `&self`, and any number of tasks may wait in them at once.
@@ -114,6 +115,36 @@ impl UdpSocket {
     /// Cancel safe: a dropped call has received nothing.
     pub async fn recv_from(&self, into: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         self.fd.read_with(|socket| socket.recv_from(into)).await
+    }
+
+    /// As [`recv_from`](Self::recv_from), and reports whether the datagram was longer than `into`.
+    ///
+    /// ```
+    /// use squall_net::{UdpSocket, block_on};
+    ///
+    /// block_on(async {
+    ///     let server = UdpSocket::bind("127.0.0.1:0")?;
+    ///     let client = UdpSocket::bind("127.0.0.1:0")?;
+    ///     client.send_to(b"a long question", server.local_addr()?).await?;
+    ///     let mut buffer = [0; 6];
+    ///     let datagram = server.recv_datagram(&mut buffer).await?;
+    ///     assert_eq!((datagram.len, datagram.sender), (6, client.local_addr()?));
+    ///     assert!(datagram.is_truncated);
+    ///     std::io::Result::Ok(())
+    /// })?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of `recvfrom(2)`.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: a dropped call has received nothing.
+    pub async fn recv_datagram(&self, into: &mut [u8]) -> io::Result<Datagram<SocketAddr>> {
+        let room = into.len();
+        let receive = |socket: &std::net::UdpSocket| sys::recv_datagram(socket.as_fd(), into);
+        let (whole_len, sender) = self.fd.read_with(receive).await?;
+        Ok(Datagram::new(room, whole_len, sender))
     }
 
     /// As [`recv_from`](Self::recv_from), but leaves the datagram for the next receive.

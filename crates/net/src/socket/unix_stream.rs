@@ -8,17 +8,12 @@ use std::os::unix::net::SocketAddr;
 use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
-use squall_executor::{poll_spend_budget, sleep};
+use squall_executor::poll_spend_budget;
 
+use crate::socket::pauses::Pauses;
 use crate::socket::stream_socket::{StreamSocket, stream_traits};
 use crate::sys;
-
-/// The pause after the first attempt that finds the listener's queue full. Each later pause is
-/// twice as long, up to [`LONGEST_PAUSE`].
-const FIRST_PAUSE: Duration = Duration::from_millis(1);
-const LONGEST_PAUSE: Duration = Duration::from_millis(64);
 
 /// A connection between two processes on one machine, with the traits of futures-io. It carries
 /// bytes and descriptors.
@@ -66,14 +61,14 @@ impl UnixStream {
     /// A dropped connect closes its socket.
     pub async fn connect(path: impl AsRef<Path>) -> io::Result<UnixStream> {
         let address = sys::unix_address(path.as_ref())?;
-        let mut pause = FIRST_PAUSE;
+        let mut pauses = Pauses::default();
         loop {
+            poll_fn(|cx| pauses.poll_end(cx)).await;
             poll_fn(|cx| poll_spend_budget(cx.waker())).await;
             match sys::connect_unix(&address) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => sleep(pause).await,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => pauses.start(),
                 outcome => return outcome.map(UnixStream::from_nonblocking),
             }
-            pause = LONGEST_PAUSE.min(pause * 2);
         }
     }
 

@@ -1,5 +1,6 @@
 //! Addresses of Unix sockets, and the port option of a socket that will connect.
 
+use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::linux::net::SocketAddrExt;
@@ -7,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::SocketAddr as UnixAddress;
 use std::path::Path;
 
-use rustix::net::SocketAddrUnix;
+use rustix::net::{SocketAddrAny, SocketAddrUnix};
 
 use super::process::check;
 
@@ -35,6 +36,16 @@ pub(super) fn for_kernel(address: &UnixAddress) -> io::Result<SocketAddrUnix> {
         (Some(path), _) => Ok(SocketAddrUnix::new(path)?),
         (_, Some(name)) => Ok(SocketAddrUnix::new_abstract_name(name)?),
         _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "an unnamed socket address")),
+    }
+}
+
+/// Converts the address of a sender from rustix's type. A sender without an address is unnamed.
+pub(super) fn from_kernel(address: Option<SocketAddrAny>) -> io::Result<UnixAddress> {
+    let unix = address.map(SocketAddrUnix::try_from).transpose()?;
+    match unix.as_ref().map(|unix| (unix.path_bytes(), unix.abstract_name())) {
+        Some((Some(path), _)) => UnixAddress::from_pathname(OsStr::from_bytes(path)),
+        Some((_, Some(name))) => UnixAddress::from_abstract_name(name),
+        _ => UnixAddress::from_pathname(""), // std has no other name for an unnamed address
     }
 }
 

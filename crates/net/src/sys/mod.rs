@@ -7,6 +7,7 @@
 //! (`unix`).
 
 mod address;
+mod datagram;
 mod name_lookup;
 mod process;
 mod unix;
@@ -24,6 +25,7 @@ use rustix::net::{self, AddressFamily, RecvFlags, SendAncillaryBuffer, SendFlags
 use squall_executor::fault::{self, Call};
 
 pub(crate) use address::unix_address;
+pub(crate) use datagram::{recv_datagram, recv_unix_datagram, send_unix_datagram};
 pub(crate) use name_lookup::name_lookup_error;
 pub(crate) use process::{
     BlockedSignals, TakenSignal, adopt_inherited, duplicate_from, fork, give_descriptors, identity,
