@@ -19,7 +19,7 @@ use crate::sys;
 /// async methods take `&self`, and any number of tasks may wait in them at once.
 ///
 /// A path that begins with a NUL byte is a name in the abstract namespace. Dropping the socket does
-/// not remove its path. A receiver is not told that its peer is gone, as there are no connections.
+/// not remove its path. A receiver gets no event when a sender is gone.
 ///
 /// ```
 /// use squall_net::{UnixDatagram, block_on};

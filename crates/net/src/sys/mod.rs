@@ -3,8 +3,8 @@
 //! them fail.
 //!
 //! rustix makes most of the calls. libc makes those that rustix leaves out, such as `fork` and
-//! signals (`process`), and the credentials of a peer whose process has no ID in this PID namespace
-//! (`unix`).
+//! signals (`process`), the texts of the name service (`name_lookup`), and the credentials of a
+//! peer whose process has no ID in this PID namespace (`unix`).
 
 mod address;
 mod datagram;
