@@ -1,4 +1,5 @@
-//! Other crates on squall: two programs, and the cookbook's programs, which run as doctests.
+//! Other crates on squall: two programs, and the programs of the cookbook and of the guide for
+//! tokio's users, which run as doctests.
 //!
 //! This is a separate package, so that the other examples need not compile hyper, rustls and
 //! tungstenite.
@@ -7,3 +8,8 @@
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/cookbook.md")]
 struct Cookbook;
+
+/// Compiles and runs the programs in the guide for tokio's users.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/tokio.md")]
+struct TokioGuide;
