@@ -36,8 +36,12 @@ pub(crate) fn act_by_default(signal: c_int) {
 /// `sigaction(2)`, which a signal handler may call. Sets the action of a signal, if `action` is
 /// given, and returns the previous action.
 fn exchange_action(signal: c_int, action: Option<&libc::sigaction>) -> io::Result<libc::sigaction> {
-    // SAFETY: all zeros is a valid `sigaction`.
-    let mut previous = unsafe { mem::zeroed() };
+    let mut previous = libc::sigaction {
+        sa_sigaction: libc::SIG_DFL,
+        sa_mask: empty_set(),
+        sa_flags: 0,
+        sa_restorer: None,
+    };
     let action = action.map_or(ptr::null(), ptr::from_ref);
     // SAFETY: `action` is null, which sets nothing, or points to the default action, or to an
     // action that the kernel returned. `previous` is alive.
@@ -50,10 +54,14 @@ pub(crate) fn unblock(signal: c_int) {
     set_mask(libc::SIG_UNBLOCK, &set_of(signal));
 }
 
+fn empty_set() -> libc::sigset_t {
+    // SAFETY: on Linux, a signal set is a bit mask, and all zeros is the empty set.
+    unsafe { mem::zeroed() }
+}
+
 /// A set of this one signal.
 fn set_of(signal: c_int) -> libc::sigset_t {
-    // SAFETY: on Linux, a signal set is a bit mask, and all zeros is the empty set.
-    let mut set = unsafe { mem::zeroed() };
+    let mut set = empty_set();
     // SAFETY: the set is alive and initialised.
     unsafe { libc::sigaddset(&raw mut set, signal) };
     set

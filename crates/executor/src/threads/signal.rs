@@ -19,7 +19,7 @@ use std::io;
 use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use futures_core::Stream;
@@ -30,7 +30,7 @@ use squall_reactor::Process;
 use crate::current;
 use crate::error::LoopClosed;
 use crate::loop_core::Core;
-use crate::threads::signal_listener::SignalListener;
+use crate::threads::signal_listener::{PendingSignals, SignalListener};
 use crate::{sync, sys};
 
 pub use libc::{
@@ -164,11 +164,7 @@ impl Signals {
         }
         DEFAULTS.install(signal)?;
         let pending = self.listener.pending();
-        // SAFETY: the action is safe in a signal handler: it does two atomic operations and at most
-        // one write to an eventfd. `unregister` drops it, outside of handlers.
-        let action =
-            unsafe { signal_hook_registry::register(signal, move || pending.add(signal)) }?;
-        self.actions.push((signal, action));
+        self.actions.push((signal, register(signal, Action::Record(pending))?));
         DEFAULTS.listen(signal, self.process);
         sys::unblock(signal);
         Ok(())
@@ -229,6 +225,26 @@ impl fmt::Debug for Signals {
     }
 }
 
+/// What a signal's handler does. Each of these does only what a signal handler may do.
+enum Action {
+    /// Records the signal for a stream: two atomic operations and at most one write to an eventfd.
+    Record(Arc<PendingSignals>),
+    /// Lets the kernel act if no stream listens: reads atomics, and calls `act_by_default`, which is
+    /// made for handlers.
+    Default(&'static Defaults),
+}
+
+/// Adds an action to the handler of a signal, and installs the handler the first time.
+fn register(signal: c_int, action: Action) -> io::Result<SigId> {
+    let act = move || match &action {
+        Action::Record(pending) => pending.add(signal),
+        Action::Default(defaults) => defaults.act(signal),
+    };
+    // SAFETY: both actions are safe in a signal handler, as they say. `unregister` drops the closure
+    // outside of handlers.
+    unsafe { signal_hook_registry::register(signal, act) }
+}
+
 /// Applies the default action of a signal while no stream listens to it.
 ///
 /// A handler, once installed, stays: signal-hook-registry does not remove it, because other
@@ -259,9 +275,7 @@ impl Defaults {
         if !installed[index(signal)] {
             let is_default = sys::has_default_action(signal)?;
             self.replaced[index(signal)].store(is_default, Ordering::Relaxed);
-            // SAFETY: the action is safe in a signal handler: it reads atomics, and calls
-            // `act_by_default`, which is made for handlers.
-            unsafe { signal_hook_registry::register(signal, move || self.act(signal)) }?;
+            register(signal, Action::Default(self))?;
             installed[index(signal)] = true;
         }
         Ok(())

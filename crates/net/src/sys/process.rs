@@ -175,8 +175,12 @@ impl Drop for BlockedSignals {
 
 /// `sigaction(2)`: sets the action of a signal if `action` is given, and returns the old action.
 fn exchange_action(signal: i32, action: Option<&libc::sigaction>) -> libc::sigaction {
-    // SAFETY: all zeros is a valid `sigaction`.
-    let mut old = unsafe { mem::zeroed() };
+    let mut old = libc::sigaction {
+        sa_sigaction: libc::SIG_DFL,
+        sa_mask: empty_set(),
+        sa_flags: 0,
+        sa_restorer: None,
+    };
     let action = action.map_or(ptr::null(), ptr::from_ref);
     // SAFETY: `action` is null, which sets nothing, or an action that the kernel returned, with its
     // handler unchanged or set to the default. `old` is alive.
@@ -230,10 +234,9 @@ pub(crate) fn give_descriptors(
 
 /// `fstat(2)`: returns the device and the inode of the file that is open under a descriptor number.
 pub(crate) fn identity(number: RawFd) -> io::Result<(u64, u64)> {
-    // SAFETY: all zeros is a valid `stat`.
-    let mut stat: libc::stat = unsafe { mem::zeroed() };
-    // SAFETY: the kernel writes a `stat` into `stat`, which is alive.
-    check(unsafe { libc::fstat(number, &raw mut stat) })?;
+    // SAFETY: the descriptor is used for this call only. If the number is not open, the call fails;
+    // if its owner is another part of the program, the call changes nothing.
+    let stat = rustix::fs::fstat(unsafe { BorrowedFd::borrow_raw(number) })?;
     Ok((stat.st_dev, stat.st_ino))
 }
 
