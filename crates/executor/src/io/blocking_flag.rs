@@ -77,10 +77,18 @@ impl BlockingFlag {
 }
 
 impl Drop for BlockingFlag {
+    #[inline]
     fn drop(&mut self) {
-        if self.group == 0 {
-            return;
+        if self.group != 0 {
+            self.leave();
         }
+    }
+}
+
+impl BlockingFlag {
+    /// Leaves the group. The last member restores the flags.
+    #[cold]
+    fn leave(&self) {
         let index = usize::from(self.group) - 1;
         let mut groups = lock();
         let Some(group) = &mut groups[index] else { return };

@@ -11,7 +11,6 @@
 //! pipes cannot.
 
 use std::any::Any;
-use std::rc::Rc;
 use std::task::{Context, Waker};
 
 use futures_io::AsyncWrite;
@@ -19,7 +18,7 @@ use futures_io::AsyncWrite;
 use crate::socket::duplex::DuplexStream;
 use crate::socket::tcp_stream::TcpStream;
 use crate::stream::io_stream::IoStream;
-use crate::stream::stream_state::{Close, CloseReason, StreamState};
+use crate::stream::stream_state::{CloseReason, StreamState};
 
 impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
     /// Makes [`close`](Self::close) send what is queued.
@@ -28,21 +27,13 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
         self.on_close.set(Some(Self::before_close));
     }
 
-    fn before_close(self: &Rc<Self>, reason: CloseReason) -> Close {
-        match reason {
-            CloseReason::Dropped if self.is_served.get() => {
-                self.enable_close_hook();
-                return Close::Postponed; // until the handler's result is known
-            }
-            CloseReason::Dropped | CloseReason::Requested => self.try_send(),
-            CloseReason::Failed => {}
+    fn before_close(&self, reason: CloseReason) {
+        if reason != CloseReason::Failed && !self.is_write_ended.get() {
+            self.try_send();
         }
         let lost = self.outbox.queue.borrow().len();
         if lost > 0 || reason == CloseReason::Failed {
-            if lost > 0 {
-                log::warn!("a stream was closed with {lost} bytes that were not sent");
-            }
-            self.with_transport(|transport| make_close_a_reset(&*transport));
+            self.lose(lost);
         } else if reason == CloseReason::Requested
             && self.announces_end.get()
             && !self.outbox.is_broken()
@@ -51,11 +42,18 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
             // An error is ignored, because no caller is left to receive it.
             let _ = self.poll_transport(|transport| transport.poll_close(cx));
         }
-        Close::Now
+    }
+
+    #[cold]
+    fn lose(&self, bytes: usize) {
+        if bytes > 0 {
+            log::warn!("a stream was closed with {bytes} bytes that were not sent");
+        }
+        self.with_transport(|transport| make_close_a_reset(&*transport));
     }
 
     /// Closes the stream without an orderly end.
-    pub(crate) fn reset(self: &Rc<Self>) {
+    pub(crate) fn reset(&self) {
         self.enable_close_hook();
         self.close(CloseReason::Failed);
     }

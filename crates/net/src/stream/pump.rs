@@ -108,10 +108,15 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
     #[inline]
     fn check_sent(&self, n: usize, given: usize) {
         if n > given {
-            let error = io::Error::other("the transport took more bytes than it was given");
-            self.outbox.fail(Failure::Original(error));
-            panic!("a transport sent {n} of {given} bytes");
+            self.refuse_transport(n, given);
         }
+    }
+
+    #[cold]
+    fn refuse_transport(&self, n: usize, given: usize) -> ! {
+        let error = io::Error::other("the transport took more bytes than it was given");
+        self.outbox.fail(Failure::Original(error));
+        panic!("a transport sent {n} of {given} bytes");
     }
 
     /// Closes the transport's write side.

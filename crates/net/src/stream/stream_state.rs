@@ -56,14 +56,8 @@ pub(crate) struct StreamState<S> {
     pub(crate) is_served: Cell<bool>,
 }
 
-/// Runs before the stream drops its transport. [`Postponed`](Close::Postponed) keeps the transport.
-pub(crate) type CloseHook<S> = fn(&Rc<StreamState<S>>, CloseReason) -> Close;
-
-pub(crate) enum Close {
-    Now,
-    /// The stream stays open until it is closed again.
-    Postponed,
-}
+/// Runs before the stream drops its transport.
+pub(crate) type CloseHook<S> = fn(&StreamState<S>, CloseReason);
 
 /// Why this side closes a stream.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -174,25 +168,25 @@ impl<S> StreamState<S> {
         self.is_split.set(true);
     }
 
-    /// Records that a half was dropped. If both were, closes the stream.
-    pub(crate) fn drop_half(self: &Rc<Self>) {
+    /// Records that a half was dropped. If both were, closes the stream, unless a server does that
+    /// when it has the handler's result.
+    pub(crate) fn drop_half(&self) {
         self.live_halves.set(self.live_halves.get() - 1);
-        if self.live_halves.get() == 0 {
+        if self.live_halves.get() == 0 && !self.is_served.get() {
             self.close(CloseReason::Dropped);
         }
     }
 
     /// Runs the close hook, drops the transport and wakes the tasks that wait on the stream.
-    pub(crate) fn close(self: &Rc<Self>, reason: CloseReason) {
+    pub(crate) fn close(&self, reason: CloseReason) {
         if self.is_closed.get() {
             return;
         }
         // After a fork, only the parent sends what is queued, and only the parent may reset.
         if let Some(on_close) = self.on_close.take()
             && self.forks_at_start == forks()
-            && let Close::Postponed = on_close(self, reason)
         {
-            return;
+            on_close(self, reason);
         }
         self.is_closed.set(true);
         let transport = self.transport.take();
