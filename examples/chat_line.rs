@@ -1,18 +1,33 @@
-//! A chat server: sends each line of a client to all other clients.
+//! A chat: a server that sends each line of a client to all other clients, and a client.
 //!
 //! ```text
 //! cargo run --release --example chat_line
-//! nc 127.0.0.1 7778        in two terminals
+//! cargo run --release --example chat_line -- --join        in two other terminals
 //! ```
 
 use std::cell::RefCell;
-use std::env;
+use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
+use std::process::ExitCode;
 use std::rc::Rc;
 
+use futures_lite::future::or;
+use lexopt::prelude::*;
 use slab::Slab;
-use squall_net::{IoStream, IoWriter, StreamConfig, StreamError, TcpServer, block_on, signal};
+use squall_net::{
+    IoStream, IoWriter, StreamConfig, StreamError, TcpServer, TcpStream, block_on, copy, signal,
+    stdin, stdout,
+};
+
+const HELP: &str = "\
+A chat for lines of text.
+
+Usage: chat_line [--join] [HOST:PORT]
+
+  --join      join the chat of a server: type lines, and read those of the others
+  HOST:PORT   where to listen, or the server to join (127.0.0.1:7778)
+  --help      this text";
 
 /// The longest line that a client may send, in bytes.
 const MAX_LINE: usize = 1024;
@@ -22,21 +37,59 @@ const MAX_QUEUED: usize = 64 << 10;
 /// The writers of all connected clients. All tasks run on one thread, so a `RefCell` suffices.
 type Room = Rc<RefCell<Slab<IoWriter>>>;
 
-fn main() -> io::Result<()> {
+fn main() -> ExitCode {
     env_logger::init();
-    let address = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:7778".to_owned());
-    if address == "--help" {
-        println!("usage: chat_line [host:port]   (127.0.0.1:7778)");
-        return Ok(());
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("chat_line: {error}");
+            ExitCode::FAILURE
+        }
     }
-    block_on(async {
-        let room = Room::default();
-        let server =
-            TcpServer::new(async move |stream: IoStream, peer| chat(&room, stream, peer).await)
-                .stream_config(StreamConfig::default().max_write_buffer_size(Some(MAX_QUEUED)));
-        println!("chatting on {}", server.listen(&address)?);
-        signal::ctrl_c().await
-    })
+}
+
+fn run() -> Result<(), Box<dyn std::error::Error>> {
+    let (mut joins, mut address) = (false, "127.0.0.1:7778".to_owned());
+    let mut parser = lexopt::Parser::from_env();
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("join") => joins = true,
+            Value(value) => address = value.parse()?,
+            Long("help") | Short('h') => {
+                println!("{HELP}");
+                return Ok(());
+            }
+            _ => return Err(argument.unexpected().into()),
+        }
+    }
+    block_on(async { if joins { join(&address).await } else { serve(&address).await } })?;
+    Ok(())
+}
+
+/// Sends what is typed to a server and shows what the server sends, until the server or the input
+/// ends.
+async fn join(address: &str) -> io::Result<()> {
+    let (mut from_server, mut to_server) =
+        IoStream::new(TcpStream::connect(address).await?).split();
+    let (mut typed, _) = IoStream::new(stdin()).split();
+    let (_, mut shown) = IoStream::new(stdout()).split();
+    let talking = async {
+        copy(&mut typed, &mut to_server).await?;
+        to_server.shutdown().await?; // the server then ends its direction too
+        pending().await
+    };
+    let listening = async { copy(&mut from_server, &mut shown).await };
+    or(listening, talking).await?;
+    Ok(())
+}
+
+async fn serve(address: &str) -> io::Result<()> {
+    let room = Room::default();
+    let server =
+        TcpServer::new(async move |stream: IoStream, peer| chat(&room, stream, peer).await)
+            .stream_config(StreamConfig::default().max_write_buffer_size(Some(MAX_QUEUED)));
+    println!("chatting on {}", server.listen(address)?);
+    or(async { signal::termination().await.map(drop) }, server.closed()).await
 }
 
 async fn chat(room: &Room, stream: IoStream, peer: SocketAddr) -> io::Result<()> {

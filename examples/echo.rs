@@ -5,7 +5,6 @@
 //! nc 127.0.0.1 7777
 //! ```
 
-use std::future::pending;
 use std::io;
 
 use squall_net::{IoStream, TcpServer, block_on};
@@ -23,6 +22,6 @@ fn main() -> io::Result<()> {
             }
         });
         println!("echoing lines on {}", server.listen("127.0.0.1:7777")?);
-        pending().await
+        server.closed().await // for ever, unless the listening socket fails
     })
 }

@@ -1,4 +1,5 @@
-//! A TCP proxy: copies bytes between two streams. Each direction ends on its own.
+//! A TCP proxy: copies bytes between two streams. Each direction ends on its own, and a reset of one
+//! side reaches the other as a reset.
 //!
 //! ```text
 //! cargo run --release --example proxy -- --listen 127.0.0.1:7779 --to example.org:80
@@ -9,11 +10,10 @@ use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use futures_lite::future::try_zip;
+use futures_lite::future::or;
 use lexopt::prelude::*;
 use squall_net::{
-    ConnectOptions, IoReader, IoStream, IoWriter, StreamError, TcpServer, TcpStream, block_on,
-    signal,
+    ConnectOptions, IoStream, TcpServer, TcpStream, block_on, copy_bidirectional, signal,
 };
 
 const HELP: &str = "\
@@ -54,26 +54,17 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
     block_on(async {
         let server = TcpServer::new(async move |client: IoStream, _peer| splice(client, &to).await);
         println!("proxying {}", server.listen(&listen)?);
-        signal::ctrl_c().await?;
+        let told_to_end = async { signal::termination().await.map(drop) };
+        let ended = or(told_to_end, server.closed()).await;
         server.drain(Duration::from_secs(1)).await;
-        Ok(())
+        Ok(ended?)
     })
 }
 
-async fn splice(client: IoStream, to: &str) -> io::Result<()> {
+async fn splice(mut client: IoStream, to: &str) -> io::Result<()> {
     let options = ConnectOptions::default().deadline(Duration::from_secs(10));
-    let server = IoStream::new(TcpStream::connect_with(to, options).await?);
-    let (from_client, to_client) = client.split();
-    let (from_server, to_server) = server.split();
-    try_zip(copy(from_client, to_server), copy(from_server, to_client)).await?;
+    let mut server = IoStream::new(TcpStream::connect_with(to, options).await?);
+    let (up, down) = copy_bidirectional(&mut client, &mut server).await?;
+    log::debug!("{up} bytes to the server, {down} bytes to the client");
     Ok(())
-}
-
-/// Copies bytes as fast as the receiver takes them. At the end of `from`, shuts `to` down.
-async fn copy(mut from: IoReader, mut to: IoWriter) -> Result<(), StreamError> {
-    while from.fill().await? > 0 {
-        to.write_all(from.buffer()).await?;
-        from.consume(from.buffer().len());
-    }
-    to.shutdown().await
 }

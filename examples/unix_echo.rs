@@ -6,10 +6,10 @@
 //! ```
 
 use std::env;
-use std::fs;
 use std::io;
 use std::time::Duration;
 
+use futures_lite::future::or;
 use squall_net::{IoStream, UnixServer, UnixStream, bind_unix_socket, block_on, signal};
 
 fn main() -> io::Result<()> {
@@ -34,8 +34,11 @@ fn main() -> io::Result<()> {
         });
         server.add_sockets(vec![socket])?;
         println!("echoing lines on {path}");
-        signal::ctrl_c().await?;
+        let told_to_end = async { signal::termination().await.map(drop) };
+        let ended = or(told_to_end, server.closed()).await;
+        // The socket file stays: it may already be that of a successor, which has taken the path
+        // over. The next start replaces it.
         server.drain(Duration::from_secs(1)).await;
-        fs::remove_file(&path)
+        ended
     })
 }
