@@ -25,7 +25,6 @@
 //! ```
 
 use std::fmt;
-use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -43,7 +42,7 @@ use crate::server::draining::Draining;
 use crate::server::server::Server;
 use crate::socket::listener::Listener;
 use crate::stream::io_stream::IoStream;
-use crate::stream::served_stream::{ServedStream, is_end_of_peer};
+use crate::stream::served_stream::{Handling, ServedStream, is_end_of_peer};
 use crate::stream::stream_config::StreamConfig;
 
 /// How long a handshake may take by default.
@@ -210,8 +209,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
     let stream = IoStream::with_shared_config(transport, config);
-    stream.state().announces_end.set(true);
-    stream.state().enable_close_hook();
+    stream.state().announce_requested_close();
     stream
 }
 
@@ -259,11 +257,13 @@ impl<L: Listener> Server<L> {
                 let handshake = draining.unless_begun(stream.accept_tls(&acceptor));
                 match handshake.await {
                     Some(Ok(stream)) => {
-                        let served = ServedStream::new(Rc::clone(stream.state()));
-                        let mut handling = pin!(handler(stream, peer));
-                        let result = poll_fn(|cx| served.poll_handler(cx, handling.as_mut())).await;
+                        let served = Some(ServedStream::new(Rc::clone(stream.state())));
+                        let handler = handler(stream, peer);
+                        let (result, served) = Handling { handler, stream: served }.await;
                         let is_ok = result.as_ref().err().is_none_or(is_end_of_peer);
-                        if let Some(finish) = served.end(is_ok, connections.flush_deadline.get()) {
+                        let deadline = connections.flush_deadline.get();
+                        if let Some(finish) = served.and_then(|served| served.end(is_ok, deadline))
+                        {
                             finish.await;
                         }
                         result

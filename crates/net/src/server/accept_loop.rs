@@ -200,6 +200,7 @@ impl<L: Listener> ServerState<L> {
         self.failure.set(Some(error));
     }
 
+    #[inline(always)]
     fn start(&self, stream: L::Stream, peer: L::Peer) {
         self.accepted.set(self.accepted.get() + 1);
         let stream = StreamState::new(stream, self.config.borrow().clone());

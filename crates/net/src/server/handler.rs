@@ -1,8 +1,6 @@
 //! The task of a connection: runs the user's handler and ends the stream as its result says.
 
-use std::future::poll_fn;
 use std::io;
-use std::pin::pin;
 use std::rc::Rc;
 
 use squall_executor::{JoinHandle, spawn};
@@ -10,7 +8,7 @@ use squall_executor::{JoinHandle, spawn};
 use crate::server::connections::ConnectionGuard;
 use crate::socket::listener::Listener;
 use crate::stream::io_stream::IoStream;
-use crate::stream::served_stream::{ServedStream, is_end_of_peer};
+use crate::stream::served_stream::{Handling, ServedStream, is_end_of_peer};
 
 /// A user's handler with its type erased. It spawns the task itself, so that the handler's future
 /// needs no box.
@@ -39,14 +37,15 @@ where
         guard: ConnectionGuard<L::Peer>,
     ) -> JoinHandle<()> {
         spawn(async move {
-            let guard = guard; // dropped with the task's future
-            let mut handling = pin!(self(stream.stream(), peer.clone()));
-            let result = poll_fn(|cx| stream.poll_handler(cx, handling.as_mut())).await;
+            let connections = &guard.connections; // captures the guard, whose drop removes it
+            let handler = self(stream.stream(), peer.clone());
+            let (result, stream) = Handling { handler, stream: Some(stream) }.await;
             if let Err(error) = &result {
-                guard.connections.report(&peer, error);
+                connections.report(&peer, error);
             }
             let is_ok = result.err().as_ref().is_none_or(is_end_of_peer);
-            if let Some(finish) = stream.end(is_ok, guard.connections.flush_deadline.get()) {
+            let finish = stream.and_then(|s| s.end(is_ok, connections.flush_deadline.get()));
+            if let Some(finish) = finish {
                 finish.await;
             }
         })

@@ -24,7 +24,27 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
     /// Makes [`close`](Self::close) send what is queued.
     #[inline]
     pub(crate) fn enable_close_hook(&self) {
-        self.on_close.set(Some(Self::before_close));
+        if self.on_close.get().is_none() {
+            self.on_close.set(Some(Self::before_close));
+        }
+    }
+
+    /// As [`enable_close_hook`](Self::enable_close_hook), for a transport that must announce its end
+    /// to the peer, as TLS does. Only a requested close is announced: a stream that is dropped may
+    /// have sent half a message.
+    #[cfg(feature = "tls")]
+    pub(crate) fn announce_requested_close(&self) {
+        self.on_close.set(Some(|state, reason| {
+            state.before_close(reason);
+            if reason == CloseReason::Requested
+                && state.outbox.queue.borrow().is_empty()
+                && !state.outbox.is_broken()
+            {
+                let cx = &mut Context::from_waker(Waker::noop());
+                // An error is ignored, because no caller is left to receive it.
+                let _ = state.poll_transport(|transport| transport.poll_close(cx));
+            }
+        }));
     }
 
     fn before_close(&self, reason: CloseReason) {
@@ -34,13 +54,6 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
         let lost = self.outbox.queue.borrow().len();
         if lost > 0 || reason == CloseReason::Failed {
             self.lose(lost);
-        } else if reason == CloseReason::Requested
-            && self.announces_end.get()
-            && !self.outbox.is_broken()
-        {
-            let cx = &mut Context::from_waker(Waker::noop());
-            // An error is ignored, because no caller is left to receive it.
-            let _ = self.poll_transport(|transport| transport.poll_close(cx));
         }
     }
 

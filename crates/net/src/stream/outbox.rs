@@ -58,6 +58,7 @@ impl Outbox {
         self.slow_path.get().is_some_and(|slow_path| slow_path.pump.borrow().is_some())
     }
 
+    #[cfg(feature = "tls")]
     pub(crate) fn is_broken(&self) -> bool {
         self.is_broken.get()
     }
@@ -98,6 +99,7 @@ impl Outbox {
         self.slow_path().flush_wakers.add(waker);
     }
 
+    #[inline]
     pub(crate) fn wake_flushers(&self) {
         if let Some(slow_path) = self.slow_path.get() {
             slow_path.flush_wakers.wake_all();

@@ -19,6 +19,7 @@ use std::thread;
 use std::time::Duration;
 
 use futures_io::AsyncWrite;
+use pin_project_lite::pin_project;
 use squall_executor::{spawn, timeout};
 
 use crate::stream::io_stream::IoStream;
@@ -45,20 +46,6 @@ impl<S: AsyncWrite + Unpin + 'static> ServedStream<S> {
     /// The stream for the handler.
     pub(crate) fn stream(&self) -> IoStream<S> {
         IoStream::from_state(Rc::clone(&self.state))
-    }
-
-    /// Polls the handler. If it drops the stream and goes on, ends the stream without it.
-    #[inline]
-    pub(crate) fn poll_handler<F: Future>(
-        &self,
-        cx: &mut Context<'_>,
-        handler: Pin<&mut F>,
-    ) -> Poll<F::Output> {
-        let handled = handler.poll(cx);
-        if handled.is_pending() && self.state.is_postponed() {
-            self.state.end_without_handler();
-        }
-        handled
     }
 
     /// Ends the stream after its handler, unless the handler has closed it or has given it to
@@ -88,6 +75,34 @@ impl<S: AsyncWrite + Unpin + 'static> Drop for ServedStream<S> {
                 self.state.close(CloseReason::Dropped);
             }
         }
+    }
+}
+
+pin_project! {
+    /// Waits for a handler and returns its result, with the stream. If the handler drops the stream
+    /// and goes on, ends the stream without it.
+    pub(crate) struct Handling<S, F> {
+        #[pin]
+        pub(crate) handler: F,
+        // A `ServedStream`; `None` after the handler has returned.
+        pub(crate) stream: Option<S>,
+    }
+}
+
+impl<S: AsyncWrite + Unpin + 'static, F: Future> Future for Handling<ServedStream<S>, F> {
+    type Output = (F::Output, Option<ServedStream<S>>);
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let handled = this.handler.poll(cx);
+        if handled.is_pending()
+            && let Some(stream) = this.stream
+            && stream.state.is_postponed()
+        {
+            stream.state.end_without_handler();
+        }
+        handled.map(|output| (output, this.stream.take()))
     }
 }
 

@@ -47,8 +47,6 @@ pub(crate) struct StreamState<S> {
     /// Sends what is queued when the stream closes, or resets the connection. Only methods that can
     /// write to the transport set the hook.
     pub(crate) on_close: Cell<Option<CloseHook<S>>>,
-    /// Whether the transport tells its peer that a requested close is the end, as TLS does.
-    pub(crate) announces_end: Cell<bool>,
     /// Whether the writing direction has ended in order, after everything that was written.
     pub(crate) is_write_ended: Cell<bool>,
     /// Whether a server's handler owns the stream. Then the handler's result decides how a dropped
@@ -86,7 +84,6 @@ impl<S> StreamState<S> {
             watcher: OnceCell::new(),
             outbox: Outbox::default(),
             on_close: Cell::new(None),
-            announces_end: Cell::new(false),
             is_write_ended: Cell::new(false),
             is_served: Cell::new(false),
         })
