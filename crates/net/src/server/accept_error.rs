@@ -10,11 +10,14 @@ pub(crate) enum AcceptError {
     Resources,
     /// The listening socket itself. It cannot accept any more.
     Listener,
+    /// Nothing: no connection is queued, and the call did not wait for one.
+    NoneQueued,
 }
 
 impl AcceptError {
     pub(crate) fn of(error: &io::Error) -> AcceptError {
         match error.raw_os_error() {
+            Some(libc::EAGAIN) => AcceptError::NoneQueued,
             Some(libc::EBADF | libc::EINVAL | libc::ENOTSOCK | libc::EFAULT) => {
                 AcceptError::Listener
             }

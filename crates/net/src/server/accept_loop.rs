@@ -5,9 +5,8 @@
 //! connections that the kernel has completed already: closing the socket would reset them.
 
 use std::cell::{Cell, RefCell};
-use std::future::{Future as _, poll_fn};
+use std::future::poll_fn;
 use std::io;
-use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
@@ -25,7 +24,7 @@ use crate::stream::stream_config::StreamConfig;
 use crate::stream::stream_state::StreamState;
 
 /// How many times an accept loop calls accept before it yields to the loop's other tasks.
-const ACCEPTS_PER_TURN: usize = 64;
+const ACCEPTS_PER_TURN: i32 = 64;
 /// How many connections may fail in a row before accepting pauses. A packet filter may refuse all.
 const FAILURES_IN_A_ROW: u32 = 64;
 /// How long accepting pauses when descriptors or memory have run out.
@@ -111,17 +110,19 @@ impl<L: Listener> ServerState<L> {
         self.failure.take()
     }
 
+    /// Accepts connections until the server stops, and then those that are queued.
     async fn accept_loop(&self, listener: &L, must_stop: &Cell<bool>) {
         let mut failures = 0;
-        loop {
+        let mut left = BACKLOG; // peers that connect after the stop must not keep the socket open
+        while left > 0 {
             for _ in 0..ACCEPTS_PER_TURN {
-                match self.accept_unless(must_stop, listener).await {
-                    None => return self.accept_queued(listener).await,
-                    Some(Ok((stream, peer))) => {
+                match self.accept(listener, must_stop).await {
+                    Ok((stream, peer)) => {
                         failures = 0;
                         self.start(stream, peer);
                     }
-                    Some(Err(error)) => match AcceptError::of(&error) {
+                    Err(error) => match AcceptError::of(&error) {
+                        AcceptError::NoneQueued => return,
                         AcceptError::Connection if failures < FAILURES_IN_A_ROW => {
                             failures += 1;
                             log::debug!("a connection failed before it was accepted: {error}");
@@ -133,65 +134,38 @@ impl<L: Listener> ServerState<L> {
                     },
                 }
             }
+            if must_stop.get() {
+                left -= ACCEPTS_PER_TURN;
+            }
             yield_now().await;
         }
     }
 
-    /// Waits until the limit allows a connection, and accepts the next one. Returns `None` when the
-    /// server stops. At the limit, the listener leaves epoll.
-    async fn accept_unless(
+    /// Waits until the limit allows a connection, and accepts the next one. At the limit, the
+    /// listener leaves epoll. Returns `WouldBlock` if the server has stopped and none is queued.
+    async fn accept(
         &self,
-        must_stop: &Cell<bool>,
         listener: &L,
-    ) -> Option<io::Result<(L::Stream, L::Peer)>> {
+        must_stop: &Cell<bool>,
+    ) -> io::Result<(L::Stream, L::Peer)> {
         loop {
-            while self.connections.is_full() && !must_stop.get() {
+            while self.connections.is_full() {
                 listener.rest();
-                let mut room = pin!(self.connections.wait_until_connection_ends());
-                poll_fn(|cx| match room.as_mut().poll(cx) {
-                    Poll::Pending if !must_stop.get() => Poll::Pending,
-                    _ => Poll::Ready(()),
-                })
-                .await;
+                self.connections.wait_until_connection_ends().await;
             }
+            // While this listener waits, another listener of the server may reach the limit.
             let accepted = poll_fn(|cx| {
-                // While this listener waits, another listener of the server may reach the limit.
-                if must_stop.get() || self.connections.is_full() {
+                if self.connections.is_full() {
                     Poll::Ready(None)
+                } else if must_stop.get() {
+                    Poll::Ready(Some(listener.try_accept()))
                 } else {
                     listener.poll_accept(cx).map(Some)
                 }
             });
-            match accepted.await {
-                None if must_stop.get() => return None,
-                None => {}
-                accepted => return accepted,
+            if let Some(accepted) = accepted.await {
+                return accepted;
             }
-        }
-    }
-
-    /// Accepts the connections that the kernel has completed when the server stops. Waits while the
-    /// limit is reached or descriptors are missing.
-    async fn accept_queued(&self, listener: &L) {
-        let mut left = BACKLOG; // peers that connect meanwhile must not keep the socket open
-        while left > 0 {
-            if self.connections.is_full() {
-                self.connections.wait_until_connection_ends().await;
-                continue;
-            }
-            match listener.try_accept() {
-                Ok((stream, peer)) => self.start(stream, peer),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(error) => match AcceptError::of(&error) {
-                    AcceptError::Connection => {}
-                    AcceptError::Resources => {
-                        self.pause(listener, &error).await;
-                        continue;
-                    }
-                    AcceptError::Listener => return self.fail(error),
-                },
-            }
-            left -= 1;
         }
     }
 
@@ -200,7 +174,6 @@ impl<L: Listener> ServerState<L> {
         self.failure.set(Some(error));
     }
 
-    #[inline(always)]
     fn start(&self, stream: L::Stream, peer: L::Peer) {
         self.accepted.set(self.accepted.get() + 1);
         let stream = StreamState::new(stream, self.config.borrow().clone());
