@@ -41,7 +41,7 @@ use crate::current::{self, Entered, Running};
 use crate::error::RunError;
 use crate::insight::panics::shield;
 use crate::insight::slow_callback::{SlowCallback, Work};
-use crate::large::is_large;
+use crate::large::{LargeFuture, is_large};
 use crate::loop_core::Core;
 use crate::task::budget;
 use crate::task::root_future::RootFuture;
@@ -361,7 +361,8 @@ impl EventLoop {
     #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         let outcome = if const { is_large::<F>() } {
-            self.run_root(Box::pin(future), None, false)
+            let future: LargeFuture<'_, _> = Box::pin(future);
+            self.run_root(future, None, false)
         } else {
             self.run_root(future, None, false)
         };
@@ -390,7 +391,8 @@ impl EventLoop {
         limit: Option<Duration>,
     ) -> Result<F::Output, RunError> {
         let outcome = if const { is_large::<F>() } {
-            self.run_root(Box::pin(future), limit, true)
+            let future: LargeFuture<'_, _> = Box::pin(future);
+            self.run_root(future, limit, true)
         } else {
             self.run_root(future, limit, true)
         };

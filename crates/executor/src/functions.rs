@@ -16,7 +16,7 @@ use crate::event_loop::EventLoop;
 use crate::insight::dump::Dump;
 use crate::insight::stats::Stats;
 use crate::io::handler::HandlerId;
-use crate::large::is_large;
+use crate::large::{LargeFuture, is_large};
 use crate::loop_core::Core;
 use crate::task::callback::Callback;
 use crate::task::entry::Entry;
@@ -45,7 +45,8 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
         Err(error) => panic!("cannot make an event loop: {error}"),
     };
     if const { is_large::<F>() } {
-        event_loop.block_on(Box::pin(future))
+        let future: LargeFuture<'_, _> = Box::pin(future);
+        event_loop.block_on(future)
     } else {
         event_loop.block_on(future)
     }
@@ -154,7 +155,8 @@ pub fn remove_handler(handler: HandlerId) -> bool {
 #[track_caller]
 pub fn add_future<F: Future + 'static>(future: F, f: impl FnOnce(F::Output) + 'static) {
     if const { is_large::<F>() } {
-        drop(spawn(call_with_output(Box::pin(future), f)));
+        let future: LargeFuture<'_, _> = Box::pin(future);
+        drop(spawn(call_with_output(future, f)));
     } else {
         drop(spawn(call_with_output(future, f)));
     }
@@ -172,7 +174,8 @@ pub fn add_future<F: Future + 'static>(future: F, f: impl FnOnce(F::Output) + 's
 pub fn spawn<F: Future + 'static>(future: F) -> JoinHandle<F::Output> {
     let core = current::get();
     if const { is_large::<F>() } {
-        core.spawn(Box::pin(future), Location::caller())
+        let future: LargeFuture<'_, _> = Box::pin(future);
+        core.spawn(future, Location::caller())
     } else {
         core.spawn(future, Location::caller())
     }
@@ -340,7 +343,8 @@ impl EventLoop {
     #[track_caller]
     pub fn add_future<F: Future + 'static>(&self, future: F, f: impl FnOnce(F::Output) + 'static) {
         if const { is_large::<F>() } {
-            drop(self.spawn(call_with_output(Box::pin(future), f)));
+            let future: LargeFuture<'_, _> = Box::pin(future);
+            drop(self.spawn(call_with_output(future, f)));
         } else {
             drop(self.spawn(call_with_output(future, f)));
         }
@@ -350,7 +354,8 @@ impl EventLoop {
     #[track_caller]
     pub fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
         if const { is_large::<F>() } {
-            self.core.spawn(Box::pin(future), Location::caller())
+            let future: LargeFuture<'_, _> = Box::pin(future);
+            self.core.spawn(future, Location::caller())
         } else {
             self.core.spawn(future, Location::caller())
         }
@@ -429,7 +434,8 @@ impl Core {
     ) -> JoinHandle<F::Output> {
         let origin = self.origin(caller);
         if const { is_large::<F>() } {
-            self.scheduler.spawn(Box::pin(future), origin)
+            let future: LargeFuture<'_, _> = Box::pin(future);
+            self.scheduler.spawn(future, origin)
         } else {
             self.scheduler.spawn(future, origin)
         }

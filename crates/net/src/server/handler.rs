@@ -37,14 +37,14 @@ where
         guard: ConnectionGuard<L::Peer>,
     ) -> JoinHandle<()> {
         spawn(async move {
-            let connections = &guard.connections; // captures the guard, whose drop removes it
             let handler = self(stream.stream(), peer.clone());
             let (result, stream) = Handling { handler, stream: Some(stream) }.await;
             if let Err(error) = &result {
-                connections.report(&peer, error);
+                guard.connections.report(&peer, error); // the guard is dropped with the future
             }
             let is_ok = result.err().as_ref().is_none_or(is_end_of_peer);
-            let finish = stream.and_then(|s| s.end(is_ok, connections.flush_deadline.get()));
+            let deadline = guard.connections.flush_deadline.get();
+            let finish = stream.and_then(|stream| stream.end(is_ok, deadline));
             if let Some(finish) = finish {
                 finish.await;
             }

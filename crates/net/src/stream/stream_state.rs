@@ -35,9 +35,9 @@ pub(crate) struct StreamState<S> {
     pub(crate) read_end: Cell<ReadEnd>,
     /// Whether a `read_until_close` has succeeded. The next call fails.
     pub(crate) was_read_to_end: Cell<bool>,
-    /// The value of [`forks`] when the stream was made. After a fork it differs, and the child's
-    /// copy must not send.
-    forks_at_start: u64,
+    /// The number of forks, modulo 2³², when the stream was made. After a fork it differs, and the
+    /// child's copy must not send.
+    forks_at_start: u32,
     /// The waker of the reading task. It is woken when the other half closes the stream, or when
     /// the close watcher has read something.
     reader_waker: WakerSlot,
@@ -69,6 +69,10 @@ pub(crate) enum CloseReason {
     Failed,
 }
 
+fn forks_modulo() -> u32 {
+    u32::try_from(forks() & u64::from(u32::MAX)).unwrap_or_default()
+}
+
 impl<S> StreamState<S> {
     pub(crate) fn new(transport: S, config: Option<Rc<StreamConfig>>) -> Rc<StreamState<S>> {
         Rc::new(StreamState {
@@ -79,7 +83,7 @@ impl<S> StreamState<S> {
             is_split: Cell::new(false),
             read_end: Cell::new(ReadEnd::NotReached),
             was_read_to_end: Cell::new(false),
-            forks_at_start: forks(),
+            forks_at_start: forks_modulo(),
             reader_waker: WakerSlot::default(),
             watcher: OnceCell::new(),
             outbox: Outbox::default(),
@@ -181,7 +185,7 @@ impl<S> StreamState<S> {
         }
         // After a fork, only the parent sends what is queued, and only the parent may reset.
         if let Some(on_close) = self.on_close.take()
-            && self.forks_at_start == forks()
+            && self.forks_at_start == forks_modulo()
         {
             on_close(self, reason);
         }
