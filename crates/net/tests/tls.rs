@@ -449,3 +449,19 @@ fn a_handshake_that_is_cut_off_anywhere_is_an_error() {
         }
     });
 }
+
+// As without TLS; the end itself is not announced, because the handler has not closed the stream.
+#[test]
+fn what_a_handler_has_written_is_sent_whole_after_it_has_returned() {
+    run(async {
+        let (acceptor, connector) = both();
+        let server = TcpServer::tls(acceptor, async |mut stream: IoStream<_>, _| {
+            Ok(stream.write(vec![7; MUCH])?)
+        });
+        let address = server.listen("127.0.0.1:0").unwrap();
+        let client = IoStream::new(TcpStream::connect(address).await.unwrap());
+        let mut client = client.start_tls(&connector, "localhost").await.unwrap();
+        assert_eq!(client.read_bytes(MUCH).await.unwrap().len(), MUCH);
+        assert!(client.read_until_close().await.is_err(), "no close_notify");
+    });
+}

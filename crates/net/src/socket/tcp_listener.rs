@@ -91,7 +91,8 @@ impl TcpListener {
         Ok((TcpStream::from_nonblocking(stream), peer))
     }
 
-    /// As [`accept`](Self::accept), for hand-written futures. Wakes only the task that polled last.
+    /// As [`accept`](Self::accept), for hand-written futures. Wakes only the task that polled last;
+    /// any number of tasks can wait in `accept`.
     ///
     /// # Errors
     /// As [`accept`](Self::accept).

@@ -159,7 +159,7 @@ impl UdpSocket {
     }
 
     /// As [`recv_from`](Self::recv_from), for hand-written futures. Wakes only the task that polled
-    /// last.
+    /// last; any number of tasks can wait in `recv_from`.
     ///
     /// # Errors
     /// As [`recv_from`](Self::recv_from).
@@ -172,7 +172,7 @@ impl UdpSocket {
     }
 
     /// As [`send_to`](Self::send_to), for hand-written futures. Wakes only the task that polled
-    /// last.
+    /// last; any number of tasks can wait in `send_to`.
     ///
     /// # Errors
     /// As [`send_to`](Self::send_to).

@@ -194,7 +194,7 @@ impl UnixDatagram {
     }
 
     /// As [`recv_from`](Self::recv_from), for hand-written futures. Wakes only the task that polled
-    /// last.
+    /// last; any number of tasks can wait in `recv_from`.
     ///
     /// # Errors
     /// As [`recv_from`](Self::recv_from).
@@ -207,7 +207,7 @@ impl UnixDatagram {
     }
 
     /// As [`send_to`](Self::send_to), for hand-written futures. Wakes only the task that polled
-    /// last.
+    /// last; any number of tasks can wait in `send_to`.
     ///
     /// # Errors
     /// As [`send_to`](Self::send_to).

@@ -64,7 +64,8 @@ impl UnixListener {
         Ok((UnixStream::from_nonblocking(stream), peer))
     }
 
-    /// As [`accept`](Self::accept), for hand-written futures. Wakes only the task that polled last.
+    /// As [`accept`](Self::accept), for hand-written futures. Wakes only the task that polled last;
+    /// any number of tasks can wait in `accept`.
     ///
     /// # Errors
     /// As [`accept`](Self::accept).

@@ -356,7 +356,7 @@ impl<S: AsyncWrite + Unpin + 'static> IoStream<S> {
         self.writer.flush()
     }
 
-    /// As [`flush`](Self::flush), for hand-written futures.
+    /// As [`flush`](Self::flush), for hand-written futures. Wakes every task that polled.
     ///
     /// # Errors
     /// As [`flush`](Self::flush).
