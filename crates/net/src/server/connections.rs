@@ -124,9 +124,11 @@ impl<P> Connections<P> {
             (tasks.remove(key), tasks.is_empty())
         };
         drop(task); // detaches the task: a panic of the handler goes to the loop's panic hook
-        let idle = if is_last { self.idle.take() } else { None };
-        for event in [idle, self.connection_ended.take()].into_iter().flatten() {
-            let _ = event.set_result(());
+        if is_last && let Some(idle) = self.idle.take() {
+            let _ = idle.set_result(()); // it was never set before
+        }
+        if let Some(ended) = self.connection_ended.take() {
+            let _ = ended.set_result(()); // as above
         }
     }
 }
