@@ -36,6 +36,9 @@ pub(crate) struct ServedStream<S: AsyncWrite + Unpin + 'static> {
     state: Rc<StreamState<S>>,
 }
 
+/// Sends what is queued and closes the stream. Boxed, because most connections do not need it.
+pub(crate) type Finish = Pin<Box<dyn Future<Output = ()>>>;
+
 impl<S: AsyncWrite + Unpin + 'static> ServedStream<S> {
     pub(crate) fn new(state: Rc<StreamState<S>>) -> ServedStream<S> {
         state.is_served.set(true);
@@ -49,13 +52,8 @@ impl<S: AsyncWrite + Unpin + 'static> ServedStream<S> {
     }
 
     /// Ends the stream after its handler, unless the handler has closed it or has given it to
-    /// another task. Returns a future if bytes must be sent first, at most for `deadline`. It is
-    /// boxed, because most connections do not need it.
-    pub(crate) fn end(
-        self,
-        is_ok: bool,
-        deadline: Duration,
-    ) -> Option<Pin<Box<dyn Future<Output = ()>>>> {
+    /// another task. Returns a future if bytes must be sent first, at most for `deadline`.
+    pub(crate) fn end(self, is_ok: bool, deadline: Duration) -> Option<Finish> {
         self.state.is_served.set(false);
         if !is_ok {
             self.state.fail();
@@ -114,16 +112,22 @@ pub(crate) fn is_end_of_peer(error: &io::Error) -> bool {
 
 impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
     /// Closes a dropped stream, or returns a future that first sends what is queued.
-    fn finish(self: &Rc<Self>, deadline: Duration) -> Option<Pin<Box<dyn Future<Output = ()>>>> {
+    #[inline]
+    fn finish(self: &Rc<Self>, deadline: Duration) -> Option<Finish> {
         if self.is_closed.get() || self.outbox.is_idle() {
             self.close(CloseReason::Dropped);
             return None;
         }
+        Some(self.flush_and_close(deadline))
+    }
+
+    #[cold]
+    fn flush_and_close(self: &Rc<Self>, deadline: Duration) -> Finish {
         let state = Rc::clone(self);
-        Some(Box::pin(async move {
+        Box::pin(async move {
             let _ = timeout(deadline, poll_fn(|cx| state.poll_flush(cx))).await;
             state.close(CloseReason::Dropped); // a reset, if bytes are left
-        }))
+        })
     }
 
     /// Resets the stream if its owner has dropped it and has not ended its writing direction.
