@@ -266,7 +266,11 @@ impl Core {
     /// Waits for events, at most for `timeout`, delivers them, and collects messages. Returns the
     /// number of both. Skips the system call if the loop need not sleep, no descriptor is
     /// registered and `must_ask` is false.
-    fn ask_kernel(&self, timeout: Option<Duration>, must_ask: bool) -> Result<usize, RunError> {
+    pub(crate) fn ask_kernel(
+        &self,
+        timeout: Option<Duration>,
+        must_ask: bool,
+    ) -> Result<usize, RunError> {
         self.ran_since_asked.set(0);
         if timeout.is_none() && self.clock.clock().is_simulated() {
             self.check_can_be_woken();
@@ -290,46 +294,6 @@ impl Core {
             self.empty_wakeups.set(self.empty_wakeups.get() + 1);
         }
         Ok(count + messages)
-    }
-}
-
-/// Clocks that a test moves.
-impl Core {
-    /// Whether the loop may move its clock instead of sleeping.
-    fn may_jump(&self) -> bool {
-        self.clock.clock().is_auto_advancing() && !self.blocking.is_busy()
-    }
-
-    /// Moves the clock by `time`, unless the kernel has events or other threads have sent messages.
-    fn ask_kernel_or_jump(&self, time: Duration) -> Result<usize, RunError> {
-        let received = self.ask_kernel(Some(Duration::ZERO), true)?;
-        if received == 0 && !self.scheduler.is_ready() {
-            self.clock.jump(time);
-        }
-        Ok(received)
-    }
-
-    /// Whether a timer is due that has not fired.
-    pub(crate) fn has_due_timer(&self) -> bool {
-        let now = self.clock.nanos(self.clock.time());
-        self.alarms.next_deadline().is_some_and(|deadline| deadline <= now)
-    }
-
-    /// # Panics
-    /// If nothing can end the wait that begins now. No time passes during it, so no timer does.
-    fn check_can_be_woken(&self) {
-        let can_be_woken = self.driver.is_watching()
-            || self.blocking.is_busy()
-            || !self.signal_listeners.borrow().is_empty()
-            || self.scheduler.owner().has_handles()
-            || self.scheduler.wakers_elsewhere() > self.alarms.task_wakers();
-        assert!(
-            can_be_woken,
-            "the event loop would wait for ever: nothing is ready, no descriptor, blocking job, \
-             signal stream or Handle is left to wake it, and its clock ({:?}) does not move by \
-             itself: call Clock::advance_and_settle in a task, or use Clock::auto_advancing()",
-            self.clock.clock()
-        );
     }
 }
 

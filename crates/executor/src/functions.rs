@@ -5,11 +5,9 @@ use std::future::Future;
 use std::io;
 use std::os::fd::AsFd;
 use std::panic::Location;
-use std::rc::Rc;
-use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use squall_reactor::{Event, Interest, Process};
+use squall_reactor::{Event, Interest};
 
 use crate::current;
 use crate::event_loop::EventLoop;
@@ -21,7 +19,6 @@ use crate::loop_core::Core;
 use crate::task::callback::Callback;
 use crate::task::entry::Entry;
 use crate::task::join_handle::JoinHandle;
-use crate::task::scheduler::BatchEnd;
 use crate::time::alarms::Alarm;
 use crate::time::timers::TimerId;
 
@@ -234,52 +231,6 @@ pub fn dump() -> Dump {
 #[track_caller]
 pub fn turn_time() -> Instant {
     current::get().turn_time()
-}
-
-/// As [`spawn`], but returns no handle, and drops the future if there is no loop on this thread.
-/// For destructors.
-#[doc(hidden)]
-#[track_caller]
-pub fn try_spawn(future: impl Future<Output = ()> + 'static) {
-    if let Some(core) = current::try_get() {
-        drop(core.spawn(future, Location::caller()));
-    }
-}
-
-/// The number of forks between the program's first process and this one. Code that must not act in
-/// a forked child compares it with an earlier value.
-#[doc(hidden)]
-pub fn forks() -> u64 {
-    Process::forks_now()
-}
-
-/// The number of turns, modulo 2³², that this thread's loop has begun. `None` without a loop. A
-/// stream uses it to keep to its byte budget of each turn.
-#[doc(hidden)]
-pub fn turns() -> Option<u32> {
-    let turns = current::try_get()?.turns.get() & u64::from(u32::MAX);
-    u32::try_from(turns).ok()
-}
-
-/// Wakes `waker` when the next turn begins, after the loop has asked the kernel. For a stream that
-/// has used up its byte budget of this turn. Without a loop on this thread, wakes it at once.
-#[doc(hidden)]
-pub fn wake_in_next_turn(waker: &Waker) {
-    let refused = match current::try_get() {
-        Some(core) => core.scheduler.wake_in_next_turn(waker.clone()),
-        None => Some(waker.clone()),
-    };
-    if let Some(waker) = refused {
-        waker.wake();
-    }
-}
-
-/// Runs `action` when the current batch, or the current run of timers, ends. Outside of both, it
-/// runs at the end of the next batch. Returns false if there is no loop on this thread, or the loop
-/// is closed.
-#[doc(hidden)]
-pub fn at_batch_end(action: Rc<dyn BatchEnd>) -> bool {
-    current::try_get().is_some_and(|core| core.scheduler.at_batch_end(action))
 }
 
 /// The free functions of this crate as methods. They work whether the loop is entered or not.

@@ -46,6 +46,8 @@ mod insight;
 mod io;
 mod large;
 mod loop_core;
+mod simulated_time;
+mod stream_support;
 mod sync;
 mod sys;
 mod task;
@@ -64,13 +66,13 @@ pub use functions::{
     add_callback, add_future, add_handler, block_on, call_at, call_later, dump, remove_handler,
     remove_timeout, spawn, spawn_named, stats, stop, turn_time, update_handler,
 };
-#[doc(hidden)]
-pub use functions::{at_batch_end, forks, try_spawn, turns, wake_in_next_turn};
 pub use insight::dump::{Dump, DumpedHandler, DumpedTask, DumpedTimer};
 pub use insight::slow_callback::{SlowCallback, Work};
 pub use insight::stats::Stats;
 pub use io::async_fd::AsyncFd;
 pub use io::handler::HandlerId;
+#[doc(hidden)]
+pub use stream_support::{at_batch_end, forks, try_spawn, turns, wake_in_next_turn};
 #[doc(hidden)]
 pub use task::budget::{poll_spend as poll_spend_budget, refund as refund_budget};
 pub use task::join_handle::{AbortOnDrop, JoinHandle};

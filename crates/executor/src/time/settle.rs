@@ -5,7 +5,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use crate::current;
-use crate::functions::wake_in_next_turn;
+use crate::stream_support::wake_in_next_turn;
 use crate::time::clock::Clock;
 
 /// The turns after which tasks that are always ready no longer prevent the return.
