@@ -24,14 +24,10 @@
 //! Tornado: this is `PollIOLoop.start` of version 4.5.
 
 use std::fmt;
-use std::future::Future;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::panic::Location;
-use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Context;
 use std::time::{Duration, Instant};
 
 use squall_reactor::Reactor;
@@ -41,12 +37,10 @@ use crate::current::{self, Entered, Running};
 use crate::error::RunError;
 use crate::insight::panics::shield;
 use crate::insight::slow_callback::{SlowCallback, Work};
-use crate::large::{LargeFuture, is_large};
 use crate::loop_core::Core;
 use crate::task::budget;
 use crate::task::root_future::RootFuture;
 use crate::time::alarms::{Alarm, Armed};
-use crate::time::timeout::{Elapsed, Timeout};
 use crate::time::turn_clock::NEVER;
 
 /// The number of entries or timers after which the loop asks the kernel, even if more are ready. A
@@ -92,15 +86,15 @@ pub struct EventLoop {
 }
 
 /// One call of `run`, `run_sync`, `block_on` or `run_once`.
-struct Run<'a> {
+pub(crate) struct Run<'a> {
     /// The future of `block_on` or `run_sync`, whose completion ends the run.
-    root: Option<RootFuture<'a>>,
+    pub(crate) root: Option<RootFuture<'a>>,
     /// Whether `stop` ends this run.
-    ends_on_stop: bool,
+    pub(crate) ends_on_stop: bool,
     /// Whether each turn asks the kernel, even if no descriptor is registered. True for `run_once`:
     /// an outer loop may watch epoll's own descriptor, which stays readable until the kernel is
     /// asked.
-    is_embedded: bool,
+    pub(crate) is_embedded: bool,
 }
 
 impl Run<'_> {
@@ -113,7 +107,7 @@ impl Run<'_> {
 
 /// The turn.
 impl Core {
-    fn run_until_over(&self, run: &mut Run<'_>) -> Result<(), RunError> {
+    pub(crate) fn run_until_over(&self, run: &mut Run<'_>) -> Result<(), RunError> {
         while !run.is_over(self) {
             self.turn(run, |_| None)?;
         }
@@ -312,57 +306,6 @@ impl EventLoop {
         Builder::default()
     }
 
-    /// Runs the loop until `future` is done and returns its output. The future need be neither
-    /// `Send` nor `'static`.
-    ///
-    /// The future is queued like a task: entries that were queued before run first. Tasks that it
-    /// leaves behind stay in the loop for the next run. [`stop`](Self::stop) does not end this run.
-    ///
-    /// # Panics
-    /// If a loop runs on this thread already, if this is a forked child and the loop is its
-    /// parent's, or if the kernel refuses to wait; [`run_sync`](Self::run_sync) returns an error
-    /// instead. A panic of the future propagates.
-    #[track_caller]
-    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
-        let outcome = if const { is_large::<F>() } {
-            let future: LargeFuture<'_, _> = Box::pin(future);
-            self.run_root(future, None, false)
-        } else {
-            self.run_root(future, None, false)
-        };
-        match outcome {
-            Ok(Some(output)) => output,
-            Ok(None) => unreachable!("only the future can end this run"),
-            Err(RunError::AlreadyRunning) => panic!(
-                "block_on was called inside a running event loop, which it would block: \
-                 await the future, or spawn it"
-            ),
-            Err(error) => panic!("{error}"),
-        }
-    }
-
-    /// Runs the loop until `future` is done, the loop is stopped or `limit` has passed. Returns the
-    /// future's output. Tornado: `IOLoop.run_sync`.
-    ///
-    /// # Errors
-    /// - [`RunError::Stopped`]: [`stop`](Self::stop) was called first; the future is dropped.
-    /// - [`RunError::TimedOut`]: `limit` has passed first; the future is dropped.
-    /// - [`RunError::AlreadyRunning`], [`RunError::Forked`], [`RunError::Io`].
-    #[track_caller]
-    pub fn run_sync<F: Future>(
-        &self,
-        future: F,
-        limit: Option<Duration>,
-    ) -> Result<F::Output, RunError> {
-        let outcome = if const { is_large::<F>() } {
-            let future: LargeFuture<'_, _> = Box::pin(future);
-            self.run_root(future, limit, true)
-        } else {
-            self.run_root(future, limit, true)
-        };
-        outcome?.ok_or(RunError::Stopped)
-    }
-
     /// Runs the loop until [`stop`](Self::stop) is called. Tornado: `IOLoop.start`.
     ///
     /// If the loop was stopped before this call, the call returns at once and runs nothing. The
@@ -411,48 +354,6 @@ impl EventLoop {
         }
         let deadline = core.alarms.next_deadline().filter(|deadline| *deadline < NEVER)?;
         core.clock.instant(deadline)
-    }
-
-    /// Runs the loop until `future` is done or, if `ends_on_stop`, the loop is stopped. Returns
-    /// `None` in the latter case.
-    #[track_caller]
-    fn run_root<F: Future>(
-        &self,
-        future: F,
-        limit: Option<Duration>,
-        ends_on_stop: bool,
-    ) -> Result<Option<F::Output>, RunError> {
-        let location = Location::caller();
-        let _running = Running::begin(&self.core)?; // also while the future is dropped
-        let future = pin!(future);
-        let Some(limit) = limit else {
-            return self.run_pinned(future, ends_on_stop, location);
-        };
-        let deadline = self.core.clock.time().checked_add(limit);
-        let future = pin!(Timeout::until(deadline, future, location));
-        match self.run_pinned(future, ends_on_stop, location)? {
-            Some(Err(Elapsed)) => Err(RunError::TimedOut),
-            Some(Ok(output)) => Ok(Some(output)),
-            None => Ok(None),
-        }
-    }
-
-    fn run_pinned<F: Future>(
-        &self,
-        mut future: Pin<&mut F>,
-        ends_on_stop: bool,
-        location: &'static Location<'static>,
-    ) -> Result<Option<F::Output>, RunError> {
-        let core = &*self.core;
-        let mut output = None;
-        let mut poll =
-            |cx: &mut Context<'_>| future.as_mut().poll(cx).map(|value| output = Some(value));
-        let root = Some(RootFuture::new(&core.scheduler, core.origin(location), &mut poll));
-        core.run_until_over(&mut Run { root, ends_on_stop, is_embedded: false })?;
-        if ends_on_stop {
-            core.is_stopping.set(false);
-        }
-        Ok(output)
     }
 }
 

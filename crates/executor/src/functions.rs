@@ -22,33 +22,6 @@ use crate::task::join_handle::JoinHandle;
 use crate::time::alarms::Alarm;
 use crate::time::timers::TimerId;
 
-/// Makes a loop for this call and runs `future` on it. The future need be neither `Send` nor
-/// `'static`.
-///
-/// Tasks that the future leaves behind are dropped with the loop. Tornado: `IOLoop().run_sync`.
-///
-/// ```
-/// let answer = squall_executor::block_on(async { 42 });
-/// assert_eq!(answer, 42);
-/// ```
-///
-/// # Panics
-/// If a loop runs on this thread already, or if a loop cannot be made, for example because no
-/// descriptor number is free. A panic of the future propagates.
-#[track_caller]
-pub fn block_on<F: Future>(future: F) -> F::Output {
-    let event_loop = match EventLoop::new() {
-        Ok(event_loop) => event_loop,
-        Err(error) => panic!("cannot make an event loop: {error}"),
-    };
-    if const { is_large::<F>() } {
-        let future: LargeFuture<'_, _> = Box::pin(future);
-        event_loop.block_on(future)
-    } else {
-        event_loop.block_on(future)
-    }
-}
-
 /// Calls `f` in the next batch, after everything that is queued already. Tornado:
 /// `IOLoop.add_callback`.
 ///

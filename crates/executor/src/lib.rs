@@ -36,6 +36,7 @@ struct TornadoGuide;
 
 #[cfg(feature = "criterion")]
 mod benchmark;
+mod block_on;
 mod builder;
 mod current;
 mod error;
@@ -58,12 +59,13 @@ pub use squall_reactor::{Event, Interest, set_nonblocking};
 #[doc(hidden)]
 pub use squall_reactor::{fault, live_reactors, replace_nonblocking};
 
+pub use block_on::block_on;
 pub use builder::Builder;
 pub use current::Entered;
 pub use error::{JoinError, LoopClosed, RunError};
 pub use event_loop::EventLoop;
 pub use functions::{
-    add_callback, add_future, add_handler, block_on, call_at, call_later, dump, remove_handler,
+    add_callback, add_future, add_handler, call_at, call_later, dump, remove_handler,
     remove_timeout, spawn, spawn_named, stats, stop, turn_time, update_handler,
 };
 pub use insight::dump::{Dump, DumpedHandler, DumpedTask, DumpedTimer};
