@@ -47,6 +47,12 @@ pub fn wake_in_next_turn(waker: &Waker) {
     }
 }
 
+/// Whether this thread's loop is closing: its tasks are dropped now.
+#[doc(hidden)]
+pub fn is_closing() -> bool {
+    current::try_get().is_some_and(|core| core.scheduler.is_closed())
+}
+
 /// Runs `action` when the current batch, or the current run of timers, ends. Outside of both, it
 /// runs at the end of the next batch. Returns false if there is no loop on this thread, or the loop
 /// is closed.

@@ -3,8 +3,9 @@
 //! [`TcpListener`] and [`TcpStream`] are the sockets. [`IoStream`] adds a read buffer and a write
 //! queue to any transport, so that protocols are written with `read_until` and `write`.
 //! [`TcpServer`] runs a handler for each connection, and no network error stops it. The crate
-//! re-exports the parts of the executor that an application needs, so it can be the only
-//! dependency.
+//! re-exports the parts of the executor that an application needs. For joins, selects, channels and
+//! locks, use crates that work on any executor, such as `futures-lite` and `tokio::sync`; the README
+//! names them.
 //!
 //! To read the code, open `stream/io_stream.rs` first. The modules, from the top down: `workers/`
 //! (one server in many processes or threads), `server/`, `stream/` (`IoStream` and its halves),

@@ -130,7 +130,7 @@ impl<L: Listener> ServerState<L> {
                         AcceptError::Connection | AcceptError::Resources => {
                             self.pause(listener, &error).await;
                         }
-                        AcceptError::Listener => return self.fail(error),
+                        AcceptError::Listener => return self.fail(listener, &error),
                     },
                 }
             }
@@ -169,9 +169,10 @@ impl<L: Listener> ServerState<L> {
         }
     }
 
-    fn fail(&self, error: io::Error) {
-        log::error!("cannot accept any more: {error}");
-        self.failure.set(Some(error));
+    fn fail(&self, listener: &L, error: &io::Error) {
+        let text = format!("cannot accept any more on {}: {error}", listener.describe());
+        log::error!("{text}");
+        self.failure.set(Some(io::Error::new(error.kind(), text)));
     }
 
     fn start(&self, stream: L::Stream, peer: L::Peer) {

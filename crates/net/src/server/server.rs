@@ -31,8 +31,9 @@ use crate::sys;
 /// Accepts connections and runs a handler for each, in a task of its own. See [`TcpServer`] and
 /// [`UnixServer`].
 ///
-/// If a handler fails or panics, only its own connection ends, and the failure is logged. An error
-/// of a single connection does not stop the server. If descriptors or memory run out, accepting
+/// If a handler fails or panics, only its own connection is reset, and the failure is logged. What a
+/// handler that returns `Ok` has written is sent before the connection ends. An error of a single
+/// connection does not stop the server. If descriptors or memory run out, accepting
 /// pauses for a tenth of a second at a time. Clones are handles to the same server. Dropping the
 /// last clone changes nothing: the server runs until [`stop`](Self::stop).
 pub struct Server<L: Listener> {
@@ -69,6 +70,9 @@ pub type UnixServer = Server<UnixListener>;
 
 impl<L: Listener> Server<L> {
     /// Makes a server that does not listen yet. Call it on the thread of the loop that will serve.
+    ///
+    /// If the handler returns an error, its connection is reset, unless the error only says that the
+    /// peer has ended the stream in order.
     pub fn new(
         handler: impl AsyncFn(IoStream<L::Stream>, L::Peer) -> io::Result<()> + 'static,
     ) -> Server<L> {
@@ -164,7 +168,8 @@ impl<L: Listener> Server<L> {
     }
 
     /// Stops accepting, as [`stop`](Self::stop) does, and waits until the open connections have
-    /// ended, at most for `deadline`. Aborts those that are left.
+    /// ended, at most for `deadline`. Aborts those that are left: a connection on which something
+    /// was sent is reset, so that its peer does not take a part for the whole.
     ///
     /// Tells the handlers that hold a [`Draining`], see [`with_draining`](Self::with_draining). A
     /// drain is final: if the server listens again, its new handlers see at once that it drains. If
@@ -205,7 +210,8 @@ impl<L: Listener> Server<L> {
     ///
     /// # Errors
     /// The error of a listening socket that has failed for good, for example because another process
-    /// has called `shutdown(2)` on it. Its other sockets go on. Each error is returned once.
+    /// has called `shutdown(2)` on it, with the socket's address. The other sockets go on. Each error
+    /// is returned once.
     ///
     /// # Cancel safety
     /// Cancel safe.

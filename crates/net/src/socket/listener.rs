@@ -25,6 +25,10 @@ pub trait Listener: Sealed + 'static {
     #[doc(hidden)]
     fn try_accept(&self) -> io::Result<(Self::Stream, Self::Peer)>;
 
+    /// The socket's address, for a message.
+    #[doc(hidden)]
+    fn describe(&self) -> String;
+
     /// Takes the socket out of its loop until a later `poll_accept` has to wait.
     #[doc(hidden)]
     fn rest(&self);

@@ -36,14 +36,21 @@ const CHUNK: usize = 64 << 10;
 /// reader of its own, and a byte goes to one of them.
 ///
 /// ```no_run
-/// use squall_net::{IoStream, block_on, stdin};
+/// use squall_net::{IoStream, StreamError, block_on, stdin};
 ///
 /// block_on(async {
 ///     let mut input = IoStream::new(stdin());
-///     while let Ok(line) = input.read_until(b"\n").await {
-///         println!("{} bytes", line.len());
+///     loop {
+///         match input.read_until(b"\n").await {
+///             Ok(line) => println!("a line of {} bytes", line.len()),
+///             Err(StreamError::Closed { cause: None }) => break, // the end
+///             Err(error) => return Err(error),
+///         }
 ///     }
-/// });
+///     println!("{} bytes without a line break", input.buffer().len());
+///     Ok(())
+/// })?;
+/// # Ok::<(), squall_net::StreamError>(())
 /// ```
 pub fn stdin() -> Stdin {
     Stdin(Input::open(io::stdin().as_fd()))
@@ -53,6 +60,23 @@ pub fn stdin() -> Stdin {
 ///
 /// Flush before the process ends: a thread may still write the last bytes. `std::io::stdout` has a
 /// buffer of its own, whose bytes may come later than those that are written here.
+///
+/// ```
+/// use squall_net::{IoStream, block_on, stdout};
+///
+/// block_on(async {
+///     let mut output = IoStream::new(stdout());
+///     for n in 0..3 {
+///         output.write(format!("line {n}\n"))?;
+///     }
+///     output.flush().await
+/// })?;
+/// # Ok::<(), squall_net::StreamError>(())
+/// ```
+///
+/// # Cost
+/// For a file, each flush is a round trip to a thread: flush once for many lines. For a terminal,
+/// pipe or socket it is a system call.
 pub fn stdout() -> Stdout {
     Stdout(Output::open(io::stdout().as_fd()))
 }

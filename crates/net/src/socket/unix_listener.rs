@@ -109,6 +109,13 @@ impl Listener for UnixListener {
         Ok((UnixStream::from_nonblocking(stream), peer))
     }
 
+    fn describe(&self) -> String {
+        match self.local_addr() {
+            Ok(address) => format!("{address:?}"),
+            Err(error) => format!("a socket without an address ({error})"),
+        }
+    }
+
     fn rest(&self) {
         self.fd.rest();
     }

@@ -4,7 +4,7 @@
 //!   Ok     ─▶ what is queued is sent, at most for the flush deadline ─▶ an orderly end
 //!   Err    ─▶ a reset, unless the error only says that the peer has ended in order
 //!   panic  ─▶ a reset
-//!   abort  ─▶ what is queued is tried once ─▶ an orderly end, or a reset if bytes are lost
+//!   abort  ─▶ a reset, if the handler has sent something; else an orderly end
 //! ```
 //!
 //! A handler that drops the stream and goes on gives up this control: the stream is flushed and ends
@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use futures_io::AsyncWrite;
 use pin_project_lite::pin_project;
-use squall_executor::{spawn, timeout};
+use squall_executor::{is_closing, spawn, timeout};
 
 use crate::stream::io_stream::IoStream;
 use crate::stream::stream_error::StreamError;
@@ -67,7 +67,9 @@ impl<S: AsyncWrite + Unpin + 'static> ServedStream<S> {
 impl<S: AsyncWrite + Unpin + 'static> Drop for ServedStream<S> {
     fn drop(&mut self) {
         if self.state.is_served.replace(false) {
-            if thread::panicking() {
+            let has_sent = self.state.outbox.budget.was_used();
+            // A loop that ends drops its handlers. That says nothing about their answers.
+            if thread::panicking() || (has_sent && !is_closing()) {
                 self.state.fail();
             } else if self.state.is_dropped() {
                 self.state.close(CloseReason::Dropped);

@@ -47,6 +47,11 @@ impl TurnBudget {
         is_new
     }
 
+    /// Whether bytes were ever moved.
+    pub(crate) fn was_used(&self) -> bool {
+        self.used.get() > 0 || self.turn.get() > 0
+    }
+
     #[inline]
     pub(crate) fn spend(&self, bytes: usize) {
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
