@@ -7,7 +7,7 @@
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::marker::PhantomData;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 use squall_reactor::Process;
 
@@ -16,6 +16,7 @@ use crate::insight::panics::set_hook;
 use crate::loop_core::Core;
 use crate::task::budget;
 use crate::task::shared_state::SharedOwner;
+use crate::time::timers::TimerId;
 
 thread_local! {
     /// The loop of this thread. Owned, so that the address that [`SharedOwner::enter`] has stored
@@ -24,6 +25,8 @@ thread_local! {
     /// The guards that exist, each with its loop, the newest last.
     static GUARDS: RefCell<Vec<(GuardId, Rc<Core>)>> = const { RefCell::new(Vec::new()) };
     static NEXT_GUARD: Cell<GuardId> = const { Cell::new(0) };
+    /// The loops that were made on this thread, and those that have ended since, until the next one.
+    static LOOPS: RefCell<Vec<Weak<Core>>> = const { RefCell::new(Vec::new()) };
     /// The process in which a loop runs on this thread; `None` if no loop runs. A child that a
     /// callback has forked finds its parent here, and may run a loop of its own.
     static RUNNING_IN: Cell<Option<Process>> = const { Cell::new(None) };
@@ -46,6 +49,24 @@ pub(crate) fn get() -> Rc<Core> {
 /// The loop of this thread, if there is one and the thread is not ending.
 pub(crate) fn try_get() -> Option<Rc<Core>> {
     CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
+}
+
+/// Adds a new loop to those of this thread.
+pub(crate) fn add(core: &Rc<Core>) {
+    let _ = LOOPS.try_with(|loops| {
+        let mut loops = loops.borrow_mut();
+        loops.retain(|known| known.strong_count() > 0);
+        loops.push(Rc::downgrade(core));
+    }); // fails only while the thread ends
+}
+
+/// The loop of this thread that has armed a timer.
+pub(crate) fn owner_of(timer: TimerId) -> Option<Rc<Core>> {
+    let find = |loops: &RefCell<Vec<Weak<Core>>>| {
+        let loops = loops.borrow();
+        loops.iter().filter_map(Weak::upgrade).find(|core| core.alarms.has_armed(timer))
+    };
+    LOOPS.try_with(find).ok().flatten()
 }
 
 /// Makes `core` the loop of this thread and returns the loop before it.

@@ -194,6 +194,7 @@ impl Core {
         self.alarms.take_due(now, sequence_limit);
         let mut fired = 0;
         while let Some(Armed { alarm, origin }) = self.alarms.next_due() {
+            budget::renew();
             match (alarm, &self.slow_callback_hook) {
                 (Alarm::Wake(waker), _) => self.scheduler.wake(waker),
                 (Alarm::Call(callback), None) => shield("a timer's callback", callback),
@@ -365,7 +366,9 @@ impl Builder {
     pub fn build(self) -> io::Result<EventLoop> {
         let reactor = Reactor::new()?;
         let epoll = reactor.epoll();
-        Ok(EventLoop { core: Core::new(reactor, self.options), epoll })
+        let core = Core::new(reactor, self.options);
+        current::add(&core);
+        Ok(EventLoop { core, epoll })
     }
 }
 

@@ -33,6 +33,7 @@ impl Core {
             || self.blocking.is_busy()
             || !self.signal_listeners.borrow().is_empty()
             || self.scheduler.owner().has_handles()
+            || self.scheduler.inbox().has_messages() // of a handle that is gone by now
             || self.scheduler.wakers_elsewhere() > self.alarms.task_wakers();
         assert!(
             can_be_woken,

@@ -242,3 +242,15 @@ fn now_is_the_time_of_the_loop_and_runs_ahead_of_turn_time() {
     let outside = now();
     assert!(outside.elapsed() < Duration::from_secs(60));
 }
+
+// The handle may send and be dropped between two looks at the inbox.
+#[test]
+fn a_message_of_a_handle_that_is_gone_by_now_wakes_a_loop_on_a_manual_clock() {
+    for _ in 0..2000 {
+        let event_loop = loop_with(&Clock::manual());
+        let handle = event_loop.handle();
+        let thread = thread::spawn(move || handle.add_callback(stop));
+        event_loop.run().unwrap();
+        thread.join().unwrap().unwrap();
+    }
+}

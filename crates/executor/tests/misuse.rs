@@ -679,6 +679,7 @@ fn a_timer_guard_removes_its_timer_wherever_it_is_dropped() {
         event_loop.block_on(async { call_later(millisecond, count()).cancel_on_drop() });
     let detached = event_loop.block_on(async { call_later(millisecond, count()).cancel_on_drop() });
     let kept = event_loop.call_later(millisecond, count()).cancel_on_drop();
+    drop(event_loop.call_later(millisecond, count()).cancel_on_drop()); // no loop is entered here
     detached.detach();
     // Another loop runs on this thread.
     block_on(async move { drop(on_the_loop) });

@@ -252,7 +252,7 @@ impl<L: Listener> Server<L> {
     where
         H: AsyncFn(IoStream<TlsStream<L::Stream>>, L::Peer) -> io::Result<()> + 'static,
     {
-        Server::build(|draining, connections| {
+        Server::with_draining(|draining| {
             let handler = make(draining.clone());
             async move |stream: IoStream<L::Stream>, peer: L::Peer| {
                 let handshake = draining.unless_begun(stream.accept_tls(&acceptor));
@@ -262,9 +262,7 @@ impl<L: Listener> Server<L> {
                         let handler = handler(stream, peer);
                         let (result, served) = Handling { handler, stream: served }.await;
                         let is_ok = result.as_ref().err().is_none_or(is_end_of_peer);
-                        let deadline = connections.flush_deadline.get();
-                        if let Some(finish) = served.and_then(|served| served.end(is_ok, deadline))
-                        {
+                        if let Some(finish) = served.and_then(|served| served.end(is_ok)) {
                             finish.await;
                         }
                         result

@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -95,4 +95,42 @@ fn a_description_that_two_streams_share_stays_non_blocking_until_both_are_gone()
     writer = PipeWriter::from_fd(writer).unwrap().into_fd().unwrap();
     drop(writer);
     assert_eq!(File::from(reader).read(&mut [0]).unwrap(), 0, "no duplicate is left open");
+}
+
+#[test]
+fn the_drop_of_a_writer_is_the_end_for_a_reader_of_the_same_pipe() {
+    block_on(async {
+        let (reader, writer) = blocking_pipe();
+        let reader = PipeReader::from_fd(reader).unwrap();
+        drop(PipeWriter::from_fd(writer).unwrap());
+        let mut reader = IoStream::new(reader);
+        let read = timeout(WATCHDOG, reader.read_until_close()).await.expect("no end");
+        assert_eq!(read.unwrap(), "");
+    });
+}
+
+#[test]
+fn descriptors_of_unrelated_files_are_closed_when_they_are_dropped() {
+    let event = || {
+        #[allow(unsafe_code, reason = "std makes no eventfd")]
+        // SAFETY: the call takes integers, and the descriptor was just made.
+        unsafe {
+            OwnedFd::from_raw_fd(libc::eventfd(0, libc::EFD_CLOEXEC))
+        }
+    };
+    let open = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+    let _kept = AsyncFd::new(event()).unwrap();
+    let before = open();
+    for _ in 0..50 {
+        drop(AsyncFd::new(event()).unwrap());
+    }
+    assert!(open() < before + 25, "{} descriptors, {before} before", open());
+}
+
+#[test]
+fn a_socket_stays_non_blocking_for_its_other_users() {
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    drop(AsyncFd::new(ours.try_clone().unwrap()).unwrap());
+    assert!(is_nonblocking(&ours));
+    drop(theirs);
 }

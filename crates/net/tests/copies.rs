@@ -212,3 +212,22 @@ fn the_halves_are_transports_too() {
         writes(&writer);
     });
 }
+
+#[test]
+fn an_answer_that_has_ended_in_order_survives_a_later_failure_of_the_copy() {
+    run(async {
+        let (mut client, mut a) = tcp_pair().await;
+        let (mut b, mut server) = tcp_pair().await;
+        let proxy = spawn(async move { copy_bidirectional(&mut a, &mut b).await });
+        client.write("a request whose rest never comes\n").unwrap();
+        server.read_until(b"\n").await.unwrap();
+        server.write_all(b"the whole answer").await.unwrap();
+        server.shutdown().await.unwrap();
+        assert_eq!(client.read_bytes(16).await.unwrap(), "the whole answer");
+        assert_eq!(client.fill().await.unwrap(), 0, "the end was passed on");
+        server.reset();
+        client.write("more").unwrap(); // fails at the proxy
+        assert!(proxy.await.unwrap().is_err());
+        assert_eq!(client.fill().await.unwrap(), 0, "still an orderly end");
+    });
+}

@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures_lite::{AsyncReadExt, AsyncWriteExt, StreamExt};
 use squall_executor::future::Future;
 use squall_executor::{AsyncFd, block_on, sleep, spawn, timeout};
-use squall_net::{TcpListener, UdpSocket, UnixListener, UnixStream, duplex, pipe};
+use squall_net::{IoStream, TcpListener, UdpSocket, UnixListener, UnixStream, duplex, pipe};
 
 /// Repeats an operation that is always ready until a timer of another task has fired.
 ///
@@ -183,5 +183,22 @@ fn a_task_that_waits_for_many_sockets_sleeps() {
         let before = turns();
         assert!(timeout(Duration::from_millis(50), all).await.is_err());
         assert!(turns() - before < 20, "{} turns", turns() - before);
+    });
+}
+
+// A stream that is closed tries once to send what is queued. No budget may refuse that.
+#[test]
+fn streams_that_say_goodbye_in_one_poll_are_all_heard() {
+    run(async {
+        let pairs: Vec<_> = (0..200).map(|_| UnixStream::pair().unwrap()).collect();
+        let (ours, theirs): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
+        for stream in ours {
+            let mut stream = IoStream::new(stream);
+            stream.write("bye").unwrap();
+            drop(stream);
+        }
+        for stream in theirs {
+            assert_eq!(IoStream::new(stream).read_until_close().await.unwrap(), "bye");
+        }
     });
 }

@@ -457,3 +457,114 @@ fn a_handler_may_be_large() {
     };
     thread::Builder::new().stack_size(2 << 20).spawn(test).unwrap().join().unwrap();
 }
+
+#[test]
+fn a_half_in_another_task_does_not_change_how_a_handler_s_stream_ends() {
+    run(async {
+        for fails in [false, true] {
+            let server = TcpServer::new(async move |stream: IoStream, _| {
+                let (mut reader, mut writer) = stream.split();
+                let _reading =
+                    spawn(async move { reader.read_until_close().await }).abort_on_drop();
+                writer.write(vec![7; MUCH])?;
+                if fails { Err(io::Error::other("on purpose")) } else { Ok(()) }
+            });
+            let address = server.listen("127.0.0.1:0").unwrap();
+            let mut client = IoStream::new(TcpStream::connect(address).await.unwrap());
+            let received = client.read_until_close().await;
+            if fails {
+                assert!(is_reset(received));
+            } else {
+                assert_eq!(received.unwrap().len(), MUCH);
+            }
+        }
+    });
+}
+
+#[test]
+fn a_stream_that_another_task_drops_ends_while_the_handler_waits() {
+    run(async {
+        let server = TcpServer::new(async |mut stream: IoStream, _| {
+            spawn(async move { stream.write("all") }).await.unwrap()?;
+            pending().await
+        });
+        let address = server.listen("127.0.0.1:0").unwrap();
+        let mut client = IoStream::new(TcpStream::connect(address).await.unwrap());
+        assert_eq!(client.read_until_close().await.unwrap(), "all");
+    });
+}
+
+#[test]
+fn an_aborted_flush_resets_the_connection_and_leaves_nothing_behind() {
+    run(async {
+        let server =
+            TcpServer::new(async |mut stream: IoStream, _| Ok(stream.write(vec![7; MUCH])?));
+        let address = server.listen("127.0.0.1:0").unwrap();
+        let mut client = IoStream::new(TcpStream::connect(address).await.unwrap());
+        client.fill().await.unwrap();
+        let report = server.drain(Duration::from_millis(10)).await;
+        assert_eq!((report.finished, report.aborted), (0, 1));
+        yield_now().await;
+        assert_eq!(squall_net::stats().live_tasks, 0, "no pump is left");
+        assert!(is_reset(client.read_until_close().await));
+    });
+}
+
+#[test]
+fn a_loop_that_ends_during_a_flush_resets_the_connection() {
+    let (address, received) = std::sync::mpsc::channel();
+    let client = thread::spawn(move || {
+        let mut stream = StdStream::connect(received.recv().unwrap()).unwrap();
+        let (begun, mut bytes) = (stream.read(&mut [0]).unwrap(), Vec::new());
+        received.recv().unwrap_err(); // the loop has ended
+        (begun, stream.read_to_end(&mut bytes))
+    });
+    block_on(async {
+        let server =
+            TcpServer::new(async |mut stream: IoStream, _| Ok(stream.write(vec![7; MUCH])?));
+        address.send(server.listen("127.0.0.1:0").unwrap()).unwrap();
+        while server.accepted() == 0 {
+            sleep(Duration::from_millis(1)).await;
+        }
+        sleep(Duration::from_millis(1)).await;
+    });
+    drop(address);
+    let (begun, end) = client.join().unwrap();
+    assert_eq!(begun, 1);
+    assert_eq!(end.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+}
+
+#[test]
+fn a_write_that_is_dropped_halfway_leaves_no_orderly_end() {
+    run(async {
+        let server = TcpServer::new(async |mut stream: IoStream, _| {
+            let bytes = vec![7; MUCH];
+            let cut = timeout(Duration::from_millis(5), stream.write_all(&bytes)).await;
+            assert!(cut.is_err(), "the client reads nothing");
+            Ok(())
+        });
+        let address = server.listen("127.0.0.1:0").unwrap();
+        let mut client = IoStream::new(TcpStream::connect(address).await.unwrap());
+        while server.accepted() == 0 || server.connections() > 0 {
+            sleep(Duration::from_millis(1)).await;
+        }
+        assert!(is_reset(client.read_until_close().await));
+    });
+}
+
+#[test]
+fn a_connection_is_aborted_once_also_by_two_drains() {
+    run(async {
+        let server = TcpServer::new(async |_stream: IoStream, _| pending().await);
+        let address = server.listen("127.0.0.1:0").unwrap();
+        let clients: Vec<_> = (0..5).map(|_| StdStream::connect(address).unwrap()).collect();
+        while server.connections() < 5 {
+            yield_now().await;
+        }
+        let limit = Duration::from_millis(1);
+        let (one, other) =
+            futures_lite::future::zip(server.drain(limit), server.drain(limit)).await;
+        assert_eq!((one.aborted, other.aborted), (5, 5), "both waited for the same five");
+        drop(clients);
+    });
+}

@@ -87,7 +87,7 @@ mod token;
 
 pub use event::{Event, Events, EventsIter};
 pub use interest::{Interest, Mode};
-pub use nonblocking::{is_ready, replace_nonblocking, set_nonblocking};
+pub use nonblocking::{access_mode, is_ready, replace_nonblocking, set_nonblocking};
 pub use notifier::Notifier;
 pub use process::Process;
 pub use reactor::{Reactor, live_reactors};

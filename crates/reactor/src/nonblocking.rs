@@ -31,6 +31,15 @@ pub fn replace_nonblocking(fd: BorrowedFd<'_>, is_nonblocking: bool) -> io::Resu
     sys::replace_nonblocking(fd, is_nonblocking)
 }
 
+/// Whether a descriptor is open for reading, for writing or for both: `O_RDONLY`, `O_WRONLY` or
+/// `O_RDWR`.
+///
+/// # Errors
+/// Those of `fcntl(2)`.
+pub fn access_mode(fd: BorrowedFd<'_>) -> io::Result<i32> {
+    Ok(sys::status_flags(fd)? & libc::O_ACCMODE)
+}
+
 /// Returns true if the descriptor is ready now for any part of `interest`, or has an error or a
 /// hang-up.
 ///

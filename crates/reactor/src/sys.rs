@@ -141,8 +141,7 @@ pub(crate) fn eventfd_read(mut eventfd: &File) -> io::Result<u64> {
 /// `fcntl(2)`: makes a descriptor non-blocking or blocking, unless it is so already. Returns whether
 /// it was non-blocking.
 pub(crate) fn replace_nonblocking(fd: BorrowedFd<'_>, is_nonblocking: bool) -> io::Result<bool> {
-    // SAFETY: F_GETFL takes no argument.
-    let flags = check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) })?;
+    let flags = status_flags(fd)?;
     let was_nonblocking = flags & libc::O_NONBLOCK != 0;
     if was_nonblocking != is_nonblocking {
         let flags = flags ^ libc::O_NONBLOCK;
@@ -150,6 +149,12 @@ pub(crate) fn replace_nonblocking(fd: BorrowedFd<'_>, is_nonblocking: bool) -> i
         check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, flags) })?;
     }
     Ok(was_nonblocking)
+}
+
+/// `fcntl(2)` with `F_GETFL`: the access mode and the status flags.
+pub(crate) fn status_flags(fd: BorrowedFd<'_>) -> io::Result<i32> {
+    // SAFETY: F_GETFL takes no argument.
+    check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) })
 }
 
 /// `poll(2)` on one descriptor, without waiting. Returns those of `conditions` that hold now, and

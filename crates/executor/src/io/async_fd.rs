@@ -62,8 +62,8 @@ impl<T: AsFd> AsyncFd<T> {
     ///
     /// The flag belongs to the open file description, so every duplicate becomes non-blocking, also
     /// in other processes. A description that was blocking becomes blocking again when the `AsyncFd`
-    /// is dropped or [gives it back](Self::into_inner), or with the last `AsyncFd` of this process
-    /// that shares the file.
+    /// is dropped or [gives it back](Self::into_inner); for a pipe or a terminal, with the last
+    /// `AsyncFd` of this process that uses it in the same way. A socket stays non-blocking.
     ///
     /// # Errors
     /// Those of `fcntl(2)`; for a blocking descriptor, also those of `dup(2)` and `fstat(2)`.

@@ -6,33 +6,41 @@
 //! `AsyncFd` is dropped or gives the descriptor back.
 //!
 //! Several `AsyncFd`s may share a description. It must stay non-blocking until the last of them is
-//! gone, or the loop would block. Descriptions cannot be compared, but files can: descriptors of the
-//! same file form a group, and the flags are restored when the whole group is gone.
+//! gone, or the loop would block. Descriptions cannot be compared, but files can: pipes and terminals
+//! with the same access form a group, and the flags are restored when the whole group is gone.
+//!
+//! Sockets stay non-blocking, because other parts of the program, and other processes, may rely on
+//! it.
 
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::MetadataExt;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use squall_reactor::{Process, replace_nonblocking};
+use squall_reactor::{Process, access_mode, replace_nonblocking};
 
 /// The groups. A group has an index as long as it has members.
 static GROUPS: Mutex<Vec<Option<Group>>> = Mutex::new(Vec::new());
-/// The number of groups.
-static GROUP_COUNT: AtomicUsize = AtomicUsize::new(0);
 
 /// The descriptors of one file, at least one of which was blocking.
 struct Group {
-    /// The file's device and inode.
-    file: (u64, u64),
+    /// `None` if no other descriptor can join the group.
+    file: Option<SharedFile>,
     members: usize,
     /// A duplicate of each descriptor that was blocking. It has the flags of the original.
     was_blocking: Vec<File>,
     /// The number of forks when the group was made. A forked child must not restore the flags, which
     /// it shares with its parent.
     forks: u64,
+}
+
+/// A pipe or terminal, opened for reading, writing or both.
+#[derive(PartialEq, Eq)]
+struct SharedFile {
+    device: u64,
+    inode: u64,
+    access_mode: i32,
 }
 
 /// Membership in a group, which the drop ends.
@@ -48,22 +56,32 @@ impl BlockingFlag {
 
     /// Makes a descriptor non-blocking, and remembers if it was not.
     pub(crate) fn clear(fd: BorrowedFd<'_>) -> io::Result<BlockingFlag> {
+        let mut groups = lock(); // first, so that no other thread restores the flag meanwhile
         let was_nonblocking = replace_nonblocking(fd, true)?;
-        if was_nonblocking && GROUP_COUNT.load(Ordering::Acquire) == 0 {
+        if was_nonblocking && groups.iter().all(Option::is_none) {
             return Ok(BlockingFlag::NONE);
         }
         let duplicate = File::from(fd.try_clone_to_owned()?);
         let metadata = duplicate.metadata()?;
-        let file = (metadata.dev(), metadata.ino());
-        let mut groups = lock();
-        let found = groups.iter().position(|group| group.as_ref().is_some_and(|g| g.file == file));
-        let index = match found {
+        let kind = metadata.file_type();
+        if kind.is_socket() {
+            return Ok(BlockingFlag::NONE);
+        }
+        let mut file = None;
+        if kind.is_fifo() || kind.is_char_device() {
+            let (device, inode) = (metadata.dev(), metadata.ino());
+            file = Some(SharedFile { device, inode, access_mode: access_mode(fd)? });
+        }
+        let is_same = |group: &Option<Group>| {
+            group.as_ref().is_some_and(|group| file.is_some() && group.file == file)
+        };
+        let index = match groups.iter().position(is_same) {
             Some(index) => index,
             None if was_nonblocking => return Ok(BlockingFlag::NONE),
             None => insert(&mut groups, file),
         };
         let Ok(group) = u16::try_from(index + 1) else {
-            remove(&mut groups, index); // too many for an index; this one is not restored
+            groups[index] = None; // too many for an index; this one is not restored
             return Ok(BlockingFlag::NONE);
         };
         if let Some(group) = &mut groups[index] {
@@ -96,9 +114,7 @@ impl BlockingFlag {
         if group.members > 0 {
             return;
         }
-        let group = remove(&mut groups, index);
-        drop(groups);
-        if let Some(group) = group
+        if let Some(group) = groups[index].take()
             && group.forks == Process::forks_now()
         {
             for file in group.was_blocking {
@@ -113,9 +129,8 @@ fn lock() -> MutexGuard<'static, Vec<Option<Group>>> {
 }
 
 /// Adds a group without members and returns its index.
-fn insert(groups: &mut Vec<Option<Group>>, file: (u64, u64)) -> usize {
+fn insert(groups: &mut Vec<Option<Group>>, file: Option<SharedFile>) -> usize {
     let group = Group { file, members: 0, was_blocking: Vec::new(), forks: Process::forks_now() };
-    GROUP_COUNT.fetch_add(1, Ordering::Release);
     match groups.iter().position(Option::is_none) {
         Some(index) => {
             groups[index] = Some(group);
@@ -126,10 +141,4 @@ fn insert(groups: &mut Vec<Option<Group>>, file: (u64, u64)) -> usize {
             groups.len() - 1
         }
     }
-}
-
-/// Removes a group.
-fn remove(groups: &mut [Option<Group>], index: usize) -> Option<Group> {
-    GROUP_COUNT.fetch_sub(1, Ordering::Release);
-    groups[index].take()
 }

@@ -66,6 +66,14 @@ pub fn refund() {
     REMAINING.set(REMAINING.get().saturating_add(1));
 }
 
+/// Calls `f` with an unlimited budget: for a last attempt that nothing would repeat.
+pub fn without_limit<R>(f: impl FnOnce() -> R) -> R {
+    let remaining = REMAINING.replace(UNLIMITED);
+    let result = f();
+    REMAINING.set(remaining);
+    result
+}
+
 /// Whether an entry has used up its budget since the last call.
 #[inline]
 pub(crate) fn take_exhausted() -> bool {

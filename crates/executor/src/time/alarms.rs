@@ -13,6 +13,7 @@ use crate::task::waker::is_task_waker;
 use crate::time::timers::{TimerId, Timers};
 
 pub(crate) struct Alarms {
+    first_sequence: u64,
     timers: RefCell<Timers<Armed>>,
     /// A deadline and a sequence number. Every timer that has at most this deadline and a lower
     /// sequence number has fired or was removed.
@@ -38,10 +39,16 @@ impl Alarms {
     /// of one loop is not mistaken for an id of the other.
     pub(crate) fn new(first_sequence: u64) -> Alarms {
         Alarms {
+            first_sequence,
             timers: RefCell::new(Timers::new(first_sequence)),
             fired: Cell::new((0, 0)),
             taken_until: Cell::new(0),
         }
+    }
+
+    /// Whether a timer of this loop has this id.
+    pub(crate) fn has_armed(&self, timer: TimerId) -> bool {
+        (self.first_sequence..self.next_sequence()).contains(&timer.sequence())
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -22,7 +22,7 @@ impl TimerId {
     /// });
     /// ```
     pub fn cancel_on_drop(self) -> TimerGuard {
-        let event_loop = current::try_get().map(|core| core.weak_self.clone());
+        let event_loop = current::owner_of(self).map(|core| core.weak_self.clone());
         TimerGuard { timer: self, event_loop: event_loop.unwrap_or_default() }
     }
 }
@@ -33,7 +33,7 @@ impl TimerId {
 #[must_use = "dropping it removes the timer"]
 pub struct TimerGuard {
     timer: TimerId,
-    /// The loop of the thread when the guard was made, if there was one.
+    /// The loop that has armed the timer.
     event_loop: Weak<Core>,
 }
 
@@ -51,7 +51,7 @@ impl TimerGuard {
 
 impl Drop for TimerGuard {
     fn drop(&mut self) {
-        if let Some(core) = self.event_loop.upgrade().or_else(current::try_get) {
+        if let Some(core) = self.event_loop.upgrade() {
             drop(core.alarms.disarm(self.timer));
         }
     }

@@ -34,7 +34,7 @@ const PAUSES_PER_LINE: u64 = 10;
 
 pub(crate) struct ServerState<L: Listener> {
     pub(crate) handler: Rc<dyn Handler<L>>,
-    pub(crate) config: RefCell<Option<Rc<StreamConfig>>>,
+    config: RefCell<Option<Rc<StreamConfig>>>,
     /// The tasks that accept, one for each listening socket. Also those that have ended.
     accepting: RefCell<Vec<JoinHandle<()>>>,
     /// True when the accept loops must end. A server that listens again has a new one.
@@ -50,11 +50,7 @@ pub(crate) struct ServerState<L: Listener> {
 }
 
 impl<L: Listener> ServerState<L> {
-    pub(crate) fn new(
-        handler: Rc<dyn Handler<L>>,
-        connections: Rc<Connections<L::Peer>>,
-        draining: Draining,
-    ) -> ServerState<L> {
+    pub(crate) fn new(handler: Rc<dyn Handler<L>>, draining: Draining) -> ServerState<L> {
         ServerState {
             handler,
             config: RefCell::default(),
@@ -62,11 +58,20 @@ impl<L: Listener> ServerState<L> {
             must_stop: RefCell::default(),
             failure: Cell::default(),
             loop_ended: RefCell::default(),
-            connections,
+            connections: Connections::new(),
             accepted: Cell::new(0),
             pauses: Cell::new(0),
             draining,
         }
+    }
+
+    /// The limits of the streams that are accepted from now on.
+    pub(crate) fn config(&self) -> StreamConfig {
+        self.config.borrow().as_deref().copied().unwrap_or_default()
+    }
+
+    pub(crate) fn set_config(&self, config: StreamConfig) {
+        *self.config.borrow_mut() = config.shared();
     }
 
     /// Spawns the accept loop of a listening socket.

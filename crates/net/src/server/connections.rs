@@ -5,13 +5,11 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io;
 use std::rc::Rc;
-use std::time::Duration;
 
 use slab::Slab;
 use squall_executor::JoinHandle;
 use squall_executor::future::Future;
 
-use crate::stream::served_stream::FLUSH_DEADLINE;
 use crate::stream::stream_error::StreamError;
 
 pub(crate) struct Connections<P> {
@@ -25,8 +23,6 @@ pub(crate) struct Connections<P> {
     idle: RefCell<Option<Future<()>>>,
     /// Set when a connection ends. `Some` while an accept loop waits for that.
     connection_ended: RefCell<Option<Future<()>>>,
-    /// The time for sending what a handler has written, after it has returned.
-    pub(crate) flush_deadline: Cell<Duration>,
     /// Called with the error of each handler.
     pub(crate) on_error: RefCell<Option<ErrorHook<P>>>,
 }
@@ -42,7 +38,6 @@ impl<P: fmt::Debug> Connections<P> {
             aborted: Cell::new(0),
             idle: RefCell::default(),
             connection_ended: RefCell::default(),
-            flush_deadline: Cell::new(FLUSH_DEADLINE),
             on_error: RefCell::default(),
         })
     }
@@ -83,8 +78,12 @@ impl<P: fmt::Debug> Connections<P> {
 
     /// Aborts every connection. The loop drops the futures of their tasks in the next batch.
     pub(crate) fn abort_all(&self) {
-        let tasks = self.tasks.borrow();
-        tasks.iter().filter_map(|(_, task)| task.as_ref()).for_each(JoinHandle::abort);
+        // A task that was aborted before has no handle any more, and is not counted again.
+        let handles = |tasks: &mut Slab<Option<JoinHandle<()>>>| {
+            tasks.iter_mut().filter_map(|(_, task)| task.take()).collect::<Vec<_>>()
+        };
+        let tasks = handles(&mut self.tasks.borrow_mut());
+        tasks.iter().for_each(JoinHandle::abort);
         self.aborted.set(self.aborted.get() + tasks.len());
     }
 
@@ -98,15 +97,16 @@ impl<P: fmt::Debug> Connections<P> {
     #[cold]
     pub(crate) fn report(&self, peer: &P, error: &io::Error) {
         use io::ErrorKind::{
-            BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, TimedOut, UnexpectedEof,
+            BrokenPipe, ConnectionAborted, ConnectionReset, HostUnreachable, NetworkDown,
+            NetworkUnreachable, NotConnected, TimedOut, UnexpectedEof,
         };
         let on_error = self.on_error.borrow().clone();
         if let Some(on_error) = on_error {
             return on_error(peer, error);
         }
         let is_caused_by_peer = match error.kind() {
-            BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected | TimedOut
-            | UnexpectedEof => true,
+            BrokenPipe | ConnectionAborted | ConnectionReset | HostUnreachable | NetworkDown
+            | NetworkUnreachable | NotConnected | TimedOut | UnexpectedEof => true,
             _ => error.get_ref().is_some_and(|source| source.is::<StreamError>()),
         };
         if is_caused_by_peer {

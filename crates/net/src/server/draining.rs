@@ -7,6 +7,10 @@ use std::task::{Poll, ready};
 use squall_executor::future::Future;
 use squall_executor::{stats, turns, wake_in_next_turn};
 
+/// The turns in which a request that has reached its socket is read: in each, at most 64 reads and
+/// 256 KiB.
+const TURNS_FOR_A_REQUEST: u32 = 8;
+
 /// Tells handlers that their server [drains](crate::Server::drain). Clones share their state.
 #[derive(Clone, Debug, Default)]
 pub struct Draining(Future<()>);
@@ -29,7 +33,7 @@ impl Draining {
     /// `None`. A handler uses this to end an idle connection at once.
     ///
     /// A request that had reached the socket before the drain is not lost: when draining begins,
-    /// `work` goes on until the loop has asked the kernel once more.
+    /// `work` goes on for a few turns of the loop.
     ///
     /// # Cancel safety
     /// Cancel safe if `work` is.
@@ -63,5 +67,5 @@ impl Draining {
 /// The turns in which the loop hears of every descriptor that is ready now. In one turn the kernel
 /// reports at most 1024.
 fn turns_to_hear_of_all() -> u32 {
-    1 + u32::try_from(stats().live_sources / 1024).unwrap_or(u32::MAX / 2)
+    TURNS_FOR_A_REQUEST + u32::try_from(stats().live_sources / 1024).unwrap_or(u32::MAX / 2)
 }

@@ -43,9 +43,7 @@ where
                 guard.connections.report(&peer, error); // the guard is dropped with the future
             }
             let is_ok = result.err().as_ref().is_none_or(is_end_of_peer);
-            let deadline = guard.connections.flush_deadline.get();
-            let finish = stream.and_then(|stream| stream.end(is_ok, deadline));
-            if let Some(finish) = finish {
+            if let Some(finish) = stream.and_then(|stream| stream.end(is_ok)) {
                 finish.await;
             }
         })

@@ -19,7 +19,6 @@ use std::time::Duration;
 use squall_executor::{timeout, yield_now};
 
 use crate::server::accept_loop::ServerState;
-use crate::server::connections::Connections;
 use crate::server::draining::Draining;
 use crate::socket::listener::Listener;
 use crate::socket::tcp_listener::TcpListener;
@@ -112,22 +111,15 @@ impl<L: Listener> Server<L> {
     where
         H: AsyncFn(IoStream<L::Stream>, L::Peer) -> io::Result<()> + 'static,
     {
-        Server::build(|draining, _| make(draining))
-    }
-
-    /// Makes a server whose handler may also use its record of connections.
-    pub(crate) fn build<H>(make: impl FnOnce(Draining, Rc<Connections<L::Peer>>) -> H) -> Server<L>
-    where
-        H: AsyncFn(IoStream<L::Stream>, L::Peer) -> io::Result<()> + 'static,
-    {
-        let (draining, connections) = (Draining::default(), Connections::new());
-        let handler = Rc::new(make(draining.clone(), Rc::clone(&connections)));
-        Server { state: Rc::new(ServerState::new(handler, connections, draining)) }
+        let draining = Draining::default();
+        let handler = Rc::new(make(draining.clone()));
+        Server { state: Rc::new(ServerState::new(handler, draining)) }
     }
 
     /// Sets the limits of the streams that are accepted from now on.
     pub fn stream_config(self, config: StreamConfig) -> Server<L> {
-        *self.state.config.borrow_mut() = config.shared();
+        let flush_deadline = self.state.config().flush_deadline;
+        self.state.set_config(StreamConfig { flush_deadline, ..config });
         self
     }
 
@@ -146,7 +138,8 @@ impl<L: Listener> Server<L> {
     /// What is not sent then is lost. The connection is reset, so that the peer does not take a part
     /// for the whole, and the number of bytes is logged at the level `warn`.
     pub fn flush_deadline(self, deadline: Duration) -> Server<L> {
-        self.state.connections.flush_deadline.set(deadline);
+        let flush_deadline = deadline;
+        self.state.set_config(StreamConfig { flush_deadline, ..self.state.config() });
         self
     }
 

@@ -11,9 +11,11 @@
 //! pipes cannot.
 
 use std::any::Any;
+use std::rc::Rc;
 use std::task::{Context, Waker};
 
 use futures_io::AsyncWrite;
+use squall_executor::without_budget;
 
 use crate::socket::duplex::DuplexStream;
 use crate::socket::tcp_stream::TcpStream;
@@ -41,18 +43,25 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
                 && !state.outbox.is_broken()
             {
                 let cx = &mut Context::from_waker(Waker::noop());
-                // An error is ignored, because no caller is left to receive it.
-                let _ = state.poll_transport(|transport| transport.poll_close(cx));
+                let close = || state.poll_transport(|transport| transport.poll_close(cx));
+                let _ = without_budget(close); // no caller is left to receive an error
             }
         }));
     }
 
-    fn before_close(&self, reason: CloseReason) {
-        if reason != CloseReason::Failed && !self.is_write_ended.get() {
-            self.try_send();
+    fn before_close(self: &Rc<Self>, reason: CloseReason) {
+        let queued = self.outbox.queue.borrow().len();
+        match reason {
+            CloseReason::AfterFlush => return self.flush_and_close(),
+            CloseReason::Requested | CloseReason::Dropped if !self.is_write_ended.get() => {
+                without_budget(|| self.try_send());
+            }
+            _ => {}
         }
-        let lost = self.outbox.queue.borrow().len();
-        if lost > 0 || reason == CloseReason::Failed {
+        // A write that fails drops the queue, also where only the loop is gone.
+        let has_failed = self.outbox.is_broken();
+        let lost = if has_failed { queued } else { self.outbox.queue.borrow().len() };
+        if lost > 0 || self.outbox.is_cut.get() || reason == CloseReason::Failed {
             self.lose(lost);
         }
     }
@@ -66,9 +75,16 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
     }
 
     /// Closes the stream without an orderly end.
-    pub(crate) fn reset(&self) {
+    pub(crate) fn reset(self: &Rc<Self>) {
         self.enable_close_hook();
         self.close(CloseReason::Failed);
+    }
+
+    /// As [`reset`](Self::reset), unless the peer has got all and an end.
+    pub(crate) fn reset_unless_ended(self: &Rc<Self>) {
+        if !self.is_write_ended.get() {
+            self.reset();
+        }
     }
 
     /// Sends the queue until the transport would block or fails.

@@ -74,8 +74,9 @@ where
 /// ```
 ///
 /// # Errors
-/// The error of the read or write that failed first. Both streams are [reset](IoStream::reset) then,
-/// so that a reset of one peer reaches the other one as a reset.
+/// The error of the read or write that failed first. A stream whose writing direction has not ended
+/// in order is [reset](IoStream::reset) then, so that a reset of one peer reaches the other one as a
+/// reset. The numbers of bytes are lost.
 ///
 /// # Cancel safety
 /// Cancel safe: bytes that were not accepted stay in the buffer of the stream that read them.
@@ -99,8 +100,8 @@ where
         .await
     };
     if copied.is_err() {
-        a.reset();
-        b.reset();
+        a.state().reset_unless_ended();
+        b.state().reset_unless_ended();
     }
     copied.map(|()| (forth.copied, back.copied))
 }

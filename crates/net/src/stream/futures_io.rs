@@ -19,7 +19,8 @@ impl<S> IoStream<S> {
     /// Takes the transport out of an idle stream, with the bytes that were received and not read.
     ///
     /// So a stream of which a header was read goes on elsewhere. A library that takes an
-    /// `AsyncRead` can use the stream itself instead.
+    /// `AsyncRead` can use the stream itself instead. A server's handler must flush what it writes
+    /// through a new stream: the server knows only the stream that it has given.
     ///
     /// ```
     /// use squall_net::{IoStream, block_on, duplex};

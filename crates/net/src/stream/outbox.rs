@@ -25,6 +25,8 @@ pub(crate) struct Outbox {
     pub(crate) is_scheduled: Cell<bool>,
     /// Whether a write has failed.
     is_broken: Cell<bool>,
+    /// Whether a `write_all` was dropped after it had sent a part of its bytes, or may be.
+    pub(crate) is_cut: Cell<bool>,
     /// Allocated when a write first completes only in part, or fails. Most streams never need it.
     slow_path: OnceCell<Box<SlowPath>>,
 }
@@ -58,7 +60,6 @@ impl Outbox {
         self.slow_path.get().is_some_and(|slow_path| slow_path.pump.borrow().is_some())
     }
 
-    #[cfg(feature = "tls")]
     pub(crate) fn is_broken(&self) -> bool {
         self.is_broken.get()
     }

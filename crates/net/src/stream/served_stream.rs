@@ -8,7 +8,8 @@
 //! ```
 //!
 //! A handler that drops the stream and goes on gives up this control: the stream is flushed and ends
-//! like one whose handler has returned `Ok`.
+//! like one whose handler has returned `Ok`. So does a handler that gives the whole stream to another
+//! task. If one half is still alive after the handler, the result decides when that half is dropped.
 
 use std::future::poll_fn;
 use std::io;
@@ -16,19 +17,14 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::thread;
-use std::time::Duration;
 
 use futures_io::AsyncWrite;
 use pin_project_lite::pin_project;
-use squall_executor::{is_closing, spawn, timeout};
+use squall_executor::{is_closing, timeout, try_spawn};
 
 use crate::stream::io_stream::IoStream;
 use crate::stream::stream_error::StreamError;
-use crate::stream::stream_state::{CloseReason, StreamState};
-
-/// The time for a flush after a handler that goes on without its stream, and the default of
-/// [`Server::flush_deadline`](crate::Server::flush_deadline).
-pub(crate) const FLUSH_DEADLINE: Duration = Duration::from_secs(30);
+use crate::stream::stream_state::{CloseReason, Control, StreamState};
 
 /// The server's reference to a stream that a handler owns. Its drop means that the handler has
 /// panicked or was aborted.
@@ -41,7 +37,7 @@ pub(crate) type Finish = Pin<Box<dyn Future<Output = ()>>>;
 
 impl<S: AsyncWrite + Unpin + 'static> ServedStream<S> {
     pub(crate) fn new(state: Rc<StreamState<S>>) -> ServedStream<S> {
-        state.is_served.set(true);
+        state.control.set(Control::Waiting);
         state.enable_close_hook();
         ServedStream { state }
     }
@@ -51,14 +47,20 @@ impl<S: AsyncWrite + Unpin + 'static> ServedStream<S> {
         IoStream::from_state(Rc::clone(&self.state))
     }
 
-    /// Ends the stream after its handler, unless the handler has closed it or has given it to
-    /// another task. Returns a future if bytes must be sent first, at most for `deadline`.
-    pub(crate) fn end(self, is_ok: bool, deadline: Duration) -> Option<Finish> {
-        self.state.is_served.set(false);
-        if !is_ok {
-            self.state.fail();
-        } else if self.state.is_dropped() {
-            return self.state.finish(deadline);
+    /// Ends the stream as the handler's result says. Returns a future if bytes must be sent first.
+    pub(crate) fn end(self, is_ok: bool) -> Option<Finish> {
+        let state = &self.state;
+        if state.control.get() == Control::None {
+            return None; // the handler has given up control
+        }
+        if state.is_dropped() {
+            state.control.set(Control::None);
+            if is_ok {
+                return state.finish();
+            }
+            state.fail();
+        } else {
+            self.state.leave_control(is_ok);
         }
         None
     }
@@ -66,14 +68,21 @@ impl<S: AsyncWrite + Unpin + 'static> ServedStream<S> {
 
 impl<S: AsyncWrite + Unpin + 'static> Drop for ServedStream<S> {
     fn drop(&mut self) {
-        if self.state.is_served.replace(false) {
-            let has_sent = self.state.outbox.budget.was_used();
-            // A loop that ends drops its handlers. That says nothing about their answers.
-            if thread::panicking() || (has_sent && !is_closing()) {
-                self.state.fail();
-            } else if self.state.is_dropped() {
-                self.state.close(CloseReason::Dropped);
-            }
+        let state = &self.state;
+        if !matches!(state.control.get(), Control::InHandler | Control::Waiting) {
+            return;
+        }
+        // A loop that ends drops its handlers. That says nothing about their answers.
+        let has_sent = state.outbox.budget.was_used();
+        let has_failed = !is_closing() && (thread::panicking() || has_sent);
+        if !state.is_dropped() {
+            let control = if has_failed { Control::AfterFailure } else { Control::None };
+            state.control.set(control);
+        } else if has_failed {
+            state.fail();
+        } else {
+            state.control.set(Control::None);
+            state.close(CloseReason::Dropped);
         }
     }
 }
@@ -82,10 +91,11 @@ pin_project! {
     /// Waits for a handler and returns its result, with the stream. If the handler drops the stream
     /// and goes on, ends the stream without it.
     pub(crate) struct Handling<S, F> {
+        // A `ServedStream`; `None` after the handler has returned. Dropped before the handler, so that
+        // it decides how the handler's stream ends.
+        pub(crate) stream: Option<S>,
         #[pin]
         pub(crate) handler: F,
-        // A `ServedStream`; `None` after the handler has returned.
-        pub(crate) stream: Option<S>,
     }
 }
 
@@ -95,12 +105,19 @@ impl<S: AsyncWrite + Unpin + 'static, F: Future> Future for Handling<ServedStrea
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
+        let state = this.stream.as_ref().map(|stream| &stream.state);
+        let state = state.filter(|state| state.control.get() == Control::Waiting);
+        if let Some(state) = state {
+            state.control.set(Control::InHandler);
+        }
         let handled = this.handler.poll(cx);
         if handled.is_pending()
-            && let Some(stream) = this.stream
-            && stream.state.is_postponed()
+            && let Some(state) = state
         {
-            stream.state.end_without_handler();
+            state.control.set(Control::Waiting);
+            if state.is_dropped() {
+                state.close_after_flush();
+            }
         }
         handled.map(|output| (output, this.stream.take()))
     }
@@ -113,45 +130,49 @@ pub(crate) fn is_end_of_peer(error: &io::Error) -> bool {
 }
 
 impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
+    /// Records the result of a handler that has not dropped the whole stream.
+    fn leave_control(&self, is_ok: bool) {
+        self.control.set(match (self.is_half_dropped(), is_ok) {
+            (false, _) => Control::None, // another task owns the stream
+            (true, true) => Control::AfterOk,
+            (true, false) => Control::AfterFailure,
+        });
+    }
+
     /// Closes a dropped stream, or returns a future that first sends what is queued.
     #[inline]
-    fn finish(self: &Rc<Self>, deadline: Duration) -> Option<Finish> {
+    fn finish(self: &Rc<Self>) -> Option<Finish> {
         if self.is_closed.get() || self.outbox.is_idle() {
             self.close(CloseReason::Dropped);
             return None;
         }
-        Some(self.flush_and_close(deadline))
+        Some(self.flush_then_close())
     }
 
     #[cold]
-    fn flush_and_close(self: &Rc<Self>, deadline: Duration) -> Finish {
-        let state = Rc::clone(self);
+    fn flush_then_close(self: &Rc<Self>) -> Finish {
+        let state = ClosesOnDrop(Rc::clone(self));
         Box::pin(async move {
+            let ClosesOnDrop(state) = &state;
+            let deadline = state.config().flush_deadline;
             let _ = timeout(deadline, poll_fn(|cx| state.poll_flush(cx))).await;
-            state.close(CloseReason::Dropped); // a reset, if bytes are left
         })
     }
 
-    /// Resets the stream if its owner has dropped it and has not ended its writing direction.
-    fn fail(self: &Rc<Self>) {
-        if self.is_dropped() {
-            let is_whole = self.is_write_ended.get();
-            self.close(if is_whole { CloseReason::Dropped } else { CloseReason::Failed });
+    /// As [`finish`](Self::finish), in a task of its own.
+    pub(crate) fn flush_and_close(self: &Rc<Self>) {
+        if let Some(finish) = self.finish() {
+            try_spawn(finish); // without a loop, the drop closes the stream
         }
     }
+}
 
-    /// Whether the handler has dropped the stream.
-    #[inline]
-    fn is_postponed(&self) -> bool {
-        self.is_dropped() && self.is_served.get()
-    }
+/// Closes a stream when its flush has ended, also when the flush was aborted. If bytes are left, the
+/// close is a reset.
+struct ClosesOnDrop<S: AsyncWrite + Unpin + 'static>(Rc<StreamState<S>>);
 
-    /// Ends the stream of a handler that has dropped it and goes on.
-    #[cold]
-    fn end_without_handler(self: &Rc<Self>) {
-        self.is_served.set(false);
-        if let Some(finish) = self.finish(FLUSH_DEADLINE) {
-            drop(spawn(finish));
-        }
+impl<S: AsyncWrite + Unpin + 'static> Drop for ClosesOnDrop<S> {
+    fn drop(&mut self) {
+        self.0.close(CloseReason::Dropped);
     }
 }

@@ -1,6 +1,7 @@
 //! The limits of a stream.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 /// The limits of an [`IoStream`](crate::IoStream)'s buffers and reads. Each setter takes and
 /// returns the configuration by value.
@@ -15,6 +16,8 @@ pub struct StreamConfig {
     pub(crate) max_buffer_size: usize,
     pub(crate) read_chunk_size: usize,
     pub(crate) max_write_buffer_size: Option<usize>,
+    /// The time for sending what is queued, after a server's handler has ended.
+    pub(crate) flush_deadline: Duration,
 }
 
 impl Default for StreamConfig {
@@ -28,6 +31,7 @@ impl StreamConfig {
         max_buffer_size: 100 << 20,
         read_chunk_size: 64 << 10,
         max_write_buffer_size: None,
+        flush_deadline: Duration::from_secs(30),
     };
 
     /// Makes a copy that many streams can share. Returns `None` for the default limits.

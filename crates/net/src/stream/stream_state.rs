@@ -49,13 +49,27 @@ pub(crate) struct StreamState<S> {
     pub(crate) on_close: Cell<Option<CloseHook<S>>>,
     /// Whether the writing direction has ended in order, after everything that was written.
     pub(crate) is_write_ended: Cell<bool>,
-    /// Whether a server's handler owns the stream. Then the handler's result decides how a dropped
-    /// stream ends.
-    pub(crate) is_served: Cell<bool>,
+    /// Whether a server decides how the stream ends when its owner has dropped it.
+    pub(crate) control: Cell<Control>,
+}
+
+/// A server's control of the end of a stream that a handler owns.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Control {
+    /// The stream has no server, or its server has given up control.
+    None,
+    /// The handler is polled now. A dropped stream waits for the result of the poll.
+    InHandler,
+    /// The handler waits.
+    Waiting,
+    /// The handler has returned `Ok`, and one half is still alive in another task.
+    AfterOk,
+    /// As `AfterOk`, of a handler that has failed.
+    AfterFailure,
 }
 
 /// Runs before the stream drops its transport.
-pub(crate) type CloseHook<S> = fn(&StreamState<S>, CloseReason);
+pub(crate) type CloseHook<S> = fn(&Rc<StreamState<S>>, CloseReason);
 
 /// Why this side closes a stream.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -64,6 +78,9 @@ pub(crate) enum CloseReason {
     Requested,
     /// Both halves were dropped.
     Dropped,
+    /// Both halves were dropped, and a server wants what is queued to be sent first. Only the hook
+    /// gets this reason: it closes the stream later.
+    AfterFlush,
     /// The peer must not take what it got for the whole: `reset` was called, or a server's handler
     /// has failed.
     Failed,
@@ -89,7 +106,7 @@ impl<S> StreamState<S> {
             outbox: Outbox::default(),
             on_close: Cell::new(None),
             is_write_ended: Cell::new(false),
-            is_served: Cell::new(false),
+            control: Cell::new(Control::None),
         })
     }
 
@@ -169,17 +186,47 @@ impl<S> StreamState<S> {
         self.is_split.set(true);
     }
 
-    /// Records that a half was dropped. If both were, closes the stream, unless a server does that
-    /// when it has the handler's result.
-    pub(crate) fn drop_half(&self) {
+    /// Whether one half is alive and the other was dropped.
+    pub(crate) fn is_half_dropped(&self) -> bool {
+        self.live_halves.get() == 1
+    }
+
+    /// Records that a half was dropped. If both were, closes the stream, or leaves that to the
+    /// server that has control.
+    pub(crate) fn drop_half(self: &Rc<Self>) {
         self.live_halves.set(self.live_halves.get() - 1);
-        if self.live_halves.get() == 0 && !self.is_served.get() {
-            self.close(CloseReason::Dropped);
+        if self.live_halves.get() > 0 {
+            return;
+        }
+        match self.control.get() {
+            Control::None => self.close(CloseReason::Dropped),
+            Control::InHandler => {}
+            Control::Waiting | Control::AfterOk => self.close_after_flush(),
+            Control::AfterFailure => self.fail(),
         }
     }
 
+    /// Closes a dropped stream after what is queued was sent.
+    #[cold]
+    pub(crate) fn close_after_flush(self: &Rc<Self>) {
+        self.control.set(Control::None);
+        match self.on_close.get() {
+            Some(on_close) if self.forks_at_start == forks_modulo() => {
+                on_close(self, CloseReason::AfterFlush);
+            }
+            _ => self.close(CloseReason::Dropped),
+        }
+    }
+
+    /// Resets a dropped stream, unless its writing direction has ended in order.
+    pub(crate) fn fail(self: &Rc<Self>) {
+        self.control.set(Control::None);
+        let is_whole = self.is_write_ended.get();
+        self.close(if is_whole { CloseReason::Dropped } else { CloseReason::Failed });
+    }
+
     /// Runs the close hook, drops the transport and wakes the tasks that wait on the stream.
-    pub(crate) fn close(&self, reason: CloseReason) {
+    pub(crate) fn close(self: &Rc<Self>, reason: CloseReason) {
         if self.is_closed.get() {
             return;
         }
