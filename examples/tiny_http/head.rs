@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use http::{Method, StatusCode};
 
+use crate::authority::is_authority;
 use crate::config::Config;
 use crate::rejection::Rejection;
 
@@ -105,7 +106,7 @@ impl Head {
             return Err(Rejection::body_too_large());
         }
         let store = Store::fill(target, request.headers);
-        let (path, query) = split_target(target)?;
+        let (path, query) = split_target(target, &method)?;
         let head = Head {
             method,
             minor,
@@ -197,10 +198,18 @@ fn names_another_version(data: &[u8]) -> bool {
         if major.is_ascii_digit() && minor.is_ascii_digit())
 }
 
-/// Splits an origin-form or absolute-form target into path and query.
-fn split_target(target: &str) -> Result<(Range<usize>, Option<Range<usize>>), Rejection> {
+/// Splits a target into path and query. The target is in origin form or absolute form, or it is the
+/// asterisk of `OPTIONS *` (RFC 9112, 3.2).
+fn split_target(
+    target: &str,
+    method: &Method,
+) -> Result<(Range<usize>, Option<Range<usize>>), Rejection> {
+    if target.contains('#') {
+        return Err(Rejection::bad_request("the request target has a fragment"));
+    }
     let start = match target.as_bytes() {
-        [b'/', ..] | b"*" => 0,
+        [b'/', ..] => 0,
+        b"*" if *method == Method::OPTIONS => 0,
         _ => {
             let scheme = ["http://", "https://"].iter().find(|scheme| {
                 target.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
@@ -208,7 +217,12 @@ fn split_target(target: &str) -> Result<(Range<usize>, Option<Range<usize>>), Re
             let Some(scheme) = scheme else {
                 return Err(Rejection::bad_request("the request target is malformed"));
             };
-            target[scheme.len()..].find(['/', '?']).map_or(target.len(), |at| at + scheme.len())
+            let rest = &target[scheme.len()..];
+            let end = rest.find(['/', '?']).unwrap_or(rest.len());
+            if !is_authority(&rest.as_bytes()[..end]) {
+                return Err(Rejection::bad_request("the request target has no valid host"));
+            }
+            scheme.len() + end
         }
     };
     let end = target.len();
@@ -239,7 +253,8 @@ impl Rules {
             match header.name.len() {
                 4 if header.name.eq_ignore_ascii_case("host") => {
                     hosts += 1;
-                    if !value.iter().all(|byte| is_host_byte(*byte)) {
+                    // A client whose target has no host sends an empty Host.
+                    if !value.is_empty() && !is_authority(value) {
                         return bad("the Host is malformed");
                     }
                 }
@@ -284,12 +299,6 @@ impl Rules {
         let keep_alive = !close && (minor > 0 || keep_alive);
         Ok(Rules { framing, keep_alive, expects_continue })
     }
-}
-
-/// Whether `uri-host [ ":" port ]` of RFC 3986 may contain the byte. The comma is excluded, because
-/// it would join two hosts.
-fn is_host_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~:[]%!$&'()*+;=".contains(&byte)
 }
 
 /// Parses a Content-Length: 1 to 19 decimal digits, so that the value fits in 64 bits.

@@ -23,6 +23,7 @@
 //! # std::io::Result::Ok(())
 //! ```
 
+mod authority;
 mod body;
 mod config;
 mod connection;
