@@ -3,10 +3,11 @@
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
-use std::task::Poll;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
-use squall_net::{IoStream, Sleep, StreamError, sleep, turn_time};
+use squall_net::executor::now;
+use squall_net::{IoStream, Sleep, StreamError, sleep};
 
 use crate::shutdown::ShutdownWatcher;
 
@@ -34,8 +35,8 @@ impl Wire {
 
     /// Sets the deadline to `time` from now.
     pub(crate) fn allow(&mut self, time: Duration) {
-        // The turn's time is at most one turn old and costs no system call.
-        match turn_time().checked_add(time) {
+        // Not from the turn's time: a handler may have computed for long since the turn began.
+        match now().checked_add(time) {
             Some(deadline) => self.deadline.reset(deadline),
             None => self.deadline = sleep(Duration::MAX),
         }
@@ -45,6 +46,7 @@ impl Wire {
     /// byte for `time`.
     pub(crate) async fn flush(&mut self, time: Duration) -> Result<(), StreamError> {
         let mut queued = usize::MAX;
+        let mut is_last_chance = false;
         poll_fn(|cx| {
             if let Poll::Ready(outcome) = self.stream.poll_flush(cx) {
                 return Poll::Ready(outcome);
@@ -52,15 +54,23 @@ impl Wire {
             loop {
                 if self.stream.queued() < queued {
                     queued = self.stream.queued();
+                    is_last_chance = false;
                     self.allow(time);
                 }
-                std::task::ready!(Pin::new(&mut self.deadline).poll(cx));
+                ready!(Pin::new(&mut self.deadline).poll(cx));
                 // The stream sends queued bytes without waking this task. So the client is late
                 // only if nothing was sent since the deadline was set.
-                if self.stream.queued() == queued {
+                if self.stream.queued() < queued {
+                    continue;
+                }
+                if is_last_chance {
                     let error = io::Error::new(io::ErrorKind::TimedOut, "the client does not read");
                     return Poll::Ready(Err(error.into()));
                 }
+                // If the loop was held up, the client may have read meanwhile, and the stream has
+                // not run yet. It does before the next turn.
+                is_last_chance = true;
+                self.allow(Duration::ZERO);
             }
         })
         .await

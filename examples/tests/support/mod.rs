@@ -11,6 +11,7 @@ use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use rustix::net::sockopt::set_socket_linger;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use squall_net::{EventLoop, Handle, Stats};
 use tiny_http::{Config, Rejection, Request, Response, Server};
@@ -30,9 +31,21 @@ impl LocalServer {
     where
         A: AsyncFn(&mut Request<'_>) -> Result<Response, Rejection> + Send + 'static,
     {
+        LocalServer::start_on(|| EventLoop::new().unwrap(), config, app)
+    }
+
+    /// As [`start`](Self::start), on a loop that `make_loop` makes on the server's thread.
+    pub(crate) fn start_on<A>(
+        make_loop: impl FnOnce() -> EventLoop + Send + 'static,
+        config: Config,
+        app: A,
+    ) -> LocalServer
+    where
+        A: AsyncFn(&mut Request<'_>) -> Result<Response, Rejection> + Send + 'static,
+    {
         let (sender, receiver) = mpsc::channel();
         let thread = thread::spawn(move || {
-            let event_loop = EventLoop::new().unwrap();
+            let event_loop = make_loop();
             let server = Server::new(config, app);
             let entered = event_loop.enter();
             let address = server.listen("127.0.0.1:0").unwrap();
@@ -67,7 +80,7 @@ impl LocalServer {
     }
 
     /// Waits until the loop's counters satisfy `condition`. Fails with `what` after [`WATCHDOG`].
-    pub(crate) fn wait_until(&self, what: &str, condition: impl Fn(Stats) -> bool) -> Stats {
+    pub(crate) fn wait_until(&self, what: &str, mut condition: impl FnMut(Stats) -> bool) -> Stats {
         let begin = std::time::Instant::now();
         loop {
             let stats = self.stats();
@@ -118,6 +131,11 @@ impl Client {
         self
     }
 
+    /// Resets the connection.
+    pub(crate) fn reset(self) {
+        set_socket_linger(&self.0, Some(Duration::ZERO)).unwrap();
+    }
+
     /// Reads to the end of the stream. Fails if the stream does not end.
     pub(crate) fn rest(&mut self) -> String {
         let mut bytes = Vec::new();
@@ -158,9 +176,14 @@ pub(crate) struct ServerProcess {
 
 impl ServerProcess {
     pub(crate) fn start(options: &[&str]) -> ServerProcess {
-        let mut child = with_default_signals(program())
-            .args(["--listen", "127.0.0.1:0"])
-            .args(options)
+        ServerProcess::start_with(|command| command.args(options))
+    }
+
+    /// Starts the program after `adjust` has changed its command.
+    pub(crate) fn start_with(adjust: impl FnOnce(&mut Command) -> &mut Command) -> ServerProcess {
+        let mut command = with_default_signals(program());
+        command.args(["--listen", "127.0.0.1:0"]);
+        let mut child = adjust(&mut command)
             .stdout(Stdio::piped())
             .spawn()
             .expect("the program is built by a plain `cargo test` or `cargo build --examples`");
