@@ -5,7 +5,7 @@ use bytes::{Bytes, BytesMut};
 use crate::config::Config;
 use crate::head::{Framing, Head};
 use crate::rejection::Rejection;
-use crate::wire::{Filled, Wire};
+use crate::wire::{Filled, SharedWire, Wire};
 
 /// The longest chunk-size line in bytes, extensions included.
 const MAX_CHUNK_LINE: usize = 256;
@@ -77,11 +77,11 @@ impl Body {
     /// Returns the next bytes of the body, or `None` at its end.
     pub(crate) async fn next(
         &mut self,
-        wire: &mut Wire,
+        wire: &SharedWire<'_>,
         config: &Config,
     ) -> Result<Option<Bytes>, Rejection> {
         loop {
-            match self.step(wire, config)? {
+            match wire.with(|wire| self.step(wire, config))? {
                 Step::Piece(piece) => return Ok(Some(piece)),
                 Step::FramingConsumed => {}
                 Step::NeedsMore => self.wait(wire, config).await?,
@@ -93,7 +93,7 @@ impl Body {
     /// Reads the rest of the body.
     pub(crate) async fn all(
         &mut self,
-        wire: &mut Wire,
+        wire: &SharedWire<'_>,
         config: &Config,
     ) -> Result<Bytes, Rejection> {
         let Some(first) = self.next(wire, config).await? else { return Ok(Bytes::new()) };
@@ -111,7 +111,7 @@ impl Body {
     /// Returns false if more than `max_bytes` are left.
     pub(crate) async fn discard(
         &mut self,
-        wire: &mut Wire,
+        wire: &SharedWire<'_>,
         config: &Config,
         max_bytes: usize,
     ) -> Result<bool, Rejection> {
@@ -127,15 +127,15 @@ impl Body {
 
     /// Waits for more bytes. The first call sets the deadline and sends `100 Continue` if the
     /// client waits for it.
-    async fn wait(&mut self, wire: &mut Wire, config: &Config) -> Result<(), Rejection> {
-        if !self.has_deadline {
-            self.has_deadline = true;
-            wire.allow(config.body_timeout);
+    async fn wait(&mut self, wire: &SharedWire<'_>, config: &Config) -> Result<(), Rejection> {
+        if !std::mem::replace(&mut self.has_deadline, true) {
+            wire.with(|wire| wire.allow(config.body_timeout));
         }
         if std::mem::take(&mut self.owes_continue) {
-            wire.stream.write("HTTP/1.1 100 Continue\r\n\r\n")?;
+            wire.with(|wire| wire.write_response(b"HTTP/1.1 100 Continue\r\n\r\n"))?;
         }
-        match wire.fill().await? {
+        let buffered = wire.with(|wire| wire.stream.buffer().len());
+        match wire.fill_beyond(buffered).await? {
             Filled::Bytes => Ok(()),
             Filled::TimedOut => Err(Rejection::timeout("the body took too long")),
             Filled::End | Filled::Shutdown => {

@@ -16,11 +16,13 @@
 //!
 //! Responses to pipelined requests leave in one system call: queued bytes are sent only when the
 //! connection waits. A waiting connection holds little memory: the state of a request is in a
-//! separate box, which lives from the first byte until all requests are answered.
+//! separate box, which lives from the first byte until all requests are answered. While a handler
+//! waits, [`disconnect`](crate::disconnect) looks whether the client is still there.
 
 use std::cell::Cell;
 use std::io;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::time::Duration;
 
 use futures_lite::{FutureExt, StreamExt};
@@ -29,12 +31,13 @@ use squall_net::{IoStream, StreamError, yield_now};
 
 use crate::body::Body;
 use crate::config::Config;
+use crate::disconnect::{NextPart, unless_client_leaves};
 use crate::head::Head;
 use crate::rejection::Rejection;
 use crate::request::Request;
 use crate::response::{HandlerResult, Payload, Persistence, Pieces, Response};
 use crate::shutdown::ShutdownWatcher;
-use crate::wire::{Filled, Wire};
+use crate::wire::{Filled, SharedWire, Wire};
 
 /// If more response bytes than this are queued, the connection waits until the kernel has them.
 const HIGH_WATER: usize = 64 << 10;
@@ -145,7 +148,8 @@ impl Connection<'_> {
     /// false if the rest is malformed, late or too large. The client has its response already, so
     /// it gets no error status.
     async fn skip_body(&mut self, body: &mut Body) -> Result<bool, Rejection> {
-        match body.discard(&mut self.wire, self.config, MAX_DISCARD).await {
+        let wire = SharedWire::new(&mut self.wire);
+        match body.discard(&wire, self.config, MAX_DISCARD).await {
             Err(Rejection::Status(..)) => Ok(false),
             outcome => outcome,
         }
@@ -202,8 +206,10 @@ impl Connection<'_> {
         head: &Head,
         body: &mut Body,
     ) -> HandlerResult {
-        let mut request = Request { head, body, wire: &mut self.wire, config: self.config };
-        match AssertUnwindSafe(app(&mut request)).catch_unwind().await {
+        let wire = SharedWire::new(&mut self.wire);
+        let mut request = Request { head, body, wire: &wire, config: self.config };
+        let running = pin!(AssertUnwindSafe(app(&mut request)).catch_unwind());
+        match unless_client_leaves(running, &wire, NextPart::StatusLine).await? {
             Ok(result) => result,
             Err(_) => {
                 Err(Rejection::Status(StatusCode::INTERNAL_SERVER_ERROR, "the handler failed"))
@@ -223,23 +229,23 @@ impl Connection<'_> {
         let persistence = if ends_at_close { Persistence::Close } else { persistence };
         let mut text = Scratch::take();
         response.write_head(&mut text.0, head.minor, persistence);
-        let stream = &mut self.wire.stream;
         match response.body {
             Payload::Whole(body) if sends_body && body.len() <= SMALL_BODY => {
                 text.0.extend_from_slice(&body);
-                stream.write(&text.0)?;
+                self.wire.write_response(&text.0)?;
             }
             Payload::Whole(body) => {
-                stream.write(&text.0)?;
+                self.wire.write_response(&text.0)?;
                 if sends_body {
-                    stream.write(body)?;
+                    self.wire.stream.write(body)?;
                 }
             }
             Payload::Pieces(pieces) => {
-                stream.write(&text.0)?;
+                self.wire.write_response(&text.0)?;
                 drop(text); // must not be held while the pieces are awaited
+                let part = if ends_at_close { NextPart::Piece } else { NextPart::ChunkSize };
                 if sends_body {
-                    self.send_pieces(pieces, head.minor > 0).await?;
+                    self.send_pieces(pieces, part).await?;
                 }
             }
         }
@@ -247,8 +253,13 @@ impl Connection<'_> {
         Ok(persistence)
     }
 
-    async fn send_pieces(&mut self, mut pieces: Pieces, chunked: bool) -> Result<(), Rejection> {
-        while let Some(piece) = pieces.next().await {
+    /// Sends the pieces, as chunks or as they are. `part` is what comes before each.
+    async fn send_pieces(&mut self, mut pieces: Pieces, part: NextPart) -> Result<(), Rejection> {
+        let chunked = part == NextPart::ChunkSize;
+        loop {
+            let wire = SharedWire::new(&mut self.wire);
+            let next = pin!(pieces.next());
+            let Some(piece) = unless_client_leaves(next, &wire, part).await? else { break };
             // The head is queued, so only closing the connection can report the error.
             let piece = piece.map_err(Rejection::Broken)?;
             if piece.is_empty() {
@@ -293,7 +304,7 @@ impl Connection<'_> {
         if let (Payload::Whole(body), true) = (&response.body, with_body) {
             text.0.extend_from_slice(body);
         }
-        self.wire.stream.write(&text.0)?;
+        self.wire.write_response(&text.0)?;
         drop(text);
         self.linger(self.config.linger_timeout).await
     }

@@ -28,6 +28,7 @@ mod body;
 mod config;
 mod connection;
 mod date;
+mod disconnect;
 mod head;
 mod rejection;
 mod request;

@@ -7,7 +7,7 @@ use crate::body::Body;
 use crate::config::Config;
 use crate::head::Head;
 use crate::rejection::Rejection;
-use crate::wire::Wire;
+use crate::wire::SharedWire;
 
 /// One request. The handler reads the body from the connection; the server discards what the
 /// handler leaves unread.
@@ -15,7 +15,7 @@ use crate::wire::Wire;
 pub struct Request<'a> {
     pub(crate) head: &'a Head,
     pub(crate) body: &'a mut Body,
-    pub(crate) wire: &'a mut Wire,
+    pub(crate) wire: &'a SharedWire<'a>,
     pub(crate) config: &'a Config,
 }
 

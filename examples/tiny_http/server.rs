@@ -23,6 +23,12 @@ pub struct Server {
 
 impl Server {
     /// Makes a server that does not listen yet. `app` handles its requests.
+    ///
+    /// If a client leaves while its handler, or the stream that the handler returned, waits, the
+    /// server drops the future or stream. Work that must be completed all the same belongs in a task
+    /// of its own. A client that only ends its sending half still gets its response. Two waits end
+    /// later: a stream for HTTP/1.0 is dropped at its next piece, and a handler that leaves more than
+    /// 64 KiB of the client's bytes unread is not dropped before it answers.
     pub fn new(
         config: Config,
         app: impl AsyncFn(&mut Request<'_>) -> HandlerResult + 'static,

@@ -1,14 +1,17 @@
 //! A stream with a deadline. The connection waits for its client only here, except in `linger`.
 
+use std::cell::Cell;
+use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
-use std::task::{Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use squall_net::executor::now;
 use squall_net::{IoStream, Sleep, StreamError, sleep};
 
+use crate::disconnect::NextPart;
 use crate::shutdown::ShutdownWatcher;
 
 /// The stream of a connection, and the client's current deadline.
@@ -17,6 +20,10 @@ pub(crate) struct Wire {
     pub(crate) stream: IoStream,
     /// One timer as long as the connection lives, reset for each phase and as the client reads.
     deadline: Sleep,
+    /// How many bytes of the next response's status line were sent early.
+    sent_early: usize,
+    /// The waker of the handler's last read of the body that had to wait. That read may have ended.
+    body_waker: Option<Waker>,
 }
 
 /// The outcome of waiting for more bytes.
@@ -30,7 +37,7 @@ pub(crate) enum Filled {
 
 impl Wire {
     pub(crate) fn new(stream: IoStream) -> Wire {
-        Wire { stream, deadline: sleep(Duration::MAX) }
+        Wire { stream, deadline: sleep(Duration::MAX), sent_early: 0, body_waker: None }
     }
 
     /// Sets the deadline to `time` from now.
@@ -87,10 +94,8 @@ impl Wire {
         mut shutdown: Option<&mut ShutdownWatcher>,
     ) -> Result<Filled, StreamError> {
         poll_fn(|cx| {
-            if let Poll::Ready(filled) = self.stream.poll_fill(cx) {
-                return Poll::Ready(
-                    filled.map(|n| if n > 0 { Filled::Bytes } else { Filled::End }),
-                );
+            if let Poll::Ready(filled) = self.poll_fill(cx) {
+                return Poll::Ready(filled);
             }
             if shutdown.as_mut().is_some_and(|shutdown| shutdown.register(cx)) {
                 return Poll::Ready(Ok(Filled::Shutdown));
@@ -98,5 +103,91 @@ impl Wire {
             Pin::new(&mut self.deadline).poll(cx).map(|()| Ok(Filled::TimedOut))
         })
         .await
+    }
+
+    /// Reads once, without a deadline.
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<Filled, StreamError>> {
+        self.stream.poll_fill(cx).map_ok(|n| if n > 0 { Filled::Bytes } else { Filled::End })
+    }
+
+    /// Reads ahead until the buffer is full. Ready at the end of the client's stream.
+    ///
+    /// The handler may wait for the same bytes with another waker than that of `cx`, and the stream
+    /// keeps only one. So each read wakes the handler's waker too.
+    pub(crate) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
+        loop {
+            let filled = ready!(self.poll_fill(cx));
+            if let Some(waker) = self.body_waker.take() {
+                waker.wake();
+            }
+            match filled {
+                Ok(Filled::Bytes) => {}
+                Ok(_) => return Poll::Ready(Ok(())),
+                Err(StreamError::TooLong { .. }) => return Poll::Pending, // the buffer is full
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+
+    /// Queues a response from its status line on. Leaves out the bytes that were sent early.
+    pub(crate) fn write_response(&mut self, text: &[u8]) -> Result<(), StreamError> {
+        let sent = std::mem::take(&mut self.sent_early);
+        self.stream.write(&text[sent..])
+    }
+
+    /// Queues the next byte of a response before the rest of `part` is known.
+    pub(crate) fn write_early(&mut self, byte: u8, part: NextPart) -> Result<(), StreamError> {
+        if part == NextPart::StatusLine {
+            self.sent_early += 1;
+        }
+        self.stream.write(&[byte])
+    }
+}
+
+/// A wire that a handler and the [client watch](crate::disconnect) use in turn.
+///
+/// Each use takes the wire out and puts it back, so no borrow is held while the stream is polled.
+pub(crate) struct SharedWire<'a>(Cell<Option<&'a mut Wire>>);
+
+impl<'a> SharedWire<'a> {
+    pub(crate) fn new(wire: &'a mut Wire) -> SharedWire<'a> {
+        SharedWire(Cell::new(Some(wire)))
+    }
+
+    /// Calls `f` with the wire.
+    ///
+    /// # Panics
+    /// If `f` uses this `SharedWire` itself, or an earlier `f` has panicked.
+    pub(crate) fn with<R>(&self, f: impl FnOnce(&mut Wire) -> R) -> R {
+        let wire = self.0.take().expect("no use of the wire is nested in another");
+        let result = f(wire);
+        self.0.set(Some(wire));
+        result
+    }
+
+    /// Reads until the buffer holds more than `len` bytes, before the deadline.
+    pub(crate) async fn fill_beyond(&self, len: usize) -> Result<Filled, StreamError> {
+        poll_fn(|cx| {
+            self.with(|wire| {
+                // The client watch may have read them already.
+                if wire.stream.buffer().len() > len {
+                    return Poll::Ready(Ok(Filled::Bytes));
+                }
+                if let Poll::Ready(filled) = wire.poll_fill(cx) {
+                    return Poll::Ready(filled);
+                }
+                if !wire.body_waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+                    wire.body_waker = Some(cx.waker().clone());
+                }
+                Pin::new(&mut wire.deadline).poll(cx).map(|()| Ok(Filled::TimedOut))
+            })
+        })
+        .await
+    }
+}
+
+impl fmt::Debug for SharedWire<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SharedWire").finish_non_exhaustive()
     }
 }
