@@ -243,14 +243,26 @@ impl Connection<'_> {
             Payload::Pieces(pieces) => {
                 self.wire.write_response(&text.0)?;
                 drop(text); // must not be held while the pieces are awaited
-                let part = if ends_at_close { NextPart::Piece } else { NextPart::ChunkSize };
-                if sends_body {
-                    self.send_pieces(pieces, part).await?;
+                if sends_body && ends_at_close {
+                    self.send_until_close(pieces).await?;
+                } else if sends_body {
+                    self.send_pieces(pieces, NextPart::ChunkSize).await?;
                 }
             }
         }
         self.apply_backpressure().await?;
         Ok(persistence)
+    }
+
+    /// Sends a body that the end of the connection ends. If the body is not complete, for example
+    /// because the handler's stream failed or a shutdown has aborted it, the connection ends in a
+    /// reset, so that the client cannot take the part for the whole.
+    async fn send_until_close(&mut self, pieces: Pieces) -> Result<(), Rejection> {
+        self.wire.set_ends_in_reset(true);
+        self.send_pieces(pieces, NextPart::Piece).await?;
+        self.wire.flush(self.config.write_timeout).await?;
+        self.wire.set_ends_in_reset(false);
+        Ok(())
     }
 
     /// Sends the pieces, as chunks or as they are. `part` is what comes before each.

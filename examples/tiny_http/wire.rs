@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
+use rustix::net::sockopt::set_socket_linger;
 use squall_net::executor::now;
 use squall_net::{IoStream, Sleep, StreamError, sleep};
 
@@ -141,6 +142,13 @@ impl Wire {
             self.sent_early += 1;
         }
         self.stream.write(&[byte])
+    }
+
+    /// Sets whether every end of the connection is a reset, however it comes about.
+    pub(crate) fn set_ends_in_reset(&self, is_reset: bool) {
+        let linger = is_reset.then_some(Duration::ZERO);
+        // The system call cannot fail on an open socket, and a closed one needs nothing.
+        let _ = self.stream.with_transport(|socket| set_socket_linger(socket, linger));
     }
 }
 
