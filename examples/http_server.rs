@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_lite::stream;
-use http::header::{CONTENT_TYPE, HeaderValue};
+use http::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use http::{Method, StatusCode};
 use lexopt::prelude::*;
 use squall_net::signal::{SIGINT, SIGTERM, Signals};
@@ -44,8 +44,15 @@ Routes: GET /  GET /hello/{name}  POST /echo  GET /stream  GET /stats
 SIGTERM and Ctrl-C stop accepting and finish running requests; a second signal stops at once.";
 
 async fn app(request: &mut Request<'_>) -> Result<Response, Rejection> {
+    let Some(allowed) = allowed_methods(request.path()) else {
+        return Ok(Response::status(StatusCode::NOT_FOUND));
+    };
     let method = request.routed_method().clone();
     Ok(match (method, request.path()) {
+        // HAProxy's health checks ask this.
+        (Method::OPTIONS, _) => {
+            Response::new(None, "").with(ALLOW, HeaderValue::from_static(allowed))
+        }
         (Method::GET, "/") => Response::text(Bytes::from_static(b"Hello, World!")),
         (Method::GET, "/stream") => Response::stream(countdown()),
         (Method::GET, "/stats") => Response::json(stats_as_json()),
@@ -54,18 +61,26 @@ async fn app(request: &mut Request<'_>) -> Result<Response, Rejection> {
             let content_type = content_type.and_then(|value| HeaderValue::from_bytes(value).ok());
             Response::new(content_type, request.body().await?)
         }
-        (_, "/echo") => Response::method_not_allowed("POST"),
-        (method, path) => match path.strip_prefix("/hello/") {
-            Some(name) if !name.is_empty() && !name.contains('/') => match method {
-                Method::GET => Response::text(format!("Hello, {name}!")),
-                _ => Response::method_not_allowed("GET, HEAD"),
-            },
-            _ if ["/", "/stream", "/stats"].contains(&path) => {
-                Response::method_not_allowed("GET, HEAD")
-            }
-            _ => Response::status(StatusCode::NOT_FOUND),
-        },
+        (Method::GET, path) if path.starts_with(HELLO) => {
+            Response::text(format!("Hello, {}!", &path[HELLO.len()..]))
+        }
+        _ => Response::method_not_allowed(allowed),
     })
+}
+
+/// The prefix of the paths `/hello/{name}`.
+const HELLO: &str = "/hello/";
+
+/// The methods that a path allows. `None` if the path does not exist.
+fn allowed_methods(path: &str) -> Option<&'static str> {
+    match path {
+        "/" | "/stream" | "/stats" => Some("GET, HEAD, OPTIONS"),
+        "/echo" => Some("OPTIONS, POST"),
+        _ => {
+            let name = path.strip_prefix(HELLO)?;
+            (!name.is_empty() && !name.contains('/')).then_some("GET, HEAD, OPTIONS")
+        }
+    }
 }
 
 /// Ten lines, a tenth of a second apart.

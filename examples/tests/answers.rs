@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_lite::stream::{self, StreamExt};
+use http::StatusCode;
 use squall_net::sleep;
 use support::{Client, LocalServer};
 use tiny_http::{Config, Rejection, Request, Response};
@@ -19,6 +20,7 @@ fn start() -> LocalServer {
 async fn app(request: &mut Request<'_>) -> Result<Response, Rejection> {
     let path = request.path().to_owned();
     Ok(match path.split('/').collect::<Vec<_>>()[..] {
+        ["", "status", code] => Response::status(code.parse().unwrap()),
         ["", "stream", end] => {
             let pieces = stream::iter(["one ", "two "].map(|piece| Ok(Bytes::from(piece))));
             match end {
@@ -33,6 +35,38 @@ async fn app(request: &mut Request<'_>) -> Result<Response, Rejection> {
         }
         _ => Response::text(path),
     })
+}
+
+fn get(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n")
+}
+
+#[test]
+fn an_interim_status_of_a_handler_becomes_a_500() {
+    let server = start();
+    let mut client = server.connect();
+    for path in ["/status/100", "/status/101", "/status/103", "/status/199"] {
+        let (head, _) = client.send(get(path)).answer();
+        assert!(head.starts_with("HTTP/1.1 500 "), "{path}: {head}");
+        assert!(head.contains("Content-Length: "), "{path}: {head}");
+    }
+    assert_eq!(client.send(get("/next")).answer().1, "/next");
+}
+
+// RFC 9110, 15.3.6 and RFC 9112, 6.3
+#[test]
+fn a_205_has_a_length_of_zero_and_no_body() {
+    let server = start();
+    let mut client = server.connect();
+    let (head, _) = client.send(get("/status/205")).answer();
+    assert!(head.starts_with("HTTP/1.1 205 ") && head.contains("Content-Length: 0\r\n"), "{head}");
+    assert_eq!(client.send(get("/next")).answer().1, "/next");
+    for path in ["/status/204", "/status/304"] {
+        let mut client = server.connect();
+        let (head, _) = client.send(get(path)).answer();
+        assert!(!head.contains("Content-Length"), "{head}");
+        assert_eq!(client.send(get("/next")).answer().1, "/next", "{path}");
+    }
 }
 
 /// Reads an HTTP/1.0 response to the end of its connection.
@@ -69,4 +103,23 @@ fn a_stream_without_a_length_ends_in_a_reset_if_it_is_not_complete() {
     assert_eq!(report.aborted, 1);
     let error = read_old(&mut cut).1.expect_err("an aborted response must not end in order");
     assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+}
+
+// RFC 9110, 9.3.7: the request is about the server and not about one of its paths
+#[test]
+fn options_of_the_server_are_answered_without_the_handler() {
+    let server = LocalServer::start(Config::default(), async |_: &mut Request<'_>| {
+        Ok(Response::status(StatusCode::NOT_FOUND))
+    });
+    for request in [
+        "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n",
+        "OPTIONS * HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc",
+        "OPTIONS * HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+    ] {
+        let mut client = server.connect();
+        let (head, body) = client.send(request).answer();
+        assert!(head.starts_with("HTTP/1.1 200 OK\r\n") && body.is_empty(), "{head}");
+        assert!(head.contains("Content-Length: 0\r\n"), "{head}");
+        assert!(client.send(get("/")).answer().0.starts_with("HTTP/1.1 404 "));
+    }
 }

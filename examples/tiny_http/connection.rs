@@ -122,7 +122,7 @@ impl Connection<'_> {
                     self.refuse(status, why, head.method != Method::HEAD).await?;
                     return Ok(Persistence::Close);
                 }
-                result => result?,
+                result => result?.into_final(),
             };
             // A client that got no `100 Continue` may or may not send the body. The next bytes
             // could then be the body or another request.
@@ -199,13 +199,16 @@ impl Connection<'_> {
         self.wire.stream.consume(lines);
     }
 
-    /// Runs the handler. Turns a panic into a 500.
+    /// Runs the handler, unless the request is for the server as a whole. Turns a panic into a 500.
     async fn run_handler(
         &mut self,
         app: &impl AsyncFn(&mut Request<'_>) -> HandlerResult,
         head: &Head,
         body: &mut Body,
     ) -> HandlerResult {
+        if head.is_for_server() {
+            return Ok(Response::new(None, ""));
+        }
         let wire = SharedWire::new(&mut self.wire);
         let mut request = Request { head, body, wire: &wire, config: self.config };
         let running = pin!(AssertUnwindSafe(app(&mut request)).catch_unwind());

@@ -128,6 +128,11 @@ impl Head {
         }
     }
 
+    /// Whether the request is about the server and not about one of its paths (`OPTIONS *`).
+    pub(crate) fn is_for_server(&self) -> bool {
+        self.store.text[self.path.clone()] == *b"*"
+    }
+
     pub(crate) fn query(&self) -> Option<&str> {
         self.query.as_ref().map(|range| self.text(range))
     }

@@ -34,7 +34,8 @@ impl Request<'_> {
         }
     }
 
-    /// The path as the client sent it, without the query; percent-encoding is not decoded.
+    /// The path as the client sent it, without the query; percent-encoding is not decoded. It
+    /// begins with a slash.
     pub fn path(&self) -> &str {
         self.head.path()
     }

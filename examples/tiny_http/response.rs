@@ -60,7 +60,8 @@ impl Response {
         Response { body: Payload::Pieces(Box::pin(pieces)), ..Response::text("") }
     }
 
-    /// A response with this status, whose body is the code and its standard name.
+    /// A response with this status, whose body is the code and its standard name. An interim
+    /// status (1xx) is sent as 500.
     pub fn status(status: StatusCode) -> Response {
         let name = status.canonical_reason().unwrap_or("Unknown");
         Response { status, ..Response::text(format!("{} {name}\n", status.as_u16())) }
@@ -76,6 +77,15 @@ impl Response {
     pub fn with(mut self, name: HeaderName, value: HeaderValue) -> Response {
         self.fields.push((name, value));
         self
+    }
+
+    /// Replaces an interim response (1xx), which would not answer the request, by a 500.
+    pub(crate) fn into_final(self) -> Response {
+        if !self.status.is_informational() {
+            return self;
+        }
+        log::error!("a handler returned the interim status {}", self.status.as_u16());
+        Response::status(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
     /// The response to a rejected request, whose body gives the reason.
@@ -106,6 +116,9 @@ impl Response {
             write_field(into, name.as_str().as_bytes(), value.as_bytes());
         }
         match &self.body {
+            _ if self.status == StatusCode::RESET_CONTENT => {
+                write_field(into, b"Content-Length", b"0"); // RFC 9110, 15.3.6
+            }
             _ if !self.may_have_body() => {}
             Payload::Whole(body) => {
                 let mut digits = itoa::Buffer::new();
@@ -119,11 +132,12 @@ impl Response {
         into.extend_from_slice(b"\r\n");
     }
 
-    /// Whether the status allows a body: 1xx, 204 and 304 have neither a body nor a length.
+    /// Whether the status allows a body. A 204 and a 304 have neither a body nor a length, and a
+    /// 205 has a length of zero.
     fn may_have_body(&self) -> bool {
-        !(self.status.is_informational()
-            || self.status == StatusCode::NO_CONTENT
-            || self.status == StatusCode::NOT_MODIFIED)
+        let without_body =
+            [StatusCode::NO_CONTENT, StatusCode::RESET_CONTENT, StatusCode::NOT_MODIFIED];
+        !without_body.contains(&self.status)
     }
 
     /// Whether a body follows the head, in the response to the request with this `head`.

@@ -29,6 +29,8 @@ impl Server {
     /// of its own. A client that only ends its sending half still gets its response. Two waits end
     /// later: a stream for HTTP/1.0 is dropped at its next piece, and a handler that leaves more than
     /// 64 KiB of the client's bytes unread is not dropped before it answers.
+    ///
+    /// The server itself answers `OPTIONS *`, with 200 and an empty body.
     pub fn new(
         config: Config,
         app: impl AsyncFn(&mut Request<'_>) -> HandlerResult + 'static,
