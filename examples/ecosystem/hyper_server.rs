@@ -1,4 +1,5 @@
-//! hyper on squall: hyper needs only a transport and a task for each connection.
+//! hyper on squall: hyper needs only a transport and a task for each connection, and a timer for its
+//! deadlines.
 //!
 //! ```text
 //! cargo run --release --example hyper_server
@@ -18,7 +19,12 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use smol_hyper::rt::FuturesIo;
+use squall_ecosystem::HyperTimer;
 use squall_net::{IoStream, TcpServer, block_on, signal};
+
+/// The time for a request's head, and for the wait before it. Without it, a client that sends nothing
+/// keeps its connection for ever.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
 async fn hello(_: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     Ok(Response::new(Full::from("Hello, World!")))
@@ -33,13 +39,13 @@ fn main() -> io::Result<()> {
     }
     block_on(async {
         let server = TcpServer::with_draining(|draining| {
-            async move |stream: IoStream, _peer| {
+            async move |stream: IoStream, peer| {
                 // hyper has its own buffers, so it gets the transport without the stream's buffers.
                 let Ok(transport) = stream.into_inner() else { return Ok(()) };
                 let service = service_fn(hello);
-                let serving =
-                    http1::Builder::new().serve_connection(FuturesIo::new(transport), service);
-                let mut serving = pin!(serving);
+                let mut http = http1::Builder::new();
+                http.timer(HyperTimer).header_read_timeout(HEAD_TIMEOUT);
+                let mut serving = pin!(http.serve_connection(FuturesIo::new(transport), service));
                 let ended = or(async { Some(serving.as_mut().await) }, async {
                     draining.begun().await;
                     None
@@ -51,7 +57,11 @@ fn main() -> io::Result<()> {
                         serving.await
                     }
                 };
-                outcome.map_err(io::Error::other)
+                // `hello` cannot fail, so the client has caused every error.
+                if let Err(error) = outcome {
+                    log::debug!("connection of {peer} ended: {error}");
+                }
+                Ok(())
             }
         });
         println!("hyper on http://{}", server.listen(&address)?);

@@ -14,7 +14,11 @@ use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use smol_hyper::rt::FuturesIo;
-use squall_net::{TcpListener, TcpStream, block_on, spawn, timeout};
+use squall_ecosystem::HyperTimer;
+use squall_net::executor::now;
+use squall_net::{
+    Clock, EventLoop, TcpListener, TcpStream, block_on, duplex, spawn, stats, timeout,
+};
 
 const WATCHDOG: Duration = Duration::from_secs(20);
 
@@ -54,6 +58,39 @@ fn hyper_works_as_server_and_as_client() {
         connection.await.unwrap().unwrap();
         serving.await.unwrap().unwrap();
     });
+}
+
+// The clock moves to the next deadline when nothing else is left to do.
+#[test]
+fn hyper_cuts_off_clients_that_send_no_whole_request() {
+    let event_loop = EventLoop::builder().clock(Clock::auto_advancing()).build().unwrap();
+    event_loop.block_on(async {
+        for sent in ["", "GET / HTTP/1.1\r\nHo", "GET / HTTP/1.1\r\nHost: x\r\n\r\n"] {
+            let (mut client, server) = duplex(1024);
+            let hello = async |_: Request<Incoming>| {
+                Ok::<_, Infallible>(Response::new(Full::new(Bytes::from("hello"))))
+            };
+            let mut http = hyper::server::conn::http1::Builder::new();
+            http.timer(HyperTimer).header_read_timeout(Duration::from_secs(7));
+            let serving = spawn(http.serve_connection(FuturesIo::new(server), service_fn(hello)));
+            client.write_all(sent.as_bytes()).await.unwrap();
+            let begin = now();
+            let mut answer = Vec::new();
+            let end = timeout(WATCHDOG, client.read_to_end(&mut answer)).await;
+            end.expect("the client stays").unwrap();
+            assert_eq!(now() - begin, Duration::from_secs(7), "after {sent:?}");
+            assert_eq!(answer.ends_with(b"hello"), sent.ends_with("\r\n\r\n"), "{answer:?}");
+            let _ = serving.await.unwrap(); // an error for the first two clients
+            assert_eq!(stats().live_timers, 0, "after {sent:?}");
+        }
+    });
+}
+
+#[test]
+fn the_cookbook_shows_hyper_s_timer_as_it_is() {
+    let file = include_str!("../hyper_timer.rs");
+    let code = &file[file.find("use std::cell").unwrap()..];
+    assert!(include_str!("../../../docs/cookbook.md").contains(code), "copy the file again");
 }
 
 #[test]
