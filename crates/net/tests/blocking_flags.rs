@@ -111,12 +111,13 @@ fn the_drop_of_a_writer_is_the_end_for_a_reader_of_the_same_pipe() {
 
 #[test]
 fn descriptors_of_unrelated_files_are_closed_when_they_are_dropped() {
+    #[allow(unsafe_code, reason = "std makes no eventfd")]
     let event = || {
-        #[allow(unsafe_code, reason = "std makes no eventfd")]
-        // SAFETY: the call takes integers, and the descriptor was just made.
-        unsafe {
-            OwnedFd::from_raw_fd(libc::eventfd(0, libc::EFD_CLOEXEC))
-        }
+        // SAFETY: the call takes integers.
+        let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC) };
+        assert!(fd >= 0);
+        // SAFETY: the descriptor was just made, and has no other owner.
+        unsafe { OwnedFd::from_raw_fd(fd) }
     };
     let open = || std::fs::read_dir("/proc/self/fd").unwrap().count();
     let _kept = AsyncFd::new(event()).unwrap();
