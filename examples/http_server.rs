@@ -10,10 +10,12 @@
 //! wrk -c 64 http://127.0.0.1:8080/
 //! ```
 
+use std::cell::Cell;
 use std::error::Error;
 use std::io;
 use std::net::TcpListener;
 use std::process::ExitCode;
+use std::rc::Rc;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -220,14 +222,21 @@ impl Worker {
         Ok(Worker { event_loop, server })
     }
 
-    /// Serves until the loop is stopped, then finishes the running requests.
+    /// Serves until the loop is stopped, or its listening socket fails. Then finishes the running
+    /// requests.
     fn run(self) -> io::Result<()> {
+        let (server, failure) = (self.server.clone(), Rc::new(Cell::new(None)));
+        let set_failure = Rc::clone(&failure);
+        self.event_loop.add_future(async move { server.closed().await }, move |closed| {
+            set_failure.set(closed.err());
+            stop();
+        });
         self.event_loop.run()?;
         let report = self.event_loop.block_on(self.server.shut_down(GRACE));
         if report.aborted > 0 {
             log::warn!("{} connections were cut after {GRACE:?}", report.aborted);
         }
-        Ok(())
+        failure.take().map_or(Ok(()), Err)
     }
 }
 

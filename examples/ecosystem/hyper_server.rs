@@ -65,8 +65,9 @@ fn main() -> io::Result<()> {
             }
         });
         println!("hyper on http://{}", server.listen(&address)?);
-        signal::ctrl_c().await?;
+        let told_to_end = async { signal::termination().await.map(drop) };
+        let ended = or(told_to_end, server.closed()).await;
         server.drain(Duration::from_secs(5)).await;
-        Ok(())
+        ended
     })
 }

@@ -10,6 +10,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_lite::future::or;
 use squall_net::tls::TlsAcceptor;
 use squall_net::tls::rustls::ServerConfig;
 use squall_net::tls::rustls::pki_types::PrivatePkcs8KeyDer;
@@ -38,8 +39,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             }
         });
         println!("echoing lines over TLS on {}", server.listen(&address)?);
-        signal::ctrl_c().await?;
+        let told_to_end = async { signal::termination().await.map(drop) };
+        let ended = or(told_to_end, server.closed()).await;
         server.drain(Duration::from_secs(1)).await;
-        Ok(())
+        Ok(ended?)
     })
 }

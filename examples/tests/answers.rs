@@ -9,9 +9,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_lite::stream::{self, StreamExt};
 use http::StatusCode;
-use squall_net::sleep;
+use squall_net::{EventLoop, sleep};
 use support::{Client, LocalServer};
-use tiny_http::{Config, Rejection, Request, Response};
+use tiny_http::{Config, Rejection, Request, Response, Server};
 
 fn start() -> LocalServer {
     LocalServer::start(Config::default(), app)
@@ -121,5 +121,35 @@ fn options_of_the_server_are_answered_without_the_handler() {
         assert!(head.starts_with("HTTP/1.1 200 OK\r\n") && body.is_empty(), "{head}");
         assert!(head.contains("Content-Length: 0\r\n"), "{head}");
         assert!(client.send(get("/")).answer().0.starts_with("HTTP/1.1 404 "));
+    }
+}
+
+// The loop is busy while the clients connect and send, so that the shutdown begins before the
+// server has heard of them.
+#[test]
+fn requests_that_have_reached_the_server_are_answered_by_its_shutdown() {
+    let event_loop = EventLoop::new().unwrap();
+    let server = Server::new(Config::default(), app);
+    let answers = event_loop.block_on(async {
+        let address = server.listen("127.0.0.1:0").unwrap();
+        let mut idle: Vec<_> = (0..4).map(|_| Client::connect(address)).collect();
+        while server.connections() < 4 {
+            sleep(Duration::from_millis(1)).await;
+        }
+        sleep(Duration::from_millis(1)).await; // they wait for a request
+        for client in &mut idle {
+            client.send(get("/late"));
+        }
+        let mut queued: Vec<_> = (0..50).map(|_| Client::connect(address)).collect();
+        for client in &mut queued {
+            client.send(get("/queued"));
+        }
+        let report = server.shut_down(Duration::from_secs(5)).await;
+        assert_eq!((report.finished, report.aborted), (54, 0));
+        idle.into_iter().chain(queued).map(|mut client| client.rest()).collect::<Vec<_>>()
+    });
+    assert_eq!(answers.len(), 54);
+    for answer in answers {
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer:?}");
     }
 }

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::rc::Rc;
 use std::time::Duration;
 
-use squall_net::{DrainReport, IoStream, StreamConfig, TcpServer};
+use squall_net::{DrainReport, IoStream, StreamConfig, TcpServer, sleep};
 
 use crate::config::Config;
 use crate::connection::serve;
@@ -61,11 +61,24 @@ impl Server {
         self.tcp.add_sockets(sockets)
     }
 
-    /// Stops accepting, ends idle connections and finishes the running requests. After `deadline`,
-    /// cuts the connections that are left.
+    /// Stops accepting, ends idle connections and finishes the running requests, also those that
+    /// have reached their sockets by now. After `deadline`, cuts the connections that are left.
     pub async fn shut_down(&self, deadline: Duration) -> DrainReport {
+        self.tcp.stop();
+        // In the first turn the loop hears of what has arrived, and in the second it reads it.
+        for _ in 0..2 {
+            sleep(Duration::ZERO).await;
+        }
         self.shutdown.begin();
         self.tcp.drain(deadline).await
+    }
+
+    /// Waits until the server no longer accepts connections.
+    ///
+    /// # Errors
+    /// As [`TcpServer::closed`].
+    pub async fn closed(&self) -> io::Result<()> {
+        self.tcp.closed().await
     }
 
     /// The number of open connections.
