@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   close, drop ─▶ try once to send ─▶ all sent? ── yes ─▶ an orderly end
-//!                                          └────── no ──▶ a reset, and a warning in the log
+//!                                          └────── no ──▶ a reset; a warning in the log, if the peer is still there
 //!   reset ──────────────────────────────────────────────▶ a reset
 //! ```
 //!
@@ -15,7 +15,7 @@ use std::rc::Rc;
 use std::task::{Context, Waker};
 
 use futures_io::AsyncWrite;
-use squall_executor::without_budget;
+use squall_executor::{is_closing, without_budget};
 
 use crate::socket::duplex::DuplexStream;
 use crate::socket::tcp_stream::TcpStream;
@@ -58,9 +58,9 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
             }
             _ => {}
         }
-        // A write that fails drops the queue, also where only the loop is gone.
-        let has_failed = self.outbox.is_broken();
-        let lost = if has_failed { queued } else { self.outbox.queue.borrow().len() };
+        // A write that fails drops the queue.
+        let is_broken = self.outbox.is_broken();
+        let lost = if is_broken { queued } else { self.outbox.queue.borrow().len() };
         if lost > 0 || self.outbox.is_cut.get() || reason == CloseReason::Failed {
             self.lose(lost);
         }
@@ -68,7 +68,9 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
 
     #[cold]
     fn lose(&self, bytes: usize) {
-        if bytes > 0 {
+        // No warning where the peer has ended the connection, which is no fault of this program.
+        let is_peer_gone = self.outbox.is_broken() && !is_closing();
+        if bytes > 0 && !is_peer_gone {
             log::warn!("a stream was closed with {bytes} bytes that were not sent");
         }
         self.with_transport(|transport| make_close_a_reset(&*transport));
