@@ -20,6 +20,7 @@ use squall_executor::{is_closing, without_budget};
 use crate::socket::duplex::DuplexStream;
 use crate::socket::tcp_stream::TcpStream;
 use crate::stream::io_stream::IoStream;
+use crate::stream::read_end::ReadEnd;
 use crate::stream::stream_state::{CloseReason, StreamState};
 
 impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
@@ -69,8 +70,9 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
     #[cold]
     fn lose(&self, bytes: usize) {
         // No warning where the peer has ended the connection, which is no fault of this program.
-        let is_peer_gone = self.outbox.is_broken() && !is_closing();
-        if bytes > 0 && !is_peer_gone {
+        let has_error =
+            self.outbox.is_broken() || matches!(self.read_end.get(), ReadEnd::Failed(_));
+        if bytes > 0 && (!has_error || is_closing()) {
             log::warn!("a stream was closed with {bytes} bytes that were not sent");
         }
         self.with_transport(|transport| make_close_a_reset(&*transport));
