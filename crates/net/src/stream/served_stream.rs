@@ -37,7 +37,7 @@ pub(crate) type Finish = Pin<Box<dyn Future<Output = ()>>>;
 
 impl<S: AsyncWrite + Unpin + 'static> ServedStream<S> {
     pub(crate) fn new(state: Rc<StreamState<S>>) -> ServedStream<S> {
-        state.control.set(Control::Waiting);
+        state.control.set(Control::Handler);
         state.enable_close_hook();
         ServedStream { state }
     }
@@ -69,7 +69,7 @@ impl<S: AsyncWrite + Unpin + 'static> ServedStream<S> {
 impl<S: AsyncWrite + Unpin + 'static> Drop for ServedStream<S> {
     fn drop(&mut self) {
         let state = &self.state;
-        if !matches!(state.control.get(), Control::InHandler | Control::Waiting) {
+        if state.control.get() != Control::Handler {
             return;
         }
         // A loop that ends drops its handlers. That says nothing about their answers.
@@ -105,18 +105,16 @@ impl<S: AsyncWrite + Unpin + 'static, F: Future> Future for Handling<ServedStrea
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let state = this.stream.as_ref().map(|stream| &stream.state);
-        let state = state.filter(|state| state.control.get() == Control::Waiting);
-        if let Some(state) = state {
-            state.control.set(Control::InHandler);
+        if let Some(stream) = &*this.stream {
+            stream.state.is_in_handler.set(true);
         }
         let handled = this.handler.poll(cx);
         if handled.is_pending()
-            && let Some(state) = state
+            && let Some(stream) = &*this.stream
         {
-            state.control.set(Control::Waiting);
-            if state.is_dropped() {
-                state.close_after_flush();
+            stream.state.is_in_handler.set(false);
+            if stream.state.is_dropped() {
+                stream.state.give_up_control();
             }
         }
         handled.map(|output| (output, this.stream.take()))
@@ -137,6 +135,14 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
             (true, true) => Control::AfterOk,
             (true, false) => Control::AfterFailure,
         });
+    }
+
+    /// Ends the stream of a handler that has dropped it and goes on.
+    #[cold]
+    fn give_up_control(self: &Rc<Self>) {
+        if self.control.get() == Control::Handler {
+            self.close_after_flush();
+        }
     }
 
     /// Closes a dropped stream, or returns a future that first sends what is queued.

@@ -51,6 +51,8 @@ pub(crate) struct StreamState<S> {
     pub(crate) is_write_ended: Cell<bool>,
     /// Whether a server decides how the stream ends when its owner has dropped it.
     pub(crate) control: Cell<Control>,
+    /// Whether the handler is polled now.
+    pub(crate) is_in_handler: Cell<bool>,
 }
 
 /// A server's control of the end of a stream that a handler owns.
@@ -58,10 +60,8 @@ pub(crate) struct StreamState<S> {
 pub(crate) enum Control {
     /// The stream has no server, or its server has given up control.
     None,
-    /// The handler is polled now. A dropped stream waits for the result of the poll.
-    InHandler,
-    /// The handler waits.
-    Waiting,
+    /// The handler runs. A stream that it drops waits for its result.
+    Handler,
     /// The handler has returned `Ok`, and one half is still alive in another task.
     AfterOk,
     /// As `AfterOk`, of a handler that has failed.
@@ -107,6 +107,7 @@ impl<S> StreamState<S> {
             on_close: Cell::new(None),
             is_write_ended: Cell::new(false),
             control: Cell::new(Control::None),
+            is_in_handler: Cell::new(false),
         })
     }
 
@@ -200,8 +201,8 @@ impl<S> StreamState<S> {
         }
         match self.control.get() {
             Control::None => self.close(CloseReason::Dropped),
-            Control::InHandler => {}
-            Control::Waiting | Control::AfterOk => self.close_after_flush(),
+            Control::Handler if self.is_in_handler.get() => {}
+            Control::Handler | Control::AfterOk => self.close_after_flush(),
             Control::AfterFailure => self.fail(),
         }
     }
