@@ -62,7 +62,7 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
         // A write that fails drops the queue.
         let is_broken = self.outbox.is_broken();
         let lost = if is_broken { queued } else { self.outbox.queue.borrow().len() };
-        if lost > 0 || self.outbox.is_cut.get() || reason == CloseReason::Failed {
+        if lost > 0 || self.outbox.is_cut() || reason == CloseReason::Failed {
             self.lose(lost);
         }
     }

@@ -86,16 +86,14 @@ impl<S: AsyncWrite + Unpin + 'static> IoWriter<S> {
     /// # Errors
     /// As there.
     pub fn write_all(&mut self, data: &[u8]) -> impl Future<Output = Result<(), StreamError>> {
-        let mut progress = Progress { sent: 0, is_marked: false };
+        let mut sent = 0;
         poll_fn(move |cx| {
-            let polled = self.poll_write_all(cx, data, &mut progress.sent);
-            if polled.is_pending() || progress.is_marked {
-                // A caller that drops this future now has sent a part for the whole.
-                let is_cut = polled.is_pending() && progress.sent > 0;
-                if is_cut != progress.is_marked {
-                    self.state.outbox.is_cut.set(is_cut);
-                    progress.is_marked = is_cut;
-                }
+            let was_begun = sent > 0;
+            let polled = self.poll_write_all(cx, data, &mut sent);
+            // A caller that drops this future now has sent a part for the whole.
+            let is_begun = polled.is_pending() && sent > 0;
+            if is_begun != was_begun {
+                self.state.outbox.count_begun(is_begun);
             }
             polled
         })
@@ -151,13 +149,6 @@ impl<S: AsyncWrite + Unpin + 'static> IoWriter<S> {
     pub fn reset(&mut self) {
         self.state.reset();
     }
-}
-
-/// How far a `write_all` has got.
-struct Progress {
-    sent: usize,
-    /// Whether this call has marked the stream as cut.
-    is_marked: bool,
 }
 
 impl<S> Drop for IoWriter<S> {

@@ -25,8 +25,9 @@ pub(crate) struct Outbox {
     pub(crate) is_scheduled: Cell<bool>,
     /// Whether a write has failed.
     is_broken: Cell<bool>,
-    /// Whether a `write_all` was dropped after it had sent a part of its bytes, or may be.
-    pub(crate) is_cut: Cell<bool>,
+    /// The number of `write_all` that have sent a part of their bytes. One that is dropped then stays
+    /// counted.
+    begun: Cell<u32>,
     /// Allocated when a write first completes only in part, or fails. Most streams never need it.
     slow_path: OnceCell<Box<SlowPath>>,
 }
@@ -58,6 +59,18 @@ impl Outbox {
     #[inline]
     pub(crate) fn has_pump(&self) -> bool {
         self.slow_path.get().is_some_and(|slow_path| slow_path.pump.borrow().is_some())
+    }
+
+    /// Counts a `write_all` that has sent a part of its bytes, or uncounts one that has ended.
+    #[cold]
+    pub(crate) fn count_begun(&self, is_begun: bool) {
+        let begun = self.begun.get();
+        self.begun.set(if is_begun { begun.saturating_add(1) } else { begun - 1 });
+    }
+
+    /// Whether a `write_all` was dropped after it had sent a part of its bytes, or may be.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.begun.get() > 0
     }
 
     pub(crate) fn is_broken(&self) -> bool {
