@@ -553,6 +553,36 @@ fn a_write_that_is_dropped_halfway_leaves_no_orderly_end() {
 }
 
 #[test]
+fn a_write_that_waits_hides_none_that_was_dropped_halfway() {
+    for cuts in [0, 1, 2] {
+        run(async move {
+            let rest = Rc::new(Cell::new(false));
+            let sends_rest = Rc::clone(&rest);
+            let server = TcpServer::new(async move |mut stream: IoStream, _| {
+                let bytes = vec![7; MUCH];
+                for _ in 0..cuts {
+                    let cut = timeout(Duration::from_millis(5), stream.write_all(&bytes)).await;
+                    assert!(cut.is_err(), "the client reads nothing");
+                }
+                sends_rest.set(true);
+                Ok(stream.write_all(&bytes).await?)
+            });
+            let address = server.listen("127.0.0.1:0").unwrap();
+            let mut client = IoStream::new(TcpStream::connect(address).await.unwrap());
+            while !rest.get() {
+                sleep(Duration::from_millis(1)).await;
+            }
+            let received = client.read_until_close().await;
+            if cuts == 0 {
+                assert_eq!(received.unwrap().len(), MUCH);
+            } else {
+                assert!(is_reset(received), "{cuts} writes were dropped");
+            }
+        });
+    }
+}
+
+#[test]
 fn a_connection_is_aborted_once_also_by_two_drains() {
     run(async {
         let server = TcpServer::new(async |_stream: IoStream, _| pending().await);
