@@ -171,7 +171,7 @@ fn an_executor_inside_a_task_gets_on() {
 #[test]
 fn a_task_that_waits_for_many_sockets_sleeps() {
     run(async {
-        let sockets: Vec<_> = (0..200).map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
+        let sockets: Vec<_> = (0..100).map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
         let receive =
             |socket| Box::pin(async move { UdpSocket::recv_from(socket, &mut [0; 8]).await });
         let mut receives: Vec<_> = sockets.iter().map(receive).collect();
@@ -190,7 +190,7 @@ fn a_task_that_waits_for_many_sockets_sleeps() {
 #[test]
 fn streams_that_say_goodbye_in_one_poll_are_all_heard() {
     run(async {
-        let pairs: Vec<_> = (0..200).map(|_| UnixStream::pair().unwrap()).collect();
+        let pairs: Vec<_> = (0..80).map(|_| UnixStream::pair().unwrap()).collect();
         let (ours, theirs): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
         for stream in ours {
             let mut stream = IoStream::new(stream);
