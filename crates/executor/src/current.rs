@@ -25,7 +25,7 @@ thread_local! {
     /// The guards that exist, each with its loop, the newest last.
     static GUARDS: RefCell<Vec<(GuardId, Rc<Core>)>> = const { RefCell::new(Vec::new()) };
     static NEXT_GUARD: Cell<GuardId> = const { Cell::new(0) };
-    /// The loops that were made on this thread, and those that have ended since, until the next one.
+    /// The loops of this thread. One that has ended stays here until the next is made.
     static LOOPS: RefCell<Vec<Weak<Core>>> = const { RefCell::new(Vec::new()) };
     /// The process in which a loop runs on this thread; `None` if no loop runs. A child that a
     /// callback has forked finds its parent here, and may run a loop of its own.

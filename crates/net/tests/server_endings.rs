@@ -314,6 +314,22 @@ fn rest(mut client: impl Read) -> io::Result<String> {
     client.read_to_string(&mut text).map(|_| text)
 }
 
+/// Clients that have connected and sent a request.
+fn asking<C: Read + Write>(count: usize, connect: impl Fn() -> C) -> Vec<C> {
+    let ask_one = |_| {
+        let mut client = connect();
+        ask(&mut client, "hello\n");
+        client
+    };
+    (0..count).map(ask_one).collect()
+}
+
+fn assert_answered<C: Read>(clients: Vec<C>) {
+    for client in clients {
+        assert_eq!(rest(client).unwrap(), "HELLO\n");
+    }
+}
+
 #[test]
 fn clients_that_the_kernel_has_queued_are_served_by_a_drain() {
     run(async {
@@ -321,18 +337,10 @@ fn clients_that_the_kernel_has_queued_are_served_by_a_drain() {
         let address = server.listen("127.0.0.1:0").unwrap();
         yield_now().await;
         // The loop is busy: it cannot accept before the drain begins.
-        let clients: Vec<_> = (0..50)
-            .map(|_| {
-                let mut client = StdStream::connect(address).unwrap();
-                ask(&mut client, "hello\n");
-                client
-            })
-            .collect();
+        let clients = asking(50, || StdStream::connect(address).unwrap());
         let report = server.drain(WATCHDOG).await;
         assert_eq!((report.finished, report.aborted), (50, 0));
-        for client in clients {
-            assert_eq!(rest(client).unwrap(), "HELLO\n");
-        }
+        assert_answered(clients);
         assert!(StdStream::connect(address).is_err(), "the socket is closed");
     });
 }
@@ -347,20 +355,12 @@ fn clients_of_a_unix_server_that_the_kernel_has_queued_are_served_by_a_stop() {
         });
         server.listen(&path.0).unwrap();
         yield_now().await;
-        let clients: Vec<_> = (0..50)
-            .map(|_| {
-                let mut client = StdUnixStream::connect(&path.0).unwrap();
-                ask(&mut client, "hello\n");
-                client
-            })
-            .collect();
+        let clients = asking(50, || StdUnixStream::connect(&path.0).unwrap());
         server.stop();
         while server.accepted() < 50 || server.connections() > 0 {
             yield_now().await;
         }
-        for client in clients {
-            assert_eq!(rest(client).unwrap(), "HELLO\n");
-        }
+        assert_answered(clients);
     });
 }
 
@@ -370,18 +370,10 @@ fn a_drain_serves_queued_clients_also_at_the_limit_of_connections() {
         let server = shouting().max_connections(2);
         let address = server.listen("127.0.0.1:0").unwrap();
         yield_now().await;
-        let clients: Vec<_> = (0..5)
-            .map(|_| {
-                let mut client = StdStream::connect(address).unwrap();
-                ask(&mut client, "hello\n");
-                client
-            })
-            .collect();
+        let clients = asking(5, || StdStream::connect(address).unwrap());
         let report = server.drain(WATCHDOG).await;
         assert_eq!((report.finished, report.aborted), (5, 0));
-        for client in clients {
-            assert_eq!(rest(client).unwrap(), "HELLO\n");
-        }
+        assert_answered(clients);
     });
 }
 
@@ -400,9 +392,7 @@ fn requests_that_had_reached_their_sockets_are_answered_by_a_drain() {
         }
         let report = server.drain(WATCHDOG).await;
         assert_eq!((report.finished, report.aborted), (4, 0));
-        for client in clients {
-            assert_eq!(rest(client).unwrap(), "HELLO\n");
-        }
+        assert_answered(clients);
     });
 }
 

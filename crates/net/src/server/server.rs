@@ -136,7 +136,8 @@ impl<L: Listener> Server<L> {
     /// default is 30 s.
     ///
     /// What is not sent then is lost. The connection is reset, so that the peer does not take a part
-    /// for the whole, and the number of bytes is logged at the level `warn`.
+    /// for the whole, and the number of bytes is logged at the level `warn`, unless the peer itself has
+    /// reset the connection.
     pub fn flush_deadline(self, deadline: Duration) -> Server<L> {
         let flush_deadline = deadline;
         self.state.set_config(StreamConfig { flush_deadline, ..self.state.config() });
