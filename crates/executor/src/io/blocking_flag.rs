@@ -61,6 +61,21 @@ impl BlockingFlag {
         if was_nonblocking && groups.iter().all(Option::is_none) {
             return Ok(BlockingFlag::NONE);
         }
+        match BlockingFlag::join(&mut groups, fd, was_nonblocking) {
+            Err(error) if !was_nonblocking => {
+                replace_nonblocking(fd, false)?;
+                Err(error)
+            }
+            joined => joined,
+        }
+    }
+
+    /// Joins the group of a descriptor's file, or makes one for a descriptor that was blocking.
+    fn join(
+        groups: &mut Vec<Option<Group>>,
+        fd: BorrowedFd<'_>,
+        was_nonblocking: bool,
+    ) -> io::Result<BlockingFlag> {
         let duplicate = File::from(fd.try_clone_to_owned()?);
         let metadata = duplicate.metadata()?;
         let kind = metadata.file_type();
@@ -78,7 +93,7 @@ impl BlockingFlag {
         let index = match groups.iter().position(is_same) {
             Some(index) => index,
             None if was_nonblocking => return Ok(BlockingFlag::NONE),
-            None => insert(&mut groups, file),
+            None => insert(groups, file),
         };
         let Ok(group) = u16::try_from(index + 1) else {
             groups[index] = None; // too many for an index; this one is not restored
