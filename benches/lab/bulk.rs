@@ -20,7 +20,7 @@ pub(crate) fn measure(plan: &Plan) -> io::Result<()> {
     ] {
         let mut figures: Vec<_> = plan.servers.iter().map(|_| (Vec::new(), Vec::new())).collect();
         let steps = plan.progress(title, plan.rounds * plan.servers.len());
-        for place in plan.turns() {
+        for place in plan.turns(plan.servers.len()) {
             let (server, (rates, costs)) = (plan.servers[place], &mut figures[place]);
             steps.set_message(server.name);
             let process = Process::start(ServerArgs::new(server.name, service), &[])?;

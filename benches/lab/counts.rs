@@ -9,10 +9,11 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::exchange::Exchange;
 use crate::load::{PingPong, Until, churn};
 use crate::plan::Plan;
 use crate::process::{Process, ServerArgs};
-use crate::service::Service;
+use crate::servers::Server;
 use crate::table::Table;
 use crate::timing::CONNECTIONS;
 
@@ -21,19 +22,19 @@ const RUNS: [u64; 2] = [2_000, 12_000];
 
 /// User-space instructions by callgrind.
 pub(crate) fn instructions(plan: &Plan) -> io::Result<()> {
-    let services = [Service::Echo, Service::Once];
-    let steps = plan.progress("instructions", plan.servers.len() * services.len());
-    let mut table =
-        Table::new(&["server", "echo, instructions a request", "a connection a request"]);
+    let steps = plan.progress("instructions", plan.servers.len() * Exchange::ALL.len());
+    let titles = Exchange::ALL.map(Exchange::title);
+    let mut table = Table::new(&[&["server"][..], &titles].concat());
     for server in &plan.servers {
         let mut row = vec![server.name.to_owned()];
-        for service in services {
+        for exchange in Exchange::ALL {
             steps.set_message(server.name);
-            row.push(if server.is_uring {
+            row.push(if !server.offers(exchange.service()) {
+                "–".to_owned()
+            } else if server.is_uring {
                 "not counted".to_owned()
             } else {
-                let args = ServerArgs::new(server.name, service);
-                let [short, long] = RUNS.map(|n| callgrind(args, n));
+                let [short, long] = RUNS.map(|n| callgrind(plan, server, exchange, n));
                 let each = (long? - short?) as f64 / (RUNS[1] - RUNS[0]) as f64;
                 format!("{each:.0}")
             });
@@ -42,14 +43,18 @@ pub(crate) fn instructions(plan: &Plan) -> io::Result<()> {
         table.row(row);
     }
     steps.finish_and_clear();
-    table.print("User-space instructions of the server by callgrind");
+    table.print("User-space instructions of the server for a request, by callgrind");
     Ok(())
 }
 
-fn callgrind(args: ServerArgs<'_>, requests: u64) -> io::Result<u64> {
+fn callgrind(plan: &Plan, server: &Server, exchange: Exchange, requests: u64) -> io::Result<u64> {
     let file = scratch("callgrind");
     let tool = "valgrind -q --tool=callgrind --callgrind-out-file=";
-    let text = under(args, &format!("{tool}{}", file.display()), requests, &file)?;
+    let text = under(server, exchange, &format!("{tool}{}", file.display()), requests, &file)?;
+    if let Some(directory) = &plan.kept_files {
+        let name = format!("{}-{exchange:?}-{requests}.callgrind", server.name).to_lowercase();
+        fs::write(directory.join(name), &text)?;
+    }
     let totals = text.lines().find_map(|line| line.strip_prefix("totals: "));
     totals
         .and_then(|count| count.trim().parse().ok())
@@ -58,16 +63,14 @@ fn callgrind(args: ServerArgs<'_>, requests: u64) -> io::Result<u64> {
 
 /// System calls by strace, in total and by name.
 pub(crate) fn calls(plan: &Plan) -> io::Result<()> {
-    for (service, title) in [
-        (Service::Echo, "System calls of the server for an echoed request"),
-        (Service::Once, "System calls of the server for a connection with a request"),
-    ] {
-        let steps = plan.progress(title, plan.servers.len());
+    for exchange in Exchange::ALL {
+        let servers = plan.offering(exchange.service());
+        let title = format!("System calls of the server for a request: {}", exchange.title());
+        let steps = plan.progress(&title, servers.len());
         let mut table = Table::new(&["server", "calls a request", "which"]);
-        for server in &plan.servers {
+        for server in servers {
             steps.set_message(server.name);
-            let args = ServerArgs::new(server.name, service);
-            let [short, long] = RUNS.map(|n| strace(args, n));
+            let [short, long] = RUNS.map(|n| strace(server, exchange, n));
             let (short, long) = (short?, long?);
             let mut each: Vec<_> = long
                 .iter()
@@ -85,15 +88,15 @@ pub(crate) fn calls(plan: &Plan) -> io::Result<()> {
             steps.inc(1);
         }
         steps.finish_and_clear();
-        table.print(title);
+        table.print(&title);
     }
     Ok(())
 }
 
-fn strace(args: ServerArgs<'_>, requests: u64) -> io::Result<BTreeMap<String, u64>> {
+fn strace(server: &Server, exchange: Exchange, n: u64) -> io::Result<BTreeMap<String, u64>> {
     let file = scratch("strace");
     let tool = format!("strace -f -c -U calls,name -o {}", file.display());
-    let text = under(args, &tool, requests, &file)?;
+    let text = under(server, exchange, &tool, n, &file)?;
     Ok(summary(&text))
 }
 
@@ -107,13 +110,19 @@ pub(crate) fn summary(text: &str) -> BTreeMap<String, u64> {
 }
 
 /// Runs a server under a tool, and returns the file that the tool has written.
-fn under(args: ServerArgs<'_>, tool: &str, requests: u64, file: &Path) -> io::Result<String> {
+fn under(
+    server: &Server,
+    exchange: Exchange,
+    tool: &str,
+    requests: u64,
+    file: &Path,
+) -> io::Result<String> {
     let tool: Vec<_> = tool.split(' ').map(str::to_owned).collect();
-    let process = Process::start(args, &tool)?;
+    let process = Process::start(ServerArgs::new(server.name, exchange.service()), &tool)?;
     let until = Until::Requests(requests);
-    let answered = match args.service {
-        Service::Echo => PingPong::open(process.address, CONNECTIONS)?.run(until)?,
-        _ => churn(process.address, CONNECTIONS, until)?,
+    let answered = match exchange {
+        Exchange::Connection => churn(process.address, CONNECTIONS, until)?,
+        _ => PingPong::open(process.address, CONNECTIONS, exchange)?.run(until)?,
     };
     assert_eq!(answered, requests, "the load sends exactly the given number of requests");
     process.end()?;

@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::counts::{scratch, summary};
+use crate::exchange::Exchange;
 use crate::load::{PingPong, Until};
 use crate::plan::Plan;
 use crate::process::{Process, ServerArgs};
@@ -32,7 +33,7 @@ pub(crate) fn measure(plan: &Plan) -> io::Result<()> {
     let percent = used.all.as_secs_f64() / WINDOW.as_secs_f64() * 100.0;
     drop(clients);
     let begin = Instant::now();
-    PingPong::open(process.address, 1)?.run(Until::Requests(1))?;
+    PingPong::open(process.address, 1, Exchange::Echo)?.run(Until::Requests(1))?;
     let recovery = begin.elapsed();
     process.end()?;
     steps.inc(1);

@@ -9,6 +9,7 @@ use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::fd::OwnedFd;
 use rustix::net::sockopt::set_tcp_congestion;
 
+use crate::exchange::Exchange;
 use crate::service::{CHUNK, CONGESTION_CONTROL, REQUEST};
 
 /// The server has failed if it does not answer for this time.
@@ -76,17 +77,33 @@ pub(crate) struct PingPong {
     poller: Poller,
     /// Each socket, with the number of bytes of the answer received so far.
     sockets: Vec<(TcpStream, usize)>,
+    /// The bytes of the requests that are sent at once.
+    request: Vec<u8>,
+    /// How many requests these are.
+    depth: u64,
+    answer_len: usize,
 }
 
 impl PingPong {
-    pub(crate) fn open(address: SocketAddr, connections: usize) -> io::Result<PingPong> {
+    pub(crate) fn open(
+        address: SocketAddr,
+        connections: usize,
+        exchange: Exchange,
+    ) -> io::Result<PingPong> {
         let poller = Poller::new()?;
+        let answer_len = exchange.answer_len(&mut connect(address)?)?;
         let sockets = (0..connections).map(|index| {
             let socket = connect(address)?;
             poller.add(&socket, index, EventFlags::IN)?;
             Ok((socket, 0))
         });
-        Ok(PingPong { sockets: sockets.collect::<io::Result<_>>()?, poller })
+        Ok(PingPong {
+            sockets: sockets.collect::<io::Result<_>>()?,
+            poller,
+            request: exchange.request(),
+            depth: exchange.depth() as u64,
+            answer_len,
+        })
     }
 
     /// Sends requests, waits for all answers, and returns their number.
@@ -94,11 +111,11 @@ impl PingPong {
         let (since, mut begun, mut answered) = (Instant::now(), 0, 0);
         for (socket, _) in &mut self.sockets {
             if until.allows(begun, since) {
-                socket.write_all(&[b'x'; REQUEST])?;
-                begun += 1;
+                socket.write_all(&self.request)?;
+                begun += self.depth;
             }
         }
-        let mut answer = [0; REQUEST];
+        let mut answer = [0; 8 << 10];
         while answered < begun {
             for index in self.poller.wait()? {
                 let (socket, received) = &mut self.sockets[index];
@@ -106,12 +123,15 @@ impl PingPong {
                     0 => return Err(ended()),
                     n => n,
                 };
-                if *received == REQUEST {
+                if *received > self.answer_len {
+                    return Err(io::Error::other("an answer is longer than the first"));
+                }
+                if *received == self.answer_len {
                     *received = 0;
-                    answered += 1;
+                    answered += self.depth;
                     if until.allows(begun, since) {
-                        socket.write_all(&[b'x'; REQUEST])?;
-                        begun += 1;
+                        socket.write_all(&self.request)?;
+                        begun += self.depth;
                     }
                 }
             }

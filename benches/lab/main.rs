@@ -8,6 +8,7 @@
 mod bulk;
 mod counts;
 mod cpu;
+mod exchange;
 mod full;
 mod heap;
 mod idle;
@@ -25,9 +26,9 @@ use std::time::Duration;
 
 use lexopt::prelude::*;
 
+use exchange::Exchange;
 use plan::Plan;
 use process::ServerArgs;
-use service::Service;
 
 const HELP: &str = "\
 Measures what a server costs, on squall and on other runtimes.
@@ -37,8 +38,9 @@ Usage: lab [OPTIONS] MEASUREMENT...
 Measurements:
   echo          CPU time of a request: 64 connections send 64 bytes and wait for them
   connect       CPU time of a connection: connect, 64 bytes each way, close
-  instructions  user-space instructions of both, by callgrind (needs valgrind)
-  calls         system calls of both, by strace (needs strace)
+  http          CPU time of an HTTP request on a connection that stays open, then of 16 at once
+  instructions  user-space instructions of these, by callgrind (needs valgrind)
+  calls         system calls of these, by strace (needs strace)
   idle          heap, memory and CPU time of 19,000 connections on which nothing happens
   bulk          1 GiB to and from the server, on one stream and on 64
   full          squall while its descriptors have run out, and after (needs strace)
@@ -46,16 +48,17 @@ Measurements:
 
 Options:
   -s, --servers LIST  Which servers, separated by commas [default: all that were built]
-  -r, --rounds N      How often each server has its turn in echo, connect and bulk [default: 5]
-  -t, --time SECONDS  How long a round of echo and connect takes [default: 2]
+  -r, --rounds N      How often each server has its turn in echo, connect, http and bulk [default: 5]
+  -t, --time SECONDS  How long a round of echo, connect and http takes [default: 2]
+  -k, --keep DIR      Keep callgrind's files in this directory, for callgrind_annotate
   -h, --help          Print this help
 
 Servers are raw and squall; with the feature `peers` tokio, smol, monoio-epoll, monoio-uring and compio too.
 Everything talks to the loopback address of this machine and ends by itself.";
 
 /// All measurements, in the order in which `all` runs them.
-const MEASUREMENTS: [&str; 7] =
-    ["echo", "connect", "instructions", "calls", "idle", "bulk", "full"];
+const MEASUREMENTS: [&str; 8] =
+    ["echo", "connect", "http", "instructions", "calls", "idle", "bulk", "full"];
 
 fn main() -> ExitCode {
     match run() {
@@ -81,6 +84,7 @@ fn run() -> Result<(), Box<dyn Error>> {
             Short('t') | Long("time") => {
                 plan.time = Duration::try_from_secs_f64(arguments.value()?.parse()?)?;
             }
+            Short('k') | Long("keep") => plan.kept_files = Some(arguments.value()?.into()),
             Short('h') | Long("help") => {
                 println!("{HELP}");
                 return Ok(());
@@ -103,14 +107,26 @@ fn run() -> Result<(), Box<dyn Error>> {
         match measurement {
             "echo" => timing::measure(
                 &plan,
-                Service::Echo,
+                Exchange::Echo,
                 "64 connections send 64 bytes and wait for them",
             )?,
             "connect" => timing::measure(
                 &plan,
-                Service::Once,
+                Exchange::Connection,
                 "A connection a request: connect, 64 bytes each way, close",
             )?,
+            "http" => {
+                timing::measure(
+                    &plan,
+                    Exchange::Http,
+                    "64 connections send an HTTP request and wait for the answer",
+                )?;
+                timing::measure(
+                    &plan,
+                    Exchange::Pipelined,
+                    "64 connections send 16 HTTP requests at once and wait for the answers",
+                )?;
+            }
             "instructions" => counts::instructions(&plan)?,
             "calls" => counts::calls(&plan)?,
             "idle" => idle::measure(&plan)?,

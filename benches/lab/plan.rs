@@ -1,30 +1,39 @@
 //! The servers to measure, and for how long.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::servers::{SERVERS, Server};
+use crate::service::Service;
 
 pub(crate) struct Plan {
     pub(crate) servers: Vec<&'static Server>,
     pub(crate) rounds: usize,
     pub(crate) time: Duration,
+    /// Where callgrind's files stay, for `callgrind_annotate`. `None`: they are removed.
+    pub(crate) kept_files: Option<PathBuf>,
 }
 
 impl Default for Plan {
     fn default() -> Plan {
-        Plan { servers: SERVERS.iter().collect(), rounds: 5, time: Duration::from_secs(2) }
+        let servers = SERVERS.iter().collect();
+        Plan { servers, rounds: 5, time: Duration::from_secs(2), kept_files: None }
     }
 }
 
 impl Plan {
-    /// Returns the order of the measurements, as indices into `servers`. In each round, all servers
-    /// have a turn, so that a slow phase of the machine affects all. Each round begins with another
-    /// server.
-    pub(crate) fn turns(&self) -> impl Iterator<Item = usize> + use<> {
-        let count = self.servers.len();
+    /// Returns the order in which `count` servers are measured, as indices. In each round, all
+    /// servers have a turn, so that a slow phase of the machine affects all. Each round begins with
+    /// another server.
+    pub(crate) fn turns(&self, count: usize) -> impl Iterator<Item = usize> + use<> {
         (0..self.rounds).flat_map(move |round| (0..count).map(move |n| (round + n) % count))
+    }
+
+    /// The servers that offer a service.
+    pub(crate) fn offering(&self, service: Service) -> Vec<&'static Server> {
+        self.servers.iter().copied().filter(|server| server.offers(service)).collect()
     }
 
     /// Shows the progress of a measurement on standard error.

@@ -22,6 +22,7 @@ type Serve = fn(TcpListener, Service) -> io::Result<()>;
 pub(crate) struct Server {
     pub(crate) name: &'static str,
     pub(crate) serve: Serve,
+    pub(crate) services: &'static [Service],
     /// Whether the driver is io_uring. A system call of io_uring does the work of several, and
     /// valgrind does not know them.
     pub(crate) is_uring: bool,
@@ -31,8 +32,18 @@ pub(crate) struct Server {
 
 impl Server {
     /// Makes a server on epoll whose echo handler needs no buffer of its own.
-    const fn new(name: &'static str, serve: Serve) -> Server {
-        Server { name, serve, is_uring: false, buffer: 0 }
+    const fn new(name: &'static str, services: &'static [Service], serve: Serve) -> Server {
+        Server { name, serve, services, is_uring: false, buffer: 0 }
+    }
+
+    pub(crate) fn offers(&self, service: Service) -> bool {
+        self.services.contains(&service)
+    }
+
+    /// A server of a runtime other than squall.
+    #[cfg(feature = "peers")]
+    const fn peer(name: &'static str, serve: Serve) -> Server {
+        Server::new(name, Service::COMMON, serve).with_buffer()
     }
 
     #[cfg(feature = "peers")]
@@ -48,18 +59,18 @@ impl Server {
 
 /// All servers in this build. The first is the floor.
 pub(crate) static SERVERS: &[Server] = &[
-    Server::new("raw", raw::serve),
-    Server::new("squall", squall::serve),
+    Server::new("raw", raw::SERVICES, raw::serve),
+    Server::new("squall", Service::ALL, squall::serve),
     #[cfg(feature = "peers")]
-    Server::new("tokio", tokio::serve).with_buffer(),
+    Server::peer("tokio", tokio::serve),
     #[cfg(feature = "peers")]
-    Server::new("smol", smol::serve).with_buffer(),
+    Server::peer("smol", smol::serve),
     #[cfg(feature = "peers")]
-    Server::new("monoio-epoll", monoio::serve_on_epoll).with_buffer(),
+    Server::peer("monoio-epoll", monoio::serve_on_epoll),
     #[cfg(feature = "peers")]
-    Server::new("monoio-uring", monoio::serve_on_uring).with_buffer().on_uring(),
+    Server::peer("monoio-uring", monoio::serve_on_uring).on_uring(),
     #[cfg(feature = "peers")]
-    Server::new("compio", compio::serve).with_buffer().on_uring(),
+    Server::peer("compio", compio::serve).on_uring(),
 ];
 
 pub(crate) fn named(name: &str) -> Result<&'static Server, String> {

@@ -4,10 +4,10 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use crate::cpu::Used;
+use crate::exchange::Exchange;
 use crate::load::{PingPong, Until, churn};
 use crate::plan::Plan;
 use crate::process::{Process, ServerArgs};
-use crate::service::Service;
 use crate::table::{Table, spread};
 
 /// The connections of `echo`, and the connections that `connect` has open at once.
@@ -22,14 +22,15 @@ struct Figures {
     rate: Vec<f64>,
 }
 
-pub(crate) fn measure(plan: &Plan, service: Service, title: &str) -> io::Result<()> {
-    let mut figures: Vec<_> = plan.servers.iter().map(|_| Figures::default()).collect();
-    let steps = plan.progress(title, plan.rounds * plan.servers.len());
-    for place in plan.turns() {
-        let (server, figures) = (plan.servers[place], &mut figures[place]);
+pub(crate) fn measure(plan: &Plan, exchange: Exchange, title: &str) -> io::Result<()> {
+    let servers = plan.offering(exchange.service());
+    let mut figures: Vec<_> = servers.iter().map(|_| Figures::default()).collect();
+    let steps = plan.progress(title, plan.rounds * servers.len());
+    for place in plan.turns(servers.len()) {
+        let (server, figures) = (servers[place], &mut figures[place]);
         steps.set_message(server.name);
-        let process = Process::start(ServerArgs::new(server.name, service), &[])?;
-        let (answered, used, time) = one_round(&process, service, plan.time)?;
+        let process = Process::start(ServerArgs::new(server.name, exchange.service()), &[])?;
+        let (answered, used, time) = one_round(&process, exchange, plan.time)?;
         process.end()?;
         let each = |time: Duration| time.as_secs_f64() * 1e6 / answered as f64;
         figures.user.push(each(used.user()));
@@ -41,7 +42,7 @@ pub(crate) fn measure(plan: &Plan, service: Service, title: &str) -> io::Result<
     let head =
         ["server", "user, µs a request", "kernel, µs", "both, µs", "1,000 requests a second"];
     let mut table = Table::new(&head);
-    for (server, figures) in plan.servers.iter().zip(&figures) {
+    for (server, figures) in servers.iter().zip(&figures) {
         let both: Vec<_> = figures.user.iter().zip(&figures.kernel).map(|(a, b)| a + b).collect();
         table.row(vec![
             server.name.to_owned(),
@@ -57,15 +58,15 @@ pub(crate) fn measure(plan: &Plan, service: Service, title: &str) -> io::Result<
 
 fn one_round(
     process: &Process,
-    service: Service,
+    exchange: Exchange,
     time: Duration,
 ) -> io::Result<(u64, Used, Duration)> {
-    let mut ask: Box<dyn FnMut(Until) -> io::Result<u64>> = match service {
-        Service::Echo => {
-            let mut load = PingPong::open(process.address, CONNECTIONS)?;
+    let mut ask: Box<dyn FnMut(Until) -> io::Result<u64>> = match exchange {
+        Exchange::Connection => Box::new(|until| churn(process.address, CONNECTIONS, until)),
+        _ => {
+            let mut load = PingPong::open(process.address, CONNECTIONS, exchange)?;
             Box::new(move |until| load.run(until))
         }
-        _ => Box::new(|until| churn(process.address, CONNECTIONS, until)),
     };
     ask(Until::Time(WARM_UP))?;
     let (before, begin) = (process.used()?, Instant::now());

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{Shutdown, TcpListener, TcpStream};
 
+use memchr::memmem::Finder;
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::fd::OwnedFd;
@@ -14,6 +15,13 @@ use crate::service::{CHUNK, REQUEST, Service};
 
 /// The listener's key in epoll. A connection's key is its key in the slab.
 const LISTENER: u64 = u64::MAX;
+pub(crate) const SERVICES: &[Service] =
+    &[Service::Echo, Service::Once, Service::Sink, Service::Source, Service::Http];
+
+/// The one answer over HTTP.
+const HELLO: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\n\
+    Date: Sat, 28 Nov 2026 12:00:00 GMT\r\nContent-Length: 13\r\n\r\nHello, World!";
+
 /// Chunks that a connection moves before other connections get their turn.
 const CHUNKS_AT_ONCE: usize = 4;
 
@@ -42,13 +50,24 @@ struct Floor {
     service: Service,
     connections: Slab<Connection>,
     buffer: Vec<u8>,
+    /// Finds the ends of the requests over HTTP.
+    finder: Finder<'static>,
+    /// As many answers over HTTP as one write sends at most.
+    answers: Vec<u8>,
 }
 
 pub(crate) fn serve(listener: TcpListener, service: Service) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let epoll = epoll::create(CreateFlags::CLOEXEC)?;
     epoll::add(&epoll, &listener, EventData::new_u64(LISTENER), EventFlags::IN)?;
-    let mut floor = Floor { epoll, service, connections: Slab::new(), buffer: vec![0; CHUNK] };
+    let mut floor = Floor {
+        epoll,
+        service,
+        connections: Slab::new(),
+        buffer: vec![0; CHUNK],
+        finder: Finder::new(b"\r\n\r\n"),
+        answers: HELLO.repeat(CHUNK / HELLO.len()),
+    };
     let mut events = Vec::with_capacity(1024);
     loop {
         events.clear();
@@ -88,6 +107,8 @@ impl Floor {
             Service::Once => connection.once(&mut self.buffer[..REQUEST]),
             Service::Sink => connection.sink(&mut self.buffer),
             Service::Source => connection.source(&mut self.buffer),
+            Service::Http => connection.http(&mut self.buffer, &self.finder, &self.answers),
+            other => return Err(other.not_offered()),
         };
         match next {
             Ok(Next::WaitFor(flags)) if flags == connection.watched => Ok(()),
@@ -148,6 +169,22 @@ impl Connection {
         let Some(n) = self.read(buffer)? else { return Ok(Next::WaitFor(EventFlags::IN)) };
         self.write(&buffer[..n])?;
         Ok(Next::Close)
+    }
+
+    /// Assumes that requests come whole and that their answers fit into the socket.
+    fn http(
+        &mut self,
+        buffer: &mut [u8],
+        finder: &Finder<'_>,
+        answers: &[u8],
+    ) -> Result<Next, Errno> {
+        let Some(n) = self.read(buffer)? else { return Ok(Next::WaitFor(EventFlags::IN)) };
+        if n == 0 {
+            return Ok(Next::Close);
+        }
+        let requests = finder.find_iter(&buffer[..n]).count();
+        self.write(&answers[..requests * HELLO.len()])?;
+        Ok(Next::WaitFor(EventFlags::IN))
     }
 
     fn sink(&mut self, buffer: &mut [u8]) -> Result<Next, Errno> {

@@ -20,6 +20,7 @@ pub(crate) fn serve(listener: TcpListener, service: Service) -> io::Result<()> {
             Service::Once => accept(listener, &executor, once).await,
             Service::Sink => accept(listener, &executor, sink).await,
             Service::Source => accept(listener, &executor, source).await,
+            other => Err(other.not_offered()),
         }
     }))
 }

@@ -3,7 +3,9 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 
+use bytes::Bytes;
 use squall_net::{IoStream, TcpServer, block_on};
+use tiny_http::{Config, Request, Response, Server};
 
 use crate::service::{CHUNK, REQUEST, Service};
 
@@ -13,7 +15,10 @@ pub(crate) fn serve(listener: TcpListener, service: Service) -> io::Result<()> {
             Service::Echo => TcpServer::new(echo),
             Service::Once => TcpServer::new(once),
             Service::Sink => TcpServer::new(sink),
+            Service::EchoSome => TcpServer::new(echo_some),
+            Service::EchoLine => TcpServer::new(echo_line),
             Service::Source => TcpServer::new(source),
+            Service::Http => return serve_http(listener).await,
         };
         server.add_sockets(vec![listener])?;
         std::future::pending().await
@@ -27,6 +32,28 @@ async fn echo(mut stream: IoStream, _peer: SocketAddr) -> io::Result<()> {
         reader.consume(reader.buffer().len());
     }
     Ok(())
+}
+
+async fn echo_some(mut stream: IoStream, _peer: SocketAddr) -> io::Result<()> {
+    loop {
+        let bytes = stream.read_some(CHUNK).await?;
+        stream.write_all(&bytes).await?;
+    }
+}
+
+async fn echo_line(mut stream: IoStream, _peer: SocketAddr) -> io::Result<()> {
+    loop {
+        let line = stream.read_until(b"\n").await?;
+        stream.write(line)?;
+    }
+}
+
+async fn serve_http(listener: TcpListener) -> io::Result<()> {
+    let server = Server::new(Config::default(), async |_: &mut Request<'_>| {
+        Ok(Response::text(Bytes::from_static(b"Hello, World!")))
+    });
+    server.add_sockets(vec![listener])?;
+    std::future::pending().await
 }
 
 async fn once(mut stream: IoStream, _peer: SocketAddr) -> io::Result<()> {

@@ -17,6 +17,7 @@ pub(crate) fn serve(listener: TcpListener, service: Service) -> io::Result<()> {
             Service::Once => accept(listener, once).await,
             Service::Sink => accept(listener, sink).await,
             Service::Source => accept(listener, source).await,
+            other => Err(other.not_offered()),
         }
     })
 }
