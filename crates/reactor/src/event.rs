@@ -25,38 +25,52 @@ const RDHUP: u32 = libc::EPOLLRDHUP as u32;
 impl Event {
     /// The registration that the event belongs to. It may have been removed since: look the token
     /// up in the reactor before you act on the event.
+    #[inline]
     pub fn token(&self) -> Token {
         self.token
     }
 
     /// Returns true if there is something to read (`EPOLLIN`).
+    #[inline]
     pub fn is_readable(&self) -> bool {
         self.has(IN)
     }
 
     /// Returns true if there is room to write (`EPOLLOUT`).
+    #[inline]
     pub fn is_writable(&self) -> bool {
         self.has(OUT)
     }
 
     /// Returns true if the peer will send no more (`EPOLLRDHUP` or `EPOLLHUP`).
+    #[inline]
     pub fn is_read_closed(&self) -> bool {
         self.has(RDHUP | HUP)
     }
 
     /// Returns true if nothing more can be sent (`EPOLLHUP`, or an error on the writing side).
+    #[inline]
     pub fn is_write_closed(&self) -> bool {
         self.has(HUP) || self.flags & (OUT | ERR) == OUT | ERR || self.flags == ERR
     }
 
     /// Returns true if the descriptor has a pending error (`EPOLLERR`).
+    #[inline]
     pub fn is_error(&self) -> bool {
         self.has(ERR)
     }
 
     /// Returns true if there is out-of-band data or another exceptional condition (`EPOLLPRI`).
+    #[inline]
     pub fn is_priority(&self) -> bool {
         self.has(PRI)
+    }
+
+    /// Returns true if the event reports nothing but what [`is_readable`](Self::is_readable) and
+    /// [`is_writable`](Self::is_writable) return. Most events are of this kind.
+    #[inline]
+    pub fn is_plain(&self) -> bool {
+        self.flags & !(IN | OUT) == 0
     }
 
     /// Combines this event with a later event of the same registration, for a caller that has not
@@ -69,6 +83,7 @@ impl Event {
         Event { token: self.token, flags: self.flags | later.flags }
     }
 
+    #[inline]
     fn has(&self, any_of: u32) -> bool {
         self.flags & any_of != 0
     }

@@ -4,7 +4,7 @@
 //! edge-triggered and for both directions. A descriptor that never blocks costs no `epoll_ctl`. Any
 //! other costs one ADD and one DEL in its life.
 
-use std::cell::RefCell;
+use std::cell::OnceCell;
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
@@ -19,7 +19,6 @@ use crate::io::blocking_flag::BlockingFlag;
 use crate::io::direction::Direction;
 use crate::io::source::Source;
 use crate::io::waiter_list::SlotKey;
-use crate::loop_core::Core;
 use crate::task::budget;
 
 /// A descriptor whose calls can be awaited.
@@ -49,7 +48,7 @@ use crate::task::budget;
 /// ```
 pub struct AsyncFd<T: AsFd> {
     // Dropped before `io`, so that the descriptor leaves epoll before it is closed.
-    registration: Registration,
+    watched: Watched,
     #[expect(dead_code, reason = "its drop restores the flag of a blocking descriptor")]
     flag: BlockingFlag,
     /// Other loops watch the descriptor too, so it is registered as `new_shared` says.
@@ -80,7 +79,7 @@ impl<T: AsFd> AsyncFd<T> {
     /// descriptor would block the whole loop.
     pub fn from_nonblocking(io: T) -> AsyncFd<T> {
         let flag = BlockingFlag::NONE;
-        AsyncFd { registration: Registration::default(), flag, is_shared: false, io }
+        AsyncFd { watched: Watched::default(), flag, is_shared: false, io }
     }
 
     /// Takes ownership of a listening socket from which other loops accept too, in this process or
@@ -101,7 +100,7 @@ impl<T: AsFd> AsyncFd<T> {
     /// Deregisters the descriptor until the next call on it would block. Tasks that wait for the
     /// descriptor now are not woken.
     pub fn rest(&self) {
-        self.registration.deregister();
+        self.watched.leave();
     }
 
     /// Returns a reference to the value that owns the descriptor.
@@ -111,7 +110,7 @@ impl<T: AsFd> AsyncFd<T> {
 
     /// Deregisters the descriptor and returns the value that owns it.
     pub fn into_inner(self) -> T {
-        drop(self.registration);
+        drop(self.watched);
         self.io
     }
 
@@ -200,12 +199,12 @@ impl<T: AsFd> AsyncFd<T> {
     /// closed or urgent data was seen: bytes can be left then, without another event. For TCP only:
     /// on a Unix socket, a short read can also mean that the next bytes carry a descriptor.
     pub fn note_drained(&self) {
-        self.registration.note(Direction::Read);
+        self.watched.note(Direction::Read);
     }
 
     /// Notes that a write took only part of its bytes. The next write waits for room at once.
     pub fn note_full(&self) {
-        self.registration.note(Direction::Write);
+        self.watched.note(Direction::Write);
     }
 
     async fn call_with<R>(
@@ -229,6 +228,7 @@ impl<T: AsFd> AsyncFd<T> {
         self.call_with(direction, check).await
     }
 
+    #[inline]
     fn poll_call<R>(
         &self,
         direction: Direction,
@@ -236,12 +236,12 @@ impl<T: AsFd> AsyncFd<T> {
         waiter: &mut Waiter<'_>,
     ) -> Poll<io::Result<R>> {
         loop {
-            ready!(self.registration.poll_ready(direction, waiter));
+            ready!(self.watched.poll_ready(direction, waiter));
             ready!(budget::poll_spend(waiter.waker()));
             match f(&self.io) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     budget::refund();
-                    self.registration.would_block(direction, self.io.as_fd(), self.is_shared)?;
+                    self.watched.would_block(direction, self.io.as_fd(), self.is_shared)?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 outcome => return Poll::Ready(outcome),
@@ -262,26 +262,10 @@ impl<T: AsFd + fmt::Debug> fmt::Debug for AsyncFd<T> {
     }
 }
 
-/// The registration of a descriptor.
+/// The readiness of a descriptor. `None` until a call first would block: then the descriptor counts
+/// as ready.
 #[derive(Default)]
-struct Registration {
-    /// `None` until a call would block, and after `rest` until a call would block again.
-    watched: RefCell<Option<Watched>>,
-}
-
-/// The loop that watches a descriptor, and the descriptor's readiness and wakers there.
-struct Watched {
-    core: Rc<Core>,
-    source: Rc<Source>,
-}
-
-impl Watched {
-    /// Returns true if the loop is closed, or if this is a forked child and the loop is the
-    /// parent's.
-    fn is_closed(&self) -> bool {
-        self.core.scheduler.is_closed()
-    }
-}
+struct Watched(OnceCell<Rc<Source>>);
 
 /// A waiting caller: the owner, which polls, or one of several async calls.
 enum Waiter<'a> {
@@ -289,28 +273,20 @@ enum Waiter<'a> {
     Listed(&'a mut ListedWaiter, &'a Waker),
 }
 
-impl Registration {
+impl Watched {
     /// Returns ready unless the last call returned `WouldBlock`; otherwise stores the waker.
     ///
     /// A ready descriptor is not checked for a closed loop: the call that follows does no harm. If
     /// that call would block, [`would_block`](Self::would_block) checks.
     #[inline]
     fn poll_ready(&self, direction: Direction, waiter: &mut Waiter<'_>) -> Poll<()> {
-        let source = {
-            let watched = self.watched.borrow();
-            let Some(watched) = watched.as_ref() else { return Poll::Ready(()) };
-            if watched.source.is_ready(direction) || watched.is_closed() {
-                return Poll::Ready(());
-            }
-            if let Waiter::Owner(waker) = waiter
-                && watched.source.will_wake(direction, waker)
-            {
-                return Poll::Pending;
-            }
-            Rc::clone(&watched.source)
-        };
-        waiter.wait_in(&source, direction); // clones the waker, so no borrow is held here
-        Poll::Pending
+        match self.0.get() {
+            Some(source) if !source.is_ready(direction) => match waiter {
+                Waiter::Owner(waker) => source.wait(direction, waker),
+                Waiter::Listed(listed, waker) => listed.wait(source, direction, waker),
+            },
+            _ => Poll::Ready(()),
+        }
     }
 
     /// Handles a `WouldBlock`: clears the readiness, or registers with the thread's loop.
@@ -320,10 +296,9 @@ impl Registration {
         fd: BorrowedFd<'_>,
         is_shared: bool,
     ) -> io::Result<()> {
-        if let Some(watched) = &*self.watched.borrow()
-            && !watched.is_closed()
-        {
-            watched.source.clear(direction);
+        let source = self.0.get_or_init(Rc::default);
+        if source.is_watched() {
+            source.clear(direction);
             return Ok(());
         }
         let core = current::try_get().ok_or_else(|| {
@@ -332,26 +307,21 @@ impl Registration {
                  use it in a task of a loop or inside block_on",
             )
         })?;
-        let source = Rc::new(Source::not_ready(direction));
-        core.driver.add_source(fd, &source, is_shared)?;
-        // `former` may hold the last reference to its loop, so it is dropped when no borrow is
-        // left.
-        let former = self.watched.replace(Some(Watched { core, source }));
-        drop(former);
+        let token = core.driver.add_source(fd, source, is_shared)?;
+        source.settle(core, token, direction);
         Ok(())
     }
 
     #[inline]
     fn note(&self, direction: Direction) {
-        if let Some(watched) = &*self.watched.borrow() {
-            watched.source.clear_unless_final(direction);
+        if let Some(source) = self.0.get() {
+            source.clear_unless_final(direction);
         }
     }
 
-    fn deregister(&self) {
-        let watched = self.watched.take(); // may own foreign wakers: dropped when no borrow is held
-        if let Some(Watched { core, source }) = watched {
-            core.driver.remove_source(&source);
+    fn leave(&self) {
+        if let Some(source) = self.0.get() {
+            source.leave();
         }
     }
 }
@@ -362,22 +332,11 @@ impl Waiter<'_> {
             Waiter::Owner(waker) | Waiter::Listed(_, waker) => waker,
         }
     }
-
-    /// Stores the waker in a source.
-    fn wait_in(&mut self, source: &Rc<Source>, direction: Direction) {
-        match self {
-            Waiter::Owner(waker) => source.wait(direction, waker.clone()),
-            Waiter::Listed(listed, waker) => {
-                let key = listed.key_in(source, direction);
-                source.wait_listed(key, waker);
-            }
-        }
-    }
 }
 
-impl Drop for Registration {
+impl Drop for Watched {
     fn drop(&mut self) {
-        self.deregister();
+        self.leave();
     }
 }
 
@@ -389,29 +348,22 @@ struct ListedWaiter {
 }
 
 impl ListedWaiter {
-    /// Returns the slot's key in this source. If the descriptor has moved to another loop, makes a
-    /// new slot.
-    fn key_in(&mut self, source: &Rc<Source>, direction: Direction) -> SlotKey {
-        match &self.slot {
-            Some((known, key)) if Rc::ptr_eq(known, source) => *key,
-            _ => {
-                self.remove();
-                let key = source.insert_listed(direction);
-                self.slot = Some((Rc::clone(source), key));
-                key
-            }
+    /// Lets the call wait. Ready if no loop would wake it.
+    fn wait(&mut self, source: &Rc<Source>, direction: Direction, waker: &Waker) -> Poll<()> {
+        if !source.is_watched() {
+            return Poll::Ready(());
         }
-    }
-
-    fn remove(&mut self) {
-        if let Some((source, key)) = self.slot.take() {
-            source.remove_listed(key);
-        }
+        let (_, key) =
+            self.slot.get_or_insert_with(|| (Rc::clone(source), source.insert_listed(direction)));
+        source.wait_listed(*key, waker);
+        Poll::Pending
     }
 }
 
 impl Drop for ListedWaiter {
     fn drop(&mut self) {
-        self.remove();
+        if let Some((source, key)) = self.slot.take() {
+            source.remove_listed(key);
+        }
     }
 }

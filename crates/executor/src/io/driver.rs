@@ -76,9 +76,7 @@ impl Driver {
         let reactor = self.reactor.borrow();
         for event in &events {
             match reactor.as_ref().and_then(|reactor| reactor.get(event.token())) {
-                Some(Registered::Source(source)) => {
-                    source.deliver(event, |waker| scheduler.wake(waker));
-                }
+                Some(Registered::Source(source)) => source.deliver(event, scheduler),
                 Some(Registered::Handler(handler)) => {
                     if handler.deliver(event) {
                         scheduler.push(Entry::Handler(Rc::clone(handler)));
@@ -99,20 +97,18 @@ impl Driver {
         fd: BorrowedFd<'_>,
         source: &Rc<Source>,
         is_shared: bool,
-    ) -> io::Result<()> {
+    ) -> io::Result<Token> {
         let (interest, mode) = if is_shared {
             (Interest::READABLE, Mode::Exclusive)
         } else {
             (Interest::READABLE | Interest::WRITABLE | Interest::PRIORITY, Mode::Edge)
         };
-        let token = self.register(fd, interest, mode, Registered::Source(Rc::clone(source)))?;
-        source.token.set(Some(token));
-        Ok(())
+        self.register(fd, interest, mode, Registered::Source(Rc::clone(source)))
     }
 
     /// Deregisters a source.
-    pub(crate) fn remove_source(&self, source: &Source) {
-        drop(source.token.get().and_then(|token| self.deregister(token)));
+    pub(crate) fn remove_source(&self, token: Token) {
+        drop(self.deregister(token));
     }
 
     /// Registers a handler with its descriptor, which the handler then owns.

@@ -4,23 +4,44 @@
 //! and stores its waker. A readiness bit stays set until a call on the descriptor returns
 //! `WouldBlock`, because edge-triggered epoll reports each change only once.
 
-use std::cell::Cell;
-use std::task::Waker;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::task::{Poll, Waker};
 
 use squall_reactor::{Event, Token};
 
 use crate::io::direction::Direction;
 use crate::io::waiter_list::{SlotKey, WaiterList};
+use crate::loop_core::Core;
+use crate::task::scheduler::{Scheduler, TaskKey};
 
 pub(crate) struct Source {
-    /// The token of the registration. `None` before the source is registered.
-    pub(crate) token: Cell<Option<Token>>,
+    /// The loop that watches the descriptor. `None` before the first registration and after
+    /// [`leave`](Source::leave).
+    home: RefCell<Option<Home>>,
     bits: Cell<u8>,
-    reader: Cell<Option<Waker>>,
-    writer: Cell<Option<Waker>>,
+    reader: Cell<Owner>,
+    writer: Cell<Owner>,
     /// The async calls, of which some wait. `None` until the first such call, and while a method of
     /// this file works on the list.
     list: Cell<Option<Box<WaiterList>>>,
+}
+
+/// The loop that watches a descriptor, and the registration there.
+struct Home {
+    core: Rc<Core>,
+    token: Token,
+}
+
+/// The task that waits for one direction through the `poll_` methods. Which of the two it is says
+/// nothing about whether it waits: that is a bit.
+enum Owner {
+    /// A task of the loop that watches the descriptor. The key is not counted as a waker, so it
+    /// does not keep the task's memory when the descriptor outlives the task. It may then name a
+    /// later task, which an event polls once in vain.
+    Task(TaskKey),
+    /// Any other waker.
+    Foreign(Waker),
 }
 
 const READABLE: u8 = 1;
@@ -33,68 +54,140 @@ const WRITE_CLOSED: u8 = 8;
 const URGENT: u8 = 16;
 /// The list of async calls exists, but may be empty.
 const HAS_LIST: u8 = 32;
+/// The owner of the direction waits.
+const READER_WAITS: u8 = 64;
+const WRITER_WAITS: u8 = 128;
+
+/// If any of these is set, a read is tried.
+const READ_READY: u8 = READABLE | READ_CLOSED;
+/// If any of these is set, a write is tried.
+const WRITE_READY: u8 = WRITABLE | WRITE_CLOSED;
 
 impl Direction {
-    /// The bits for this direction. If any is set, a call is tried.
     fn ready_bits(self) -> u8 {
         match self {
-            Direction::Read => READABLE | READ_CLOSED,
-            Direction::Write => WRITABLE | WRITE_CLOSED,
+            Direction::Read => READ_READY,
+            Direction::Write => WRITE_READY,
+        }
+    }
+
+    fn waits_bit(self) -> u8 {
+        match self {
+            Direction::Read => READER_WAITS,
+            Direction::Write => WRITER_WAITS,
         }
     }
 }
 
-impl Source {
-    /// Makes a source that is not ready in `direction`. The other direction was not tried, and
-    /// counts as ready.
-    pub(crate) fn not_ready(direction: Direction) -> Source {
-        let bits = match direction {
-            Direction::Read => WRITABLE,
-            Direction::Write => READABLE,
-        };
+impl Default for Source {
+    /// Makes a source that no loop watches. Both directions count as ready.
+    fn default() -> Source {
         Source {
-            token: Cell::new(None),
-            bits: Cell::new(bits),
-            reader: Cell::new(None),
-            writer: Cell::new(None),
+            home: RefCell::new(None),
+            bits: Cell::new(READABLE | WRITABLE),
+            reader: Cell::new(Owner::NONE),
+            writer: Cell::new(Owner::NONE),
             list: Cell::new(None),
         }
     }
+}
 
-    /// Records an event, and passes the wakers of the tasks that waited for it to `wake`. `wake`
-    /// must run no foreign code.
-    pub(crate) fn deliver(&self, event: Event, mut wake: impl FnMut(Waker)) {
+impl Owner {
+    const NONE: Owner = Owner::Task(TaskKey::NONE);
+}
+
+/// The registration.
+impl Source {
+    /// Returns true if a loop watches the descriptor that still runs. False if that loop is closed,
+    /// or if this is a forked child and the loop is the parent's.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.home.borrow().as_ref().is_some_and(|home| !home.core.scheduler.is_closed())
+    }
+
+    /// Records that a loop watches the descriptor from now on. `direction` was tried in vain; the
+    /// other was not tried, and counts as ready.
+    pub(crate) fn settle(&self, core: Rc<Core>, token: Token, direction: Direction) {
+        let ready = (READABLE | WRITABLE) & !direction.ready_bits();
+        self.bits.set(self.bits.get() & HAS_LIST | ready);
+        let former = self.home.replace(Some(Home { core, token }));
+        self.remove_owners(); // last, as the drop of `former`, because both may run foreign code
+        drop(former);
+    }
+
+    fn remove_owners(&self) {
+        drop((self.reader.replace(Owner::NONE), self.writer.replace(Owner::NONE)));
+    }
+
+    /// Deregisters the descriptor. From now on both directions count as ready.
+    pub(crate) fn leave(&self) {
+        let former = self.home.take();
+        if let Some(Home { core, token }) = former {
+            self.bits.set(self.bits.get() & HAS_LIST | READABLE | WRITABLE);
+            core.driver.remove_source(token);
+            self.remove_owners(); // last, as the drop of `core`, because both may run foreign code
+        }
+    }
+}
+
+/// Readiness.
+impl Source {
+    /// Records an event, and wakes the tasks that waited for it.
+    #[inline]
+    pub(crate) fn deliver(&self, event: Event, scheduler: &Scheduler) {
         let mut new = 0;
         let mut note = |holds, bit| new |= if holds { bit } else { 0 };
-        // The next call returns a pending error, whether the call reads or writes.
-        note(event.is_readable() || event.is_error(), READABLE);
-        note(event.is_writable() || event.is_error(), WRITABLE);
-        note(event.is_read_closed(), READ_CLOSED);
-        note(event.is_write_closed(), WRITE_CLOSED);
-        note(event.is_priority(), URGENT);
-        self.bits.set(self.bits.get() | new);
-        if new & (READABLE | READ_CLOSED) != 0 {
-            self.wake(Direction::Read, &mut wake);
+        note(event.is_readable(), READABLE);
+        note(event.is_writable(), WRITABLE);
+        if !event.is_plain() {
+            // The next call returns a pending error, whether the call reads or writes.
+            note(event.is_error(), READABLE | WRITABLE);
+            note(event.is_read_closed(), READ_CLOSED);
+            note(event.is_write_closed(), WRITE_CLOSED);
+            note(event.is_priority(), URGENT);
         }
-        if new & (WRITABLE | WRITE_CLOSED) != 0 {
-            self.wake(Direction::Write, &mut wake);
+        let bits = self.bits.get() | new;
+        self.bits.set(bits);
+        if new & READ_READY != 0 && bits & READER_WAITS != 0 {
+            self.wake_owner(Direction::Read, scheduler);
+        }
+        if new & WRITE_READY != 0 && bits & WRITER_WAITS != 0 {
+            self.wake_owner(Direction::Write, scheduler);
+        }
+        if bits & HAS_LIST != 0 {
+            self.wake_all_listed(new, scheduler);
         }
     }
 
     #[inline]
-    fn wake(&self, direction: Direction, wake: &mut impl FnMut(Waker)) {
-        if let Some(waker) = self.slot(direction).take() {
-            wake(waker);
+    fn wake_owner(&self, direction: Direction, scheduler: &Scheduler) {
+        self.bits.set(self.bits.get() & !direction.waits_bit());
+        match self.owner(direction).replace(Owner::NONE) {
+            Owner::Task(key) => scheduler.wake_task(key),
+            Owner::Foreign(waker) => scheduler.wake(waker),
         }
-        if self.bits.get() & HAS_LIST != 0 {
-            self.wake_listed(direction, wake);
+    }
+
+    #[cold]
+    fn wake_all_listed(&self, new: u8, scheduler: &Scheduler) {
+        for direction in [Direction::Read, Direction::Write] {
+            if new & direction.ready_bits() != 0 {
+                self.wake_listed(direction, |waker| scheduler.wake(waker));
+            }
         }
     }
 
     /// Wakes every waiting task, because the loop is closed. Each task's next call finds this out.
+    /// `wake` may run foreign code.
     pub(crate) fn close(&self, mut wake: impl FnMut(Waker)) {
-        self.wake(Direction::Read, &mut wake);
-        self.wake(Direction::Write, &mut wake);
+        for direction in [Direction::Read, Direction::Write] {
+            // A task of the closed loop is gone, so only a foreign owner can still wait.
+            if let Owner::Foreign(waker) = self.owner(direction).replace(Owner::NONE) {
+                wake(waker);
+            }
+            if self.bits.get() & HAS_LIST != 0 {
+                self.wake_listed(direction, &mut wake);
+            }
+        }
     }
 
     #[inline]
@@ -108,14 +201,15 @@ impl Source {
     }
 
     /// Clears the readiness after a call moved fewer bytes than it could: the descriptor is drained
-    /// or full. Does nothing if the direction is closed, or for a read if urgent data was seen.
+    /// or full. Does nothing if no loop watches the descriptor, if the direction is closed, or for a
+    /// read if urgent data was seen.
     #[inline]
     pub(crate) fn clear_unless_final(&self, direction: Direction) {
         let (ready, final_bits) = match direction {
             Direction::Read => (READABLE, READ_CLOSED | URGENT),
             Direction::Write => (WRITABLE, WRITE_CLOSED),
         };
-        if self.bits.get() & final_bits == 0 {
+        if self.bits.get() & final_bits == 0 && self.home.borrow().is_some() {
             self.bits.set(self.bits.get() & !ready);
         }
     }
@@ -126,27 +220,28 @@ impl Source {
 /// Cloning or dropping a waker may run foreign code, which may call these methods again. So both
 /// happen only while no cell is taken.
 impl Source {
-    fn slot(&self, direction: Direction) -> &Cell<Option<Waker>> {
+    fn owner(&self, direction: Direction) -> &Cell<Owner> {
         match direction {
             Direction::Read => &self.reader,
             Direction::Write => &self.writer,
         }
     }
 
-    /// Returns true if the owner's stored waker wakes the same task as `waker`. Runs no foreign
-    /// code.
+    /// Lets the owner wait. Ready if no loop would wake it: it is closed, or it is the loop of this
+    /// process's parent.
     #[inline]
-    pub(crate) fn will_wake(&self, direction: Direction, waker: &Waker) -> bool {
-        let slot = self.slot(direction);
-        let known = slot.take();
-        let is_known = known.as_ref().is_some_and(|known| known.will_wake(waker));
-        slot.set(known);
-        is_known
-    }
-
-    /// Stores the owner's waker.
-    pub(crate) fn wait(&self, direction: Direction, waker: Waker) {
-        drop(self.slot(direction).replace(Some(waker)));
+    pub(crate) fn wait(&self, direction: Direction, waker: &Waker) -> Poll<()> {
+        let key = match &*self.home.borrow() {
+            Some(home) if !home.core.scheduler.is_closed() => home.core.scheduler.key_of(waker),
+            _ => return Poll::Ready(()),
+        };
+        let owner = match key {
+            Some(key) => Owner::Task(key),
+            None => Owner::Foreign(waker.clone()), // may run foreign code, so after the borrow
+        };
+        self.bits.set(self.bits.get() | direction.waits_bit());
+        drop(self.owner(direction).replace(owner));
+        Poll::Pending
     }
 
     /// Makes a slot for an async call that will wait here.
@@ -170,8 +265,7 @@ impl Source {
     }
 
     /// Wakes the async calls that wait in one direction, in the order in which they began to wait.
-    #[cold]
-    fn wake_listed(&self, direction: Direction, wake: &mut impl FnMut(Waker)) {
+    fn wake_listed(&self, direction: Direction, mut wake: impl FnMut(Waker)) {
         // A foreign waker may let other calls wait or end. So the number is taken once, and no cell
         // is taken while `wake` runs.
         let waiting = self.with_list(|list| list.waiting(direction));

@@ -23,7 +23,7 @@ use crate::task::inbox::Inbox;
 use crate::task::join_handle::JoinHandle;
 use crate::task::shared_state::{SharedOwner, SharedState};
 use crate::task::task::{Ran, TaskPtr};
-use crate::task::waker::is_task_waker;
+use crate::task::waker::{is_task_waker, task_of_waker};
 
 /// An action that runs after the entries that are queued now.
 ///
@@ -35,6 +35,16 @@ pub trait BatchEnd {
 
     /// Called instead if the loop ends first.
     fn loop_ended(self: Rc<Self>);
+}
+
+/// Names a listed task of one loop, and after the task's end perhaps a later one. A holder that may
+/// outlive the task must only wake it, which does no harm to another task.
+#[derive(Clone, Copy)]
+pub(crate) struct TaskKey(usize);
+
+impl TaskKey {
+    /// Names no task.
+    pub(crate) const NONE: TaskKey = TaskKey(usize::MAX);
 }
 
 pub(crate) struct Scheduler {
@@ -109,12 +119,26 @@ impl Scheduler {
 
     /// Wakes a waker. A squall waker is woken at once, because it only queues its task. Any other
     /// waker may run foreign code, so it is queued.
-    #[inline(always)]
     pub(crate) fn wake(&self, waker: Waker) {
         if is_task_waker(&waker) {
             waker.wake();
         } else {
             self.push_foreign_waker(waker);
+        }
+    }
+
+    /// The key of a waker's task, if it is a task of this loop.
+    #[inline]
+    pub(crate) fn key_of(&self, waker: &Waker) -> Option<TaskKey> {
+        let task = task_of_waker(waker)?;
+        task.is_of(self.owner.shared()).then(|| TaskKey(task.key()))
+    }
+
+    /// Wakes the task with this key, if there is one.
+    #[inline]
+    pub(crate) fn wake_task(&self, key: TaskKey) {
+        if let Some(listed) = self.tasks.borrow().get(key.0) {
+            listed.task.enqueue(self.owner.queue());
         }
     }
 

@@ -45,7 +45,7 @@ use crate::insight::panics::{report, shield};
 use crate::sync::{AtomicBool, AtomicUsize, Cell, FreeCheck, Ordering, UnsafeCell};
 use crate::task::block_pool;
 use crate::task::entry::Entry;
-use crate::task::shared_state::{LocalQueue, SharedRef};
+use crate::task::shared_state::{LocalQueue, SharedRef, SharedState};
 use crate::task::waker;
 
 /// The task is in the ready queue.
@@ -180,6 +180,12 @@ impl TaskPtr {
 
     pub(crate) fn set_key(self, key: usize) {
         self.header().key.set(u32::try_from(key).expect("fewer than 2^32 tasks"));
+    }
+
+    /// Whether the task belongs to the loop with this shared state.
+    #[inline]
+    pub(crate) fn is_of(self, shared: &SharedState) -> bool {
+        ptr::eq(&raw const *self.header().shared, shared)
     }
 
     pub(crate) fn is_queued(self) -> bool {

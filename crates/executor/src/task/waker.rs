@@ -20,8 +20,16 @@ static VTABLE: RawWakerVTable =
 
 /// Whether this is the waker of a squall task. Waking such a waker only queues the task and runs no
 /// foreign code.
+#[inline]
 pub(crate) fn is_task_waker(waker: &Waker) -> bool {
     ptr::eq(waker.vtable(), &raw const VTABLE)
+}
+
+/// The task of a squall waker, on any thread. `None` for any other waker. The borrowed waker keeps
+/// the task alive.
+#[inline]
+pub(crate) fn task_of_waker(waker: &Waker) -> Option<TaskPtr> {
+    is_task_waker(waker).then(|| task_of(waker.data()))
 }
 
 /// Makes a waker for a task. The caller has counted a reference for the waker, or keeps the task
