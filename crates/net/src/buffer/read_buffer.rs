@@ -1,7 +1,6 @@
 //! The read buffer: bytes that were received and are not consumed yet.
 
 use bytes::Bytes;
-use memchr::memmem::Finder;
 
 use crate::buffer::segment::{SEGMENT_SIZE, Segment};
 
@@ -16,10 +15,12 @@ pub(crate) struct ReadBuffer {
 }
 
 impl ReadBuffer {
+    #[inline]
     pub(crate) fn data(&self) -> &[u8] {
         self.segment.as_ref().map_or(&[], |segment| segment.data())
     }
 
+    #[inline]
     pub(crate) fn len(&self) -> usize {
         self.segment.as_ref().map_or(0, |segment| segment.len())
     }
@@ -28,20 +29,51 @@ impl ReadBuffer {
     /// `searched`, 0 at first, in all its calls: then no byte is searched twice.
     pub(crate) fn find(
         &mut self,
-        finder: &Finder<'_>,
+        delimiter: &[u8],
         max: usize,
         searched: &mut usize,
     ) -> Option<usize> {
         let segment = self.segment.as_mut()?;
         let mut position = segment.search_position;
-        let found = position.find(finder, &segment.data()[..max.min(segment.len())], searched);
+        let found = position.find(delimiter, &segment.data()[..max.min(segment.len())], searched);
         segment.search_position = position;
         found
     }
 
-    /// Returns the spare room behind the data: at least 1 and at most `max` bytes. A read writes
-    /// there and calls [`commit`](Self::commit) with the number of bytes.
-    pub(crate) fn spare(&mut self, max: usize) -> &mut [u8] {
+    /// Calls `read` with spare room behind the data: at least 1 and at most `max` bytes. `read`
+    /// returns how many bytes it has written there, and its result. If it has written none, frees
+    /// the memory that a waiting stream does not need.
+    ///
+    /// An empty buffer lends a segment of the thread's pool for the call, and owns it only if bytes
+    /// were read.
+    #[inline]
+    pub(crate) fn receive<R>(
+        &mut self,
+        max: usize,
+        read: impl FnOnce(&mut [u8]) -> (usize, R),
+    ) -> R {
+        if self.segment.is_some() {
+            let (n, result) = read(self.spare(max));
+            if n > 0 {
+                self.commit(n)
+            } else {
+                self.shrink()
+            }
+            return result;
+        }
+        let mut segment = if max <= SEGMENT_SIZE { Segment::pooled() } else { Segment::sized(max) };
+        let (n, result) = read(segment.spare(max));
+        if n > 0 {
+            segment.commit(n);
+            self.segment = Some(segment);
+        } else {
+            segment.give_back();
+        }
+        result
+    }
+
+    /// Returns the spare room behind the data: at least 1 and at most `max` bytes.
+    fn spare(&mut self, max: usize) -> &mut [u8] {
         let segment = match self.segment.take() {
             None if max <= SEGMENT_SIZE => Segment::pooled(),
             None => Segment::sized(max),
@@ -52,11 +84,12 @@ impl ReadBuffer {
     }
 
     /// Appends the first `n` bytes of the spare room to the data.
-    pub(crate) fn commit(&mut self, n: usize) {
+    fn commit(&mut self, n: usize) {
         self.segment.as_mut().expect("spare was called before commit").commit(n);
     }
 
     /// Removes the first `n` bytes of the data.
+    #[inline]
     #[track_caller]
     pub(crate) fn consume(&mut self, n: usize) {
         match &mut self.segment {
@@ -224,7 +257,7 @@ mod tests {
     #[test]
     fn a_search_goes_on_where_the_last_one_for_the_same_delimiter_ended() {
         let find = |buffer: &mut ReadBuffer, delimiter: &[u8]| {
-            let found = buffer.find(&Finder::new(delimiter), usize::MAX, &mut 0);
+            let found = buffer.find(delimiter, usize::MAX, &mut 0);
             (found, buffer.segment.as_ref().unwrap().search_position)
         };
         let mut buffer = ReadBuffer::default();
@@ -233,7 +266,7 @@ mod tests {
         put(&mut buffer, b"\nrest", 5);
         assert_eq!(find(&mut buffer, b"\r\n").0, Some(5));
         assert_eq!(find(&mut buffer, b"c").0, Some(3), "another delimiter starts from 0");
-        assert_eq!(buffer.find(&Finder::new(b"\r\n"), 4, &mut 0), None, "it ends past the limit");
+        assert_eq!(buffer.find(b"\r\n", 4, &mut 0), None, "it ends past the limit");
         assert_eq!(find(&mut buffer, b"\r\n").0, Some(5));
         buffer.consume(2);
         assert_eq!(find(&mut buffer, b"\r\n").0, Some(3));

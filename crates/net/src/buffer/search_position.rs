@@ -1,6 +1,6 @@
 //! The position up to which the data was searched for a delimiter.
 
-use memchr::memmem::Finder;
+use memchr::{memchr, memmem};
 
 /// The longest delimiter whose position is kept from one read to the next, in bytes. A read for a
 /// longer one keeps the position itself, and a repeated read starts at 0.
@@ -21,20 +21,26 @@ pub(crate) struct SearchPosition {
 impl SearchPosition {
     /// Returns the end of the first delimiter in `data`. No delimiter begins before `searched`,
     /// which this moves on if it finds none.
+    #[inline]
     pub(crate) fn find(
         &mut self,
-        finder: &Finder<'_>,
+        delimiter: &[u8],
         data: &[u8],
         searched: &mut usize,
     ) -> Option<usize> {
-        let delimiter = finder.needle();
         let from = if self.is_for(delimiter) { self.start.max(*searched) } else { *searched };
-        if let Some(at) = data.get(from..).and_then(|rest| finder.find(rest)) {
+        if let Some(at) = data.get(from..).and_then(|rest| find(delimiter, rest)) {
             return Some(from + at + delimiter.len());
         }
         *searched = from.max((data.len() + 1).saturating_sub(delimiter.len()));
         self.remember(delimiter, *searched);
         None
+    }
+
+    /// Forgets what was searched.
+    #[inline]
+    pub(crate) fn clear(&mut self) {
+        self.length = 0;
     }
 
     /// Moves the position because the first `n` bytes of the data were consumed.
@@ -43,7 +49,7 @@ impl SearchPosition {
     }
 
     fn is_for(&self, delimiter: &[u8]) -> bool {
-        self.delimiter.get(..self.length.into()) == Some(delimiter)
+        self.length > 0 && self.delimiter.get(..self.length.into()) == Some(delimiter)
     }
 
     fn remember(&mut self, delimiter: &[u8], start: usize) {
@@ -54,12 +60,19 @@ impl SearchPosition {
     }
 }
 
+fn find(delimiter: &[u8], data: &[u8]) -> Option<usize> {
+    match delimiter {
+        [byte] => memchr(*byte, data),
+        _ => memmem::find(data, delimiter),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn find(position: &mut SearchPosition, delimiter: &[u8], data: &[u8]) -> Option<usize> {
-        position.find(&Finder::new(delimiter), data, &mut 0)
+        position.find(delimiter, data, &mut 0)
     }
 
     // I7: also across reads that were dropped
@@ -78,13 +91,13 @@ mod tests {
     // I7: a delimiter that is too long to be kept, as the boundary of a multipart body is
     #[test]
     fn a_read_for_a_long_delimiter_searches_no_byte_twice() {
-        let boundary = Finder::new(b"--a-long-boundary");
+        let boundary = b"--a-long-boundary";
         let (mut position, mut searched) = (SearchPosition::default(), 0);
-        assert_eq!(position.find(&boundary, &[b'-'; 100], &mut searched), None);
-        assert_eq!(searched, 100 + 1 - boundary.needle().len());
+        assert_eq!(position.find(boundary, &[b'-'; 100], &mut searched), None);
+        assert_eq!(searched, 100 + 1 - boundary.len());
         let mut data = [b'-'; 200];
-        data[..17].copy_from_slice(boundary.needle()); // in the searched bytes
-        data[150..167].copy_from_slice(boundary.needle());
-        assert_eq!(position.find(&boundary, &data, &mut searched), Some(167));
+        data[..17].copy_from_slice(boundary); // in the searched bytes
+        data[150..167].copy_from_slice(boundary);
+        assert_eq!(position.find(boundary, &data, &mut searched), Some(167));
     }
 }

@@ -43,6 +43,7 @@ pub(crate) struct Segment {
 impl Segment {
     /// Returns an empty segment of [`SEGMENT_SIZE`], from the pool if possible. The spare room may
     /// still hold bytes of the previous owner.
+    #[inline]
     pub(crate) fn pooled() -> Box<Segment> {
         match LAST.try_with(Cell::take) {
             Ok(Some(last)) => last,
@@ -56,15 +57,18 @@ impl Segment {
     }
 
     /// Allocates an empty segment of any size.
+    #[inline]
     pub(crate) fn sized(size: usize) -> Box<Segment> {
         let bytes = vec![0; size].into_boxed_slice();
         Box::new(Segment { bytes, start: 0, end: 0, search_position: SearchPosition::default() })
     }
 
     /// Returns the segment to the pool. Frees a segment whose size is not [`SEGMENT_SIZE`].
+    #[inline]
     pub(crate) fn give_back(mut self: Box<Segment>) {
         if self.bytes.len() == SEGMENT_SIZE {
-            (self.start, self.end, self.search_position) = (0, 0, SearchPosition::default());
+            (self.start, self.end) = (0, 0);
+            self.search_position.clear();
             // When the thread ends, the pool is gone, and the segment is freed.
             if let Ok(Some(previous)) = LAST.try_with(|last| last.replace(Some(self))) {
                 previous.push_to_pool();
@@ -87,15 +91,18 @@ impl Segment {
         self.bytes.len()
     }
 
+    #[inline]
     pub(crate) fn data(&self) -> &[u8] {
         &self.bytes[self.start..self.end]
     }
 
+    #[inline]
     pub(crate) fn len(&self) -> usize {
         self.end - self.start
     }
 
     /// How many bytes fit behind the data.
+    #[inline]
     pub(crate) fn room(&self) -> usize {
         self.bytes.len() - self.end
     }
@@ -107,12 +114,14 @@ impl Segment {
     }
 
     /// Returns the first `max` bytes of the spare room, or all of it if it is smaller.
+    #[inline]
     pub(crate) fn spare(&mut self, max: usize) -> &mut [u8] {
         let end = self.bytes.len().min(self.end.saturating_add(max));
         &mut self.bytes[self.end..end]
     }
 
     /// Appends the first `n` bytes of the spare room to the data.
+    #[inline]
     pub(crate) fn commit(&mut self, n: usize) {
         assert!(n <= self.room(), "a transport read {n} bytes into room for {}", self.room());
         self.end += n;

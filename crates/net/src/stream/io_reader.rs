@@ -8,7 +8,6 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_io::AsyncRead;
-use memchr::memmem::Finder;
 
 use crate::buffer::read_buffer::ReadBuffer;
 use crate::socket::tcp_stream::TcpStream;
@@ -44,6 +43,7 @@ impl<S> IoReader<S> {
     ///
     /// # Panics
     /// If the buffer holds fewer than `n` bytes.
+    #[inline]
     #[track_caller]
     pub fn consume(&mut self, n: usize) {
         self.buffer.consume(n);
@@ -69,6 +69,7 @@ impl<S> IoReader<S> {
         self.state.is_closed.get()
     }
 
+    #[inline]
     fn take(&mut self, n: usize) -> Bytes {
         let taken = self.buffer.take(n);
         self.update_watcher();
@@ -89,8 +90,11 @@ impl<S: AsyncRead + Unpin> IoReader<S> {
     ///
     /// # Panics
     /// As there.
-    pub async fn read_until(&mut self, delimiter: &[u8]) -> Result<Bytes, StreamError> {
-        self.read_until_max(delimiter, self.state.config().max_buffer_size).await
+    pub fn read_until(
+        &mut self,
+        delimiter: &[u8],
+    ) -> impl Future<Output = Result<Bytes, StreamError>> {
+        self.read_until_max(delimiter, usize::MAX)
     }
 
     /// As [`IoStream::read_until_max`](crate::IoStream::read_until_max).
@@ -100,21 +104,22 @@ impl<S: AsyncRead + Unpin> IoReader<S> {
     ///
     /// # Panics
     /// As there.
-    pub async fn read_until_max(
+    pub fn read_until_max(
         &mut self,
         delimiter: &[u8],
         max_bytes: usize,
-    ) -> Result<Bytes, StreamError> {
-        assert!(!delimiter.is_empty(), "the delimiter is empty");
-        let finder = Finder::new(delimiter);
-        let limit = max_bytes.min(self.state.config().max_buffer_size);
+    ) -> impl Future<Output = Result<Bytes, StreamError>> {
         let mut searched = 0;
-        loop {
-            if let Some(end) = self.buffer.find(&finder, limit, &mut searched) {
-                return Ok(self.take(end));
+        poll_fn(move |cx| {
+            assert!(!delimiter.is_empty(), "the delimiter is empty");
+            let limit = max_bytes.min(self.state.config().max_buffer_size);
+            loop {
+                if let Some(end) = self.buffer.find(delimiter, limit, &mut searched) {
+                    return Poll::Ready(Ok(self.take(end)));
+                }
+                ready!(self.poll_fill_within(cx, limit))?;
             }
-            self.fill_within(limit).await?;
-        }
+        })
     }
 
     /// As [`IoStream::read_until_match`](crate::IoStream::read_until_match).
@@ -124,52 +129,60 @@ impl<S: AsyncRead + Unpin> IoReader<S> {
     ///
     /// # Panics
     /// As there.
-    pub async fn read_until_match(
+    pub fn read_until_match(
         &mut self,
         max_bytes: usize,
         mut find: impl FnMut(&[u8]) -> Option<usize>,
-    ) -> Result<Bytes, StreamError> {
-        let limit = max_bytes.min(self.state.config().max_buffer_size);
-        loop {
-            let data = self.buffer.data();
-            let shown = &data[..data.len().min(limit)];
-            if let Some(end) = find(shown) {
-                assert!(end <= shown.len(), "{end} bytes were found in {}", shown.len());
-                return Ok(self.take(end));
+    ) -> impl Future<Output = Result<Bytes, StreamError>> {
+        poll_fn(move |cx| {
+            let limit = max_bytes.min(self.state.config().max_buffer_size);
+            loop {
+                let data = self.buffer.data();
+                let shown = &data[..data.len().min(limit)];
+                if let Some(end) = find(shown) {
+                    assert!(end <= shown.len(), "{end} bytes were found in {}", shown.len());
+                    return Poll::Ready(Ok(self.take(end)));
+                }
+                ready!(self.poll_fill_within(cx, limit))?;
             }
-            self.fill_within(limit).await?;
-        }
+        })
     }
 
     /// As [`IoStream::read_bytes`](crate::IoStream::read_bytes).
     ///
     /// # Errors
     /// As there.
-    pub async fn read_bytes(&mut self, n: usize) -> Result<Bytes, StreamError> {
-        self.fill_to(n).await?;
-        Ok(self.take(n))
+    pub fn read_bytes(&mut self, n: usize) -> impl Future<Output = Result<Bytes, StreamError>> {
+        poll_fn(move |cx| {
+            ready!(self.poll_fill_until(cx, n))?;
+            Poll::Ready(Ok(self.take(n)))
+        })
     }
 
     /// As [`IoStream::read_some`](crate::IoStream::read_some).
     ///
     /// # Errors
     /// As there.
-    pub async fn read_some(&mut self, max: usize) -> Result<Bytes, StreamError> {
-        if self.buffer.len() == 0 && max > 0 {
-            self.fill_or_end().await?;
-        }
-        Ok(self.take(max.min(self.buffer.len())))
+    pub fn read_some(&mut self, max: usize) -> impl Future<Output = Result<Bytes, StreamError>> {
+        poll_fn(move |cx| {
+            if self.buffer.len() == 0 && max > 0 {
+                ready!(self.poll_fill_or_end(cx))?;
+            }
+            Poll::Ready(Ok(self.take(max.min(self.buffer.len()))))
+        })
     }
 
     /// As [`IoStream::read_exact`](crate::IoStream::read_exact).
     ///
     /// # Errors
     /// As there.
-    pub async fn read_exact(&mut self, into: &mut [u8]) -> Result<(), StreamError> {
-        self.fill_to(into.len()).await?;
-        into.copy_from_slice(&self.buffer.data()[..into.len()]);
-        self.consume(into.len());
-        Ok(())
+    pub fn read_exact(&mut self, into: &mut [u8]) -> impl Future<Output = Result<(), StreamError>> {
+        poll_fn(move |cx| {
+            ready!(self.poll_fill_until(cx, into.len()))?;
+            into.copy_from_slice(&self.buffer.data()[..into.len()]);
+            self.consume(into.len());
+            Poll::Ready(Ok(()))
+        })
     }
 
     /// As [`IoStream::read_until_close`](crate::IoStream::read_until_close).
@@ -208,54 +221,42 @@ impl<S: AsyncRead + Unpin> IoReader<S> {
     ///
     /// # Errors
     /// As there.
+    #[inline]
     pub fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, StreamError>> {
         self.poll_fill_to(cx, self.state.config().max_buffer_size)
     }
 
     /// Reads once, at most until the buffer holds `most` bytes. Fails if the buffer holds them
     /// already.
+    #[inline]
     fn poll_fill_to(
         &mut self,
         cx: &mut Context<'_>,
         most: usize,
     ) -> Poll<Result<usize, StreamError>> {
         let room = most.saturating_sub(self.buffer.len());
-        if self.state.watcher.get().is_some()
-            && let Some(outcome) = self.poll_watcher(cx, room)
+        let is_special =
+            self.state.watcher.get().is_some() || self.state.read_end.get().is_reached();
+        if (is_special || room == 0)
+            && let Some(outcome) = self.poll_without_transport(cx, room)
         {
             return outcome;
         }
-        match self.state.read_end.get() {
-            ReadEnd::NotReached => {}
-            ReadEnd::Orderly if !self.is_closed() => return Poll::Ready(Ok(0)),
-            ReadEnd::Orderly => return Poll::Ready(Err(StreamError::ended())),
-            ReadEnd::Failed(cause) => return Poll::Ready(Err(cause.error().into())),
-        }
-        if room == 0 {
-            return Poll::Ready(Err(self.state.too_long()));
-        }
         ready!(self.budget.poll(cx));
-        let spare = self.buffer.spare(room.min(self.state.config().read_chunk_size));
-        match self.state.with_transport(|transport| transport.poll_read(cx, spare)) {
+        let state = &self.state;
+        let most = room.min(state.config().read_chunk_size);
+        match self.buffer.receive(most, |spare| state.poll_read(cx, spare)) {
             Some(Poll::Ready(Ok(n))) if n > 0 => {
-                self.buffer.commit(n);
                 self.budget.spend(n);
                 self.update_watcher();
                 Poll::Ready(Ok(n))
             }
             Some(Poll::Pending) => {
-                self.buffer.shrink();
-                self.state.set_reader_waker(cx.waker());
+                state.set_reader_waker(cx.waker());
                 Poll::Pending
             }
-            Some(Poll::Ready(read)) => {
-                self.buffer.shrink();
-                Poll::Ready(self.record_end(read))
-            }
-            None => {
-                self.buffer.shrink();
-                Poll::Ready(Err(self.state.no_transport_error()))
-            }
+            Some(Poll::Ready(read)) => Poll::Ready(self.record_end(read)),
+            None => Poll::Ready(Err(state.no_transport_error())),
         }
     }
 
@@ -268,6 +269,26 @@ impl<S: AsyncRead + Unpin> IoReader<S> {
         }
         self.update_watcher();
         Ok(read?)
+    }
+
+    /// The outcome of a read for which the transport is not asked: the close watcher reads in place
+    /// of the stream, the stream has ended, or there is no room. `None` if it has to be asked.
+    #[cold]
+    fn poll_without_transport(
+        &mut self,
+        cx: &mut Context<'_>,
+        room: usize,
+    ) -> Option<Poll<Result<usize, StreamError>>> {
+        if let Some(outcome) = self.poll_watcher(cx, room) {
+            return Some(outcome);
+        }
+        Some(Poll::Ready(match self.state.read_end.get() {
+            ReadEnd::NotReached if room > 0 => return None,
+            ReadEnd::NotReached => Err(self.state.too_long()),
+            ReadEnd::Orderly if self.is_closed() => Err(StreamError::ended()),
+            ReadEnd::Orderly => Ok(0),
+            ReadEnd::Failed(cause) => Err(cause.error().into()),
+        }))
     }
 
     /// Takes bytes or an error from the close watcher, or waits for its task. Returns `None` if
@@ -295,30 +316,36 @@ impl<S: AsyncRead + Unpin> IoReader<S> {
     }
 
     /// Reads more for a read of at most `limit` bytes. Fails if the buffer holds that many already.
-    async fn fill_within(&mut self, limit: usize) -> Result<(), StreamError> {
+    #[inline]
+    fn poll_fill_within(
+        &mut self,
+        cx: &mut Context<'_>,
+        limit: usize,
+    ) -> Poll<Result<(), StreamError>> {
         if self.buffer.len() >= limit {
-            return Err(StreamError::TooLong { limit });
+            return Poll::Ready(Err(StreamError::TooLong { limit }));
         }
-        self.fill_or_end().await
+        self.poll_fill_or_end(cx)
     }
 
     /// Reads once. The end of the stream is an error.
-    async fn fill_or_end(&mut self) -> Result<(), StreamError> {
-        match self.fill().await? {
+    #[inline]
+    fn poll_fill_or_end(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
+        Poll::Ready(match ready!(self.poll_fill(cx))? {
             0 => Err(StreamError::ended()),
             _ => Ok(()),
-        }
+        })
     }
 
     /// Reads until the buffer holds `n` bytes.
-    async fn fill_to(&mut self, n: usize) -> Result<(), StreamError> {
+    fn poll_fill_until(&mut self, cx: &mut Context<'_>, n: usize) -> Poll<Result<(), StreamError>> {
         if n > self.state.config().max_buffer_size {
-            return Err(self.state.too_long());
+            return Poll::Ready(Err(self.state.too_long()));
         }
         while self.buffer.len() < n {
-            self.fill_or_end().await?;
+            ready!(self.poll_fill_or_end(cx))?;
         }
-        Ok(())
+        Poll::Ready(Ok(()))
     }
 }
 

@@ -8,8 +8,9 @@ use std::cell::{Cell, OnceCell};
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 
+use futures_io::AsyncRead;
 use squall_executor::forks;
 
 use crate::stream::close_watcher::CloseWatcher;
@@ -111,6 +112,7 @@ impl<S> StreamState<S> {
         })
     }
 
+    #[inline]
     pub(crate) fn config(&self) -> &StreamConfig {
         self.config.as_deref().unwrap_or(&StreamConfig::DEFAULT)
     }
@@ -150,6 +152,22 @@ impl<S> StreamState<S> {
             Some(polled) => polled.map_err(StreamError::from),
             None => Poll::Ready(Err(self.no_transport_error())),
         }
+    }
+
+    /// Reads once into `spare`. Returns the number of bytes, 0 if there are none, and the outcome:
+    /// `None` if there is no transport.
+    #[inline]
+    pub(crate) fn poll_read(
+        &self,
+        cx: &mut Context<'_>,
+        spare: &mut [u8],
+    ) -> (usize, Option<Poll<io::Result<usize>>>)
+    where
+        S: AsyncRead + Unpin,
+    {
+        let polled = self.with_transport(|transport| transport.poll_read(cx, spare));
+        let n = if let Some(Poll::Ready(Ok(n))) = polled { n } else { 0 };
+        (n, polled)
     }
 
     /// The error that explains why there is no transport.

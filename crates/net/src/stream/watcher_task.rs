@@ -61,14 +61,10 @@ impl<S: AsyncRead + Unpin> WatcherTask<S> {
         let most = config.read_chunk_size.min(config.max_buffer_size);
         // The buffer is taken out, so that no borrow is held while the transport runs.
         let mut read_ahead = watcher.read_ahead.take();
-        let spare = read_ahead.spare(most);
-        let polled = state.with_transport(|transport| transport.poll_read(cx, spare));
+        let polled = read_ahead.receive(most, |spare| state.poll_read(cx, spare));
         let read = match polled {
             Some(Poll::Ready(read)) => read,
-            Some(Poll::Pending) => {
-                read_ahead.shrink();
-                return Poll::Pending;
-            }
+            Some(Poll::Pending) => return Poll::Pending,
             None => return Poll::Ready(()),
         };
         if let Ok(n) = read
@@ -78,7 +74,6 @@ impl<S: AsyncRead + Unpin> WatcherTask<S> {
                 wake_in_next_turn(cx.waker()); // let other tasks run first
                 return Poll::Pending;
             }
-            read_ahead.commit(n);
             read_ahead.shrink();
             watcher.read_ahead.replace(read_ahead);
             watcher.waker.set(cx.waker());
