@@ -170,24 +170,39 @@ impl<T: AsFd> AsyncFd<T> {
     ///
     /// # Errors
     /// As [`read_with`](Self::read_with).
+    #[inline]
     pub fn poll_read_with<R>(
         &self,
         cx: &mut Context<'_>,
         f: impl FnMut(&T) -> io::Result<R>,
     ) -> Poll<io::Result<R>> {
-        self.poll_call(Direction::Read, f, &mut Waiter::Owner(cx.waker()))
+        let wait = |source: &Rc<Source>| source.wait(Direction::Read, cx.waker());
+        self.poll_call(Direction::Read, cx.waker(), f, wait)
     }
 
     /// Calls `f` if the descriptor may be writable; otherwise stores the waker.
     ///
     /// # Errors
     /// As [`read_with`](Self::read_with).
+    #[inline]
     pub fn poll_write_with<R>(
         &self,
         cx: &mut Context<'_>,
         f: impl FnMut(&T) -> io::Result<R>,
     ) -> Poll<io::Result<R>> {
-        self.poll_call(Direction::Write, f, &mut Waiter::Owner(cx.waker()))
+        let wait = |source: &Rc<Source>| source.wait(Direction::Write, cx.waker());
+        self.poll_call(Direction::Write, cx.waker(), f, wait)
+    }
+
+    /// Pending if the last read would have blocked or has [drained](Self::note_drained) the
+    /// descriptor, and no event has come since; then the waker is stored. Otherwise ready: a read
+    /// must be tried.
+    ///
+    /// For callers that want to know before they take a buffer. Never panics, and makes no system
+    /// call.
+    #[inline]
+    pub fn poll_read_ready(&self, cx: &Context<'_>) -> Poll<()> {
+        self.watched.poll_ready(Direction::Read, |source| source.wait(Direction::Read, cx.waker()))
     }
 
     /// Notes that a read filled only part of its buffer.
@@ -198,11 +213,13 @@ impl<T: AsFd> AsyncFd<T> {
     /// Does nothing before the descriptor is registered. Does nothing either after the peer has
     /// closed or urgent data was seen: bytes can be left then, without another event. For TCP only:
     /// on a Unix socket, a short read can also mean that the next bytes carry a descriptor.
+    #[inline]
     pub fn note_drained(&self) {
         self.watched.note(Direction::Read);
     }
 
     /// Notes that a write took only part of its bytes. The next write waits for room at once.
+    #[inline]
     pub fn note_full(&self) {
         self.watched.note(Direction::Write);
     }
@@ -214,7 +231,8 @@ impl<T: AsFd> AsyncFd<T> {
     ) -> io::Result<R> {
         let mut listed = ListedWaiter::default();
         poll_fn(|cx| {
-            self.poll_call(direction, &mut f, &mut Waiter::Listed(&mut listed, cx.waker()))
+            let wait = |source: &Rc<Source>| listed.wait(source, direction, cx.waker());
+            self.poll_call(direction, cx.waker(), &mut f, wait)
         })
         .await
     }
@@ -228,16 +246,18 @@ impl<T: AsFd> AsyncFd<T> {
         self.call_with(direction, check).await
     }
 
+    /// Calls `f` unless the descriptor is known not to be ready: then `wait` lets the caller wait.
     #[inline]
     fn poll_call<R>(
         &self,
         direction: Direction,
+        waker: &Waker,
         mut f: impl FnMut(&T) -> io::Result<R>,
-        waiter: &mut Waiter<'_>,
+        mut wait: impl FnMut(&Rc<Source>) -> Poll<()>,
     ) -> Poll<io::Result<R>> {
         loop {
-            ready!(self.watched.poll_ready(direction, waiter));
-            ready!(budget::poll_spend(waiter.waker()));
+            ready!(self.watched.poll_ready(direction, &mut wait));
+            ready!(budget::poll_spend(waker));
             match f(&self.io) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     budget::refund();
@@ -267,24 +287,20 @@ impl<T: AsFd + fmt::Debug> fmt::Debug for AsyncFd<T> {
 #[derive(Default)]
 struct Watched(OnceCell<Rc<Source>>);
 
-/// A waiting caller: the owner, which polls, or one of several async calls.
-enum Waiter<'a> {
-    Owner(&'a Waker),
-    Listed(&'a mut ListedWaiter, &'a Waker),
-}
-
 impl Watched {
-    /// Returns ready unless the last call returned `WouldBlock`; otherwise stores the waker.
+    /// Returns ready unless the last call returned `WouldBlock`; otherwise calls `wait`, which lets
+    /// the caller wait for the source.
     ///
     /// A ready descriptor is not checked for a closed loop: the call that follows does no harm. If
     /// that call would block, [`would_block`](Self::would_block) checks.
     #[inline]
-    fn poll_ready(&self, direction: Direction, waiter: &mut Waiter<'_>) -> Poll<()> {
+    fn poll_ready(
+        &self,
+        direction: Direction,
+        wait: impl FnOnce(&Rc<Source>) -> Poll<()>,
+    ) -> Poll<()> {
         match self.0.get() {
-            Some(source) if !source.is_ready(direction) => match waiter {
-                Waiter::Owner(waker) => source.wait(direction, waker),
-                Waiter::Listed(listed, waker) => listed.wait(source, direction, waker),
-            },
+            Some(source) if !source.is_ready(direction) => wait(source),
             _ => Poll::Ready(()),
         }
     }
@@ -322,14 +338,6 @@ impl Watched {
     fn leave(&self) {
         if let Some(source) = self.0.get() {
             source.leave();
-        }
-    }
-}
-
-impl Waiter<'_> {
-    fn waker(&self) -> &Waker {
-        match self {
-            Waiter::Owner(waker) | Waiter::Listed(_, waker) => waker,
         }
     }
 }

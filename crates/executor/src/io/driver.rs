@@ -73,19 +73,21 @@ impl Driver {
 
     /// Passes each event to its source or handler. Returns the number of events.
     pub(crate) fn deliver(&self, events: Events, scheduler: &Scheduler) -> usize {
-        let reactor = self.reactor.borrow();
-        for event in &events {
-            match reactor.as_ref().and_then(|reactor| reactor.get(event.token())) {
-                Some(Registered::Source(source)) => source.deliver(event, scheduler),
-                Some(Registered::Handler(handler)) => {
-                    if handler.deliver(event) {
-                        scheduler.push(Entry::Handler(Rc::clone(handler)));
+        let count = events.len();
+        if let Some(reactor) = &*self.reactor.borrow() {
+            let wakes = scheduler.wakes();
+            for event in &events {
+                match reactor.get(event.token()) {
+                    Some(Registered::Source(source)) => source.deliver(event, &wakes),
+                    Some(Registered::Handler(handler)) => {
+                        if handler.deliver(event) {
+                            scheduler.push(Entry::Handler(Rc::clone(handler)));
+                        }
                     }
+                    None => self.stale_events.set(self.stale_events.get() + 1),
                 }
-                None => self.stale_events.set(self.stale_events.get() + 1),
             }
         }
-        let count = events.len();
         self.events.set(Some(events));
         count
     }

@@ -13,17 +13,22 @@ use squall_reactor::{Event, Token};
 use crate::io::direction::Direction;
 use crate::io::waiter_list::{SlotKey, WaiterList};
 use crate::loop_core::Core;
-use crate::task::scheduler::{Scheduler, TaskKey};
+use crate::task::scheduler::Wakes;
+use crate::task::task::TaskKey;
 
 pub(crate) struct Source {
     /// The loop that watches the descriptor. `None` before the first registration and after
     /// [`leave`](Source::leave).
     home: RefCell<Option<Home>>,
-    bits: Cell<u8>,
-    reader: Cell<Owner>,
-    writer: Cell<Owner>,
-    /// The async calls, of which some wait. `None` until the first such call, and while a method of
-    /// this file works on the list.
+    /// The tasks that wait through the `poll_` methods, if the bits say so. Both are tasks of the
+    /// home loop. A key is not counted as a waker, so it does not keep the memory of a task when
+    /// the descriptor outlives the task. It may then name a later task, which one event polls in
+    /// vain.
+    reader: Cell<TaskKey>,
+    writer: Cell<TaskKey>,
+    bits: Cell<u16>,
+    /// All other waiting callers. `None` until there is one, and while a method of this file works
+    /// on the list.
     list: Cell<Option<Box<WaiterList>>>,
 }
 
@@ -33,45 +38,36 @@ struct Home {
     token: Token,
 }
 
-/// The task that waits for one direction through the `poll_` methods. Which of the two it is says
-/// nothing about whether it waits: that is a bit.
-enum Owner {
-    /// A task of the loop that watches the descriptor. The key is not counted as a waker, so it
-    /// does not keep the task's memory when the descriptor outlives the task. It may then name a
-    /// later task, which an event polls once in vain.
-    Task(TaskKey),
-    /// Any other waker.
-    Foreign(Waker),
-}
-
-const READABLE: u8 = 1;
-const WRITABLE: u8 = 2;
+const READABLE: u16 = 1;
+const WRITABLE: u16 = 2;
 /// The peer will send no more, so a read never blocks again.
-const READ_CLOSED: u8 = 4;
+const READ_CLOSED: u16 = 4;
 /// Nothing more can be sent, so a write fails at once.
-const WRITE_CLOSED: u8 = 8;
+const WRITE_CLOSED: u16 = 8;
 /// Out-of-band data was seen. From then on, bytes behind the mark can be left without an event.
-const URGENT: u8 = 16;
-/// The list of async calls exists, but may be empty.
-const HAS_LIST: u8 = 32;
-/// The owner of the direction waits.
-const READER_WAITS: u8 = 64;
-const WRITER_WAITS: u8 = 128;
+const URGENT: u16 = 16;
+/// The list of other callers exists, but may be empty.
+const HAS_LIST: u16 = 32;
+/// The task `reader` or `writer` waits.
+const READER_WAITS: u16 = 64;
+const WRITER_WAITS: u16 = 128;
+/// A loop watches the descriptor, so readiness that is cleared comes back by an event.
+const WATCHED: u16 = 256;
 
 /// If any of these is set, a read is tried.
-const READ_READY: u8 = READABLE | READ_CLOSED;
+const READ_READY: u16 = READABLE | READ_CLOSED;
 /// If any of these is set, a write is tried.
-const WRITE_READY: u8 = WRITABLE | WRITE_CLOSED;
+const WRITE_READY: u16 = WRITABLE | WRITE_CLOSED;
 
 impl Direction {
-    fn ready_bits(self) -> u8 {
+    fn ready_bits(self) -> u16 {
         match self {
             Direction::Read => READ_READY,
             Direction::Write => WRITE_READY,
         }
     }
 
-    fn waits_bit(self) -> u8 {
+    fn waits_bit(self) -> u16 {
         match self {
             Direction::Read => READER_WAITS,
             Direction::Write => WRITER_WAITS,
@@ -84,16 +80,12 @@ impl Default for Source {
     fn default() -> Source {
         Source {
             home: RefCell::new(None),
+            reader: Cell::new(TaskKey::NONE),
+            writer: Cell::new(TaskKey::NONE),
             bits: Cell::new(READABLE | WRITABLE),
-            reader: Cell::new(Owner::NONE),
-            writer: Cell::new(Owner::NONE),
             list: Cell::new(None),
         }
     }
-}
-
-impl Owner {
-    const NONE: Owner = Owner::Task(TaskKey::NONE);
 }
 
 /// The registration.
@@ -108,14 +100,9 @@ impl Source {
     /// other was not tried, and counts as ready.
     pub(crate) fn settle(&self, core: Rc<Core>, token: Token, direction: Direction) {
         let ready = (READABLE | WRITABLE) & !direction.ready_bits();
-        self.bits.set(self.bits.get() & HAS_LIST | ready);
+        self.bits.set(self.bits.get() & HAS_LIST | WATCHED | ready);
         let former = self.home.replace(Some(Home { core, token }));
-        self.remove_owners(); // last, as the drop of `former`, because both may run foreign code
-        drop(former);
-    }
-
-    fn remove_owners(&self) {
-        drop((self.reader.replace(Owner::NONE), self.writer.replace(Owner::NONE)));
+        drop(former); // last, because the end of a loop runs foreign code
     }
 
     /// Deregisters the descriptor. From now on both directions count as ready.
@@ -124,7 +111,6 @@ impl Source {
         if let Some(Home { core, token }) = former {
             self.bits.set(self.bits.get() & HAS_LIST | READABLE | WRITABLE);
             core.driver.remove_source(token);
-            self.remove_owners(); // last, as the drop of `core`, because both may run foreign code
         }
     }
 }
@@ -133,7 +119,7 @@ impl Source {
 impl Source {
     /// Records an event, and wakes the tasks that waited for it.
     #[inline]
-    pub(crate) fn deliver(&self, event: Event, scheduler: &Scheduler) {
+    pub(crate) fn deliver(&self, event: Event, wakes: &Wakes<'_>) {
         let mut new = 0;
         let mut note = |holds, bit| new |= if holds { bit } else { 0 };
         note(event.is_readable(), READABLE);
@@ -145,47 +131,47 @@ impl Source {
             note(event.is_write_closed(), WRITE_CLOSED);
             note(event.is_priority(), URGENT);
         }
-        let bits = self.bits.get() | new;
+        let mut bits = self.bits.get() | new;
+        if bits & READER_WAITS != 0 && new & READ_READY != 0 {
+            bits &= !READER_WAITS;
+            wakes.wake_task(self.reader.get());
+        }
+        if bits & WRITER_WAITS != 0 && new & WRITE_READY != 0 {
+            bits &= !WRITER_WAITS;
+            wakes.wake_task(self.writer.get());
+        }
         self.bits.set(bits);
-        if new & READ_READY != 0 && bits & READER_WAITS != 0 {
-            self.wake_owner(Direction::Read, scheduler);
-        }
-        if new & WRITE_READY != 0 && bits & WRITER_WAITS != 0 {
-            self.wake_owner(Direction::Write, scheduler);
-        }
         if bits & HAS_LIST != 0 {
-            self.wake_all_listed(new, scheduler);
-        }
-    }
-
-    #[inline]
-    fn wake_owner(&self, direction: Direction, scheduler: &Scheduler) {
-        self.bits.set(self.bits.get() & !direction.waits_bit());
-        match self.owner(direction).replace(Owner::NONE) {
-            Owner::Task(key) => scheduler.wake_task(key),
-            Owner::Foreign(waker) => scheduler.wake(waker),
-        }
-    }
-
-    #[cold]
-    fn wake_all_listed(&self, new: u8, scheduler: &Scheduler) {
-        for direction in [Direction::Read, Direction::Write] {
-            if new & direction.ready_bits() != 0 {
-                self.wake_listed(direction, |waker| scheduler.wake(waker));
-            }
+            self.wake_listed(new, |waker| wakes.wake(waker));
         }
     }
 
     /// Wakes every waiting task, because the loop is closed. Each task's next call finds this out.
     /// `wake` may run foreign code.
-    pub(crate) fn close(&self, mut wake: impl FnMut(Waker)) {
+    pub(crate) fn close(&self, wake: impl FnMut(Waker)) {
+        // The tasks of the closed loop are gone.
+        if self.bits.get() & HAS_LIST != 0 {
+            self.wake_listed(READ_READY | WRITE_READY, wake);
+        }
+    }
+
+    /// Wakes the waiting callers in the list, in the directions of which `new` holds a bit.
+    #[cold]
+    fn wake_listed(&self, new: u16, mut wake: impl FnMut(Waker)) {
         for direction in [Direction::Read, Direction::Write] {
-            // A task of the closed loop is gone, so only a foreign owner can still wait.
-            if let Owner::Foreign(waker) = self.owner(direction).replace(Owner::NONE) {
+            if new & direction.ready_bits() == 0 {
+                continue;
+            }
+            if let Some(waker) = self.with_list(|list| list.replace_owner(direction, None)) {
                 wake(waker);
             }
-            if self.bits.get() & HAS_LIST != 0 {
-                self.wake_listed(direction, &mut wake);
+            // A foreign waker may let other calls wait or end. So the number is taken once, and no
+            // cell is taken while `wake` runs.
+            let waiting = self.with_list(|list| list.waiting(direction));
+            for _ in 0..waiting {
+                if let Some(waker) = self.with_list(|list| list.take_first(direction)) {
+                    wake(waker);
+                }
             }
         }
     }
@@ -209,8 +195,9 @@ impl Source {
             Direction::Read => (READABLE, READ_CLOSED | URGENT),
             Direction::Write => (WRITABLE, WRITE_CLOSED),
         };
-        if self.bits.get() & final_bits == 0 && self.home.borrow().is_some() {
-            self.bits.set(self.bits.get() & !ready);
+        let bits = self.bits.get();
+        if bits & (WATCHED | final_bits) == WATCHED {
+            self.bits.set(bits & !ready);
         }
     }
 }
@@ -220,28 +207,36 @@ impl Source {
 /// Cloning or dropping a waker may run foreign code, which may call these methods again. So both
 /// happen only while no cell is taken.
 impl Source {
-    fn owner(&self, direction: Direction) -> &Cell<Owner> {
-        match direction {
-            Direction::Read => &self.reader,
-            Direction::Write => &self.writer,
-        }
-    }
-
     /// Lets the owner wait. Ready if no loop would wake it: it is closed, or it is the loop of this
     /// process's parent.
-    #[inline]
+    #[inline(never)] // keeps the callers, which rarely wait, small
     pub(crate) fn wait(&self, direction: Direction, waker: &Waker) -> Poll<()> {
         let key = match &*self.home.borrow() {
             Some(home) if !home.core.scheduler.is_closed() => home.core.scheduler.key_of(waker),
             _ => return Poll::Ready(()),
         };
-        let owner = match key {
-            Some(key) => Owner::Task(key),
-            None => Owner::Foreign(waker.clone()), // may run foreign code, so after the borrow
+        let Some(key) = key else {
+            self.wait_with_waker(direction, waker);
+            return Poll::Pending;
         };
-        self.bits.set(self.bits.get() | direction.waits_bit());
-        drop(self.owner(direction).replace(owner));
+        match direction {
+            Direction::Read => self.reader.set(key),
+            Direction::Write => self.writer.set(key),
+        }
+        let bits = self.bits.get();
+        self.bits.set(bits | direction.waits_bit());
+        if bits & HAS_LIST != 0 {
+            drop(self.with_list(|list| list.replace_owner(direction, None)));
+        }
         Poll::Pending
+    }
+
+    /// Stores the owner's waker, which is not that of a task of the home loop.
+    #[cold]
+    fn wait_with_waker(&self, direction: Direction, waker: &Waker) {
+        let waker = waker.clone();
+        self.bits.set(self.bits.get() & !direction.waits_bit() | HAS_LIST);
+        drop(self.with_list(|list| list.replace_owner(direction, Some(waker))));
     }
 
     /// Makes a slot for an async call that will wait here.
@@ -262,18 +257,6 @@ impl Source {
     /// Removes the slot of an async call that has ended or was dropped.
     pub(crate) fn remove_listed(&self, key: SlotKey) {
         drop(self.with_list(|list| list.remove(key)));
-    }
-
-    /// Wakes the async calls that wait in one direction, in the order in which they began to wait.
-    fn wake_listed(&self, direction: Direction, mut wake: impl FnMut(Waker)) {
-        // A foreign waker may let other calls wait or end. So the number is taken once, and no cell
-        // is taken while `wake` runs.
-        let waiting = self.with_list(|list| list.waiting(direction));
-        for _ in 0..waiting {
-            if let Some(waker) = self.with_list(|list| list.take_first(direction)) {
-                wake(waker);
-            }
-        }
     }
 
     /// Calls `f` with the list. `f` must not run foreign code.

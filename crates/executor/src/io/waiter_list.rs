@@ -1,4 +1,5 @@
-//! The async calls that wait for a descriptor: one queue for each direction, first in, first out.
+//! The callers that wait for a descriptor with a waker: the owner of each direction, which polls,
+//! and one queue of async calls for each direction, first in, first out.
 //!
 //! Any number of calls may wait, and each event wakes them all. So a call enters its queue, leaves
 //! it and is found in constant time. Each call owns a slot from its first wait to its end, and the
@@ -24,6 +25,8 @@ pub(crate) struct WaiterList {
     slots: Slab<Slot>,
     readers: Queue,
     writers: Queue,
+    /// The owners' wakers, of the reading one and of the writing one.
+    owners: [Option<Waker>; 2],
     #[cfg(test)]
     visited_slots: usize,
 }
@@ -53,6 +56,15 @@ impl WaiterList {
     /// Makes a slot for a call. It does not wait yet.
     pub(crate) fn insert(&mut self, direction: Direction) -> SlotKey {
         SlotKey(self.slots.insert(Slot { direction, waker: None, previous: None, next: None }))
+    }
+
+    /// Stores or removes the waker of a direction's owner, and returns the former.
+    pub(crate) fn replace_owner(
+        &mut self,
+        direction: Direction,
+        waker: Option<Waker>,
+    ) -> Option<Waker> {
+        std::mem::replace(&mut self.owners[direction as usize], waker)
     }
 
     /// The number of calls that wait in one direction.

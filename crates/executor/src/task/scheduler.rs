@@ -3,7 +3,7 @@
 //! It knows nothing about time or descriptors. The [turn](crate::event_loop) decides when a batch
 //! runs and when messages are collected. `models.rs` runs this file unchanged under loom.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, Ref, RefCell};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::rc::Rc;
@@ -22,7 +22,7 @@ use crate::task::entry::{Entry, Message};
 use crate::task::inbox::Inbox;
 use crate::task::join_handle::JoinHandle;
 use crate::task::shared_state::{SharedOwner, SharedState};
-use crate::task::task::{Ran, TaskPtr};
+use crate::task::task::{Ran, TaskKey, TaskPtr};
 use crate::task::waker::{is_task_waker, task_of_waker};
 
 /// An action that runs after the entries that are queued now.
@@ -35,16 +35,6 @@ pub trait BatchEnd {
 
     /// Called instead if the loop ends first.
     fn loop_ended(self: Rc<Self>);
-}
-
-/// Names a listed task of one loop, and after the task's end perhaps a later one. A holder that may
-/// outlive the task must only wake it, which does no harm to another task.
-#[derive(Clone, Copy)]
-pub(crate) struct TaskKey(usize);
-
-impl TaskKey {
-    /// Names no task.
-    pub(crate) const NONE: TaskKey = TaskKey(usize::MAX);
 }
 
 pub(crate) struct Scheduler {
@@ -63,6 +53,27 @@ pub(crate) struct Scheduler {
     pub(crate) polls: Cell<u64>,
     pub(crate) callbacks: Cell<u64>,
     pub(crate) messages: Cell<u64>,
+}
+
+/// A round of wakes: looks tasks up by their keys, and runs no foreign code.
+pub(crate) struct Wakes<'a> {
+    scheduler: &'a Scheduler,
+    tasks: Ref<'a, Slab<Listed>>,
+}
+
+impl Wakes<'_> {
+    /// Wakes the task with this key, if there is one.
+    #[inline]
+    pub(crate) fn wake_task(&self, key: TaskKey) {
+        if let Some(listed) = self.tasks.get(key.index()) {
+            listed.task.enqueue(self.scheduler.owner.queue());
+        }
+    }
+
+    /// As [`Scheduler::wake`].
+    pub(crate) fn wake(&self, waker: Waker) {
+        self.scheduler.wake(waker);
+    }
 }
 
 struct Listed {
@@ -131,15 +142,12 @@ impl Scheduler {
     #[inline]
     pub(crate) fn key_of(&self, waker: &Waker) -> Option<TaskKey> {
         let task = task_of_waker(waker)?;
-        task.is_of(self.owner.shared()).then(|| TaskKey(task.key()))
+        task.is_of(self.owner.shared()).then(|| task.key())
     }
 
-    /// Wakes the task with this key, if there is one.
-    #[inline]
-    pub(crate) fn wake_task(&self, key: TaskKey) {
-        if let Some(listed) = self.tasks.borrow().get(key.0) {
-            listed.task.enqueue(self.owner.queue());
-        }
+    /// Begins a round of wakes. Until it ends, the list of tasks must not change.
+    pub(crate) fn wakes(&self) -> Wakes<'_> {
+        Wakes { scheduler: self, tasks: self.tasks.borrow() }
     }
 
     #[cold]
@@ -187,7 +195,7 @@ impl Scheduler {
             task.cancel();
             task.unlist();
         } else {
-            task.set_key(self.tasks.borrow_mut().insert(Listed { task, origin }));
+            task.set_key(TaskKey::new(self.tasks.borrow_mut().insert(Listed { task, origin })));
             task.enqueue(self.owner.queue());
         }
         task
@@ -223,7 +231,7 @@ impl Scheduler {
     /// Gives a name to a task that was just spawned.
     pub(crate) fn set_name<T>(&self, handle: &JoinHandle<T>, name: String) {
         if !self.closed.get() {
-            self.names.borrow_mut().insert(handle.task().key(), name);
+            self.names.borrow_mut().insert(handle.task().key().index(), name);
         }
     }
 
@@ -257,11 +265,11 @@ impl Scheduler {
     pub(crate) fn describe_next(&self) -> Option<SlowCallback> {
         self.owner.queue().peek(|entry| match entry {
             Entry::Task(task) => {
-                let location = Some(self.tasks.borrow()[task.key()].origin.location);
+                let location = Some(self.tasks.borrow()[task.key().index()].origin.location);
                 if task.is_root() {
                     return SlowCallback::new(Work::BlockOn, location);
                 }
-                let name = self.names.borrow().get(&task.key()).cloned();
+                let name = self.names.borrow().get(&task.key().index()).cloned();
                 SlowCallback { name, ..SlowCallback::new(Work::Task, location) }
             }
             Entry::Callback(callback) => {
@@ -361,9 +369,9 @@ impl Scheduler {
     }
 
     fn unlist(&self, task: TaskPtr) {
-        self.tasks.borrow_mut().remove(task.key());
+        self.tasks.borrow_mut().remove(task.key().index());
         if !self.names.borrow().is_empty() {
-            self.names.borrow_mut().remove(&task.key());
+            self.names.borrow_mut().remove(&task.key().index());
         }
         task.unlist();
     }

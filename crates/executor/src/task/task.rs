@@ -74,8 +74,8 @@ pub(super) struct Header {
     /// Foreign wakes set it, and the loop clears it (rule 4).
     pub(super) notified: AtomicBool,
     flags: Cell<u8>,
-    /// The index in the task list while LISTED. A list of 2³² tasks would not fit into memory.
-    key: Cell<u32>,
+    /// The place in the task list while LISTED.
+    key: Cell<TaskKey>,
     /// The waker of the task that awaits the outcome. The loop takes it when the task is DONE.
     joiner: UnsafeCell<Option<Waker>>,
     /// The loom models use it to find a use after the task is freed.
@@ -106,6 +106,27 @@ struct TaskVTable {
 }
 
 type OnTask = unsafe fn(TaskPtr);
+
+/// A task's place in the list of its loop. After the task's end it may name a later task. A holder
+/// that may outlive the task must only wake it, which does no harm to another task.
+#[derive(Clone, Copy)]
+pub(crate) struct TaskKey(u32);
+
+impl TaskKey {
+    /// Names no task.
+    pub(crate) const NONE: TaskKey = TaskKey(u32::MAX);
+
+    /// # Panics
+    /// If the index does not fit. A list of 2³² tasks would not fit into memory.
+    pub(crate) fn new(index: usize) -> TaskKey {
+        TaskKey(u32::try_from(index).expect("fewer than 2^32 tasks"))
+    }
+
+    #[inline]
+    pub(crate) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
 
 /// A pointer to a task. The code that stores one explains why the task outlives the pointer.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -140,7 +161,7 @@ impl TaskPtr {
                 refs: AtomicUsize::new(1),
                 notified: AtomicBool::new(false),
                 flags: Cell::new(LISTED | HANDLE),
-                key: Cell::new(0),
+                key: Cell::new(TaskKey::NONE),
                 joiner: UnsafeCell::new(None),
                 free_check: FreeCheck::new(),
             },
@@ -174,12 +195,12 @@ impl TaskPtr {
         cell.set(cell.get() & !flags);
     }
 
-    pub(crate) fn key(self) -> usize {
-        self.header().key.get() as usize
+    pub(crate) fn key(self) -> TaskKey {
+        self.header().key.get()
     }
 
-    pub(crate) fn set_key(self, key: usize) {
-        self.header().key.set(u32::try_from(key).expect("fewer than 2^32 tasks"));
+    pub(crate) fn set_key(self, key: TaskKey) {
+        self.header().key.set(key);
     }
 
     /// Whether the task belongs to the loop with this shared state.

@@ -52,31 +52,30 @@ impl ReadBuffer {
         max: usize,
         read: impl FnOnce(&mut [u8]) -> (usize, R),
     ) -> R {
-        if self.segment.is_some() {
-            let (n, result) = read(self.spare(max));
-            if n > 0 {
-                self.commit(n)
-            } else {
-                self.shrink()
-            }
-            return result;
-        }
-        let mut segment = if max <= SEGMENT_SIZE { Segment::pooled() } else { Segment::sized(max) };
-        let (n, result) = read(segment.spare(max));
-        if n > 0 {
-            segment.commit(n);
-            self.segment = Some(segment);
+        let mut lent = None;
+        let room = if self.segment.is_some() {
+            self.spare(max)
         } else {
-            segment.give_back();
+            lent.insert(Segment::for_up_to(max)).room_from_start(max)
+        };
+        let (n, result) = read(room);
+        match lent {
+            Some(mut segment) if n > 0 => {
+                segment.commit(n);
+                self.segment = Some(segment);
+            }
+            Some(segment) => segment.give_back(),
+            None if n > 0 => self.commit(n),
+            None => self.shrink(),
         }
         result
     }
 
     /// Returns the spare room behind the data: at least 1 and at most `max` bytes.
+    #[inline(never)] // keeps a read into an empty buffer small
     fn spare(&mut self, max: usize) -> &mut [u8] {
         let segment = match self.segment.take() {
-            None if max <= SEGMENT_SIZE => Segment::pooled(),
-            None => Segment::sized(max),
+            None => Segment::for_up_to(max),
             Some(segment) if segment.room() >= max.min(MIN_SPARE) => segment,
             Some(segment) => with_more_room(segment, max.min(MIN_SPARE)),
         };
@@ -139,6 +138,7 @@ impl ReadBuffer {
         }
     }
 
+    #[inline]
     fn give_back_if_empty(&mut self) {
         if let Some(segment) = self.segment.take_if(|segment| segment.len() == 0) {
             segment.give_back();

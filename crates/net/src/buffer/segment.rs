@@ -51,6 +51,12 @@ impl Segment {
         }
     }
 
+    /// Returns an empty segment for at least one and at most `max` bytes.
+    #[inline]
+    pub(crate) fn for_up_to(max: usize) -> Box<Segment> {
+        if max <= SEGMENT_SIZE { Segment::pooled() } else { Segment::sized(max) }
+    }
+
     #[cold]
     fn take_pooled() -> Option<Box<Segment>> {
         POOL.try_with(|pool| pool.borrow_mut().pop()).ok().flatten()
@@ -120,10 +126,17 @@ impl Segment {
         &mut self.bytes[self.end..end]
     }
 
+    /// As [`spare`](Self::spare), of an empty segment.
+    #[inline]
+    pub(crate) fn room_from_start(&mut self, max: usize) -> &mut [u8] {
+        let max = max.min(self.bytes.len());
+        &mut self.bytes[..max]
+    }
+
     /// Appends the first `n` bytes of the spare room to the data.
     #[inline]
     pub(crate) fn commit(&mut self, n: usize) {
-        assert!(n <= self.room(), "a transport read {n} bytes into room for {}", self.room());
+        assert!(n <= self.room(), "a transport has read more bytes than it had room for");
         self.end += n;
     }
 

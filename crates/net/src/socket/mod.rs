@@ -15,6 +15,7 @@ pub(crate) mod duplex;
 pub(crate) mod listener;
 mod pauses;
 pub(crate) mod pipe;
+pub(crate) mod readiness;
 pub(crate) mod standard_stream;
 mod stream_socket;
 pub(crate) mod tcp_listener;

@@ -66,6 +66,7 @@ impl<T: AsFd> StreamSocket<T> {
     }
 
     /// Notes that the socket is full, if a write sent fewer bytes than it was given.
+    #[inline]
     fn note_if_full(&self, polled: &Poll<io::Result<usize>>, given: impl FnOnce() -> usize) {
         if let Poll::Ready(Ok(n)) = polled
             && *n < given()
@@ -103,7 +104,16 @@ impl<T: AsFd> AsFd for StreamSocket<T> {
 /// `shutdown`.
 macro_rules! stream_traits {
     ($Stream:ty) => {
+        impl $Stream {
+            /// Pending if the last read has drained the socket. Otherwise a read must be tried.
+            #[inline]
+            pub(crate) fn poll_readable(&self, cx: &Context<'_>) -> Poll<()> {
+                self.socket.fd.poll_read_ready(cx)
+            }
+        }
+
         impl futures_io::AsyncRead for $Stream {
+            #[inline]
             fn poll_read(
                 self: Pin<&mut Self>,
                 cx: &mut Context<'_>,
@@ -114,6 +124,7 @@ macro_rules! stream_traits {
         }
 
         impl futures_io::AsyncWrite for $Stream {
+            #[inline]
             fn poll_write(
                 self: Pin<&mut Self>,
                 cx: &mut Context<'_>,
@@ -131,6 +142,7 @@ macro_rules! stream_traits {
             }
 
             /// Does nothing: the kernel already has every written byte.
+            #[inline]
             fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
                 Poll::Ready(Ok(()))
             }

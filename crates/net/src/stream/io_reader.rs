@@ -244,6 +244,13 @@ impl<S: AsyncRead + Unpin> IoReader<S> {
         }
         ready!(self.budget.poll(cx));
         let state = &self.state;
+        if state.poll_readable(cx).is_pending() {
+            if self.buffer.len() > 0 {
+                self.buffer.shrink();
+            }
+            state.set_reader_waker(cx.waker());
+            return Poll::Pending;
+        }
         let most = room.min(state.config().read_chunk_size);
         match self.buffer.receive(most, |spare| state.poll_read(cx, spare)) {
             Some(Poll::Ready(Ok(n))) if n > 0 => {

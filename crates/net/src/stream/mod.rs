@@ -31,6 +31,7 @@ pub(crate) mod stream_config;
 pub(crate) mod stream_error;
 pub(crate) mod stream_state;
 mod tcp;
+mod transport_cell;
 mod turn_budget;
 mod waker_list;
 mod waker_slot;

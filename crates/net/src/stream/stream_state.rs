@@ -13,21 +13,21 @@ use std::task::{Context, Poll, Waker};
 use futures_io::AsyncRead;
 use squall_executor::forks;
 
+use crate::socket::readiness;
 use crate::stream::close_watcher::CloseWatcher;
 use crate::stream::outbox::Outbox;
 use crate::stream::read_end::ReadEnd;
 use crate::stream::stream_config::StreamConfig;
 use crate::stream::stream_error::StreamError;
+use crate::stream::transport_cell::TransportCell;
 use crate::stream::waker_slot::WakerSlot;
 
-/// Every use takes the transport out and puts it back, so no borrow is held while the transport
-/// runs.
 pub(crate) struct StreamState<S> {
     /// `None` stands for [`StreamConfig::DEFAULT`].
     config: Option<Rc<StreamConfig>>,
-    /// `None` while the transport is polled, after the stream was closed, and after the transport
-    /// has panicked.
-    transport: Cell<Option<S>>,
+    /// Not available while the transport is polled, after the stream was closed, and after the
+    /// transport has panicked.
+    transport: TransportCell<S>,
     pub(crate) is_closed: Cell<bool>,
     /// The number of halves that have not been dropped, at most 2.
     live_halves: Cell<u8>,
@@ -95,7 +95,7 @@ impl<S> StreamState<S> {
     pub(crate) fn new(transport: S, config: Option<Rc<StreamConfig>>) -> Rc<StreamState<S>> {
         Rc::new(StreamState {
             config,
-            transport: Cell::new(Some(transport)),
+            transport: TransportCell::new(transport),
             is_closed: Cell::new(false),
             live_halves: Cell::new(2),
             is_split: Cell::new(false),
@@ -129,12 +129,9 @@ impl<S> StreamState<S> {
     where
         S: Unpin,
     {
-        let mut transport = self.transport.take()?;
-        let result = f(Pin::new(&mut transport));
+        let result = self.transport.with(|transport| f(Pin::new(transport)))?;
         if self.is_closed.get() {
-            drop(transport); // `f` has run code that closed the stream
-        } else {
-            self.transport.set(Some(transport));
+            drop(self.transport.take()); // `f` has run code that closed the stream
         }
         Some(result)
     }
@@ -152,6 +149,14 @@ impl<S> StreamState<S> {
             Some(polled) => polled.map_err(StreamError::from),
             None => Poll::Ready(Err(self.no_transport_error())),
         }
+    }
+
+    /// Pending if the transport is known to have nothing to read. Otherwise a read must be tried.
+    #[inline]
+    pub(crate) fn poll_readable(&self, cx: &Context<'_>) -> Poll<()> {
+        self.transport
+            .with(|transport| readiness::poll_readable(transport, cx))
+            .unwrap_or(Poll::Ready(()))
     }
 
     /// Reads once into `spare`. Returns the number of bytes, 0 if there are none, and the outcome:
@@ -188,10 +193,7 @@ impl<S> StreamState<S> {
     }
 
     pub(crate) fn has_transport(&self) -> bool {
-        let transport = self.transport.take();
-        let is_some = transport.is_some();
-        self.transport.set(transport);
-        is_some
+        self.transport.is_available()
     }
 
     /// Whether the owner has dropped both halves.

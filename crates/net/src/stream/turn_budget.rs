@@ -54,7 +54,7 @@ impl TurnBudget {
 
     #[inline]
     pub(crate) fn spend(&self, bytes: usize) {
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let bytes = u32::try_from(bytes.min(MAX_BYTES_AT_ONCE)).unwrap_or(u32::MAX);
         self.used.set(self.used.get().saturating_add(bytes));
     }
 }
