@@ -170,7 +170,7 @@ impl<T: AsFd> AsyncFd<T> {
     ///
     /// # Errors
     /// As [`read_with`](Self::read_with).
-    #[inline]
+    #[inline(always)]
     pub fn poll_read_with<R>(
         &self,
         cx: &mut Context<'_>,
@@ -184,7 +184,7 @@ impl<T: AsFd> AsyncFd<T> {
     ///
     /// # Errors
     /// As [`read_with`](Self::read_with).
-    #[inline]
+    #[inline(always)]
     pub fn poll_write_with<R>(
         &self,
         cx: &mut Context<'_>,
@@ -194,12 +194,16 @@ impl<T: AsFd> AsyncFd<T> {
         self.poll_call(Direction::Write, cx.waker(), f, wait)
     }
 
-    /// Pending if the last read would have blocked or has [drained](Self::note_drained) the
-    /// descriptor, and no event has come since; then the waker is stored. Otherwise ready: a read
-    /// must be tried.
+    /// False if the last read would have blocked or has [drained](Self::note_drained) the
+    /// descriptor, and no event has come since. Otherwise a read must be tried.
     ///
-    /// For callers that want to know before they take a buffer. Never panics, and makes no system
-    /// call.
+    /// For callers that want to know before they take a buffer. Makes no system call.
+    #[inline]
+    pub fn is_read_ready(&self) -> bool {
+        self.watched.poll_ready(Direction::Read, |_| Poll::Pending).is_ready()
+    }
+
+    /// Ready if [`is_read_ready`](Self::is_read_ready); otherwise stores the waker.
     #[inline]
     pub fn poll_read_ready(&self, cx: &Context<'_>) -> Poll<()> {
         self.watched.poll_ready(Direction::Read, |source| source.wait(Direction::Read, cx.waker()))
@@ -247,7 +251,7 @@ impl<T: AsFd> AsyncFd<T> {
     }
 
     /// Calls `f` unless the descriptor is known not to be ready: then `wait` lets the caller wait.
-    #[inline]
+    #[inline(always)] // each caller has a short road of its own
     fn poll_call<R>(
         &self,
         direction: Direction,

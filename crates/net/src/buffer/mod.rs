@@ -12,5 +12,5 @@
 pub(crate) mod chunk;
 pub(crate) mod read_buffer;
 mod search_position;
-mod segment;
+pub(crate) mod segment;
 pub(crate) mod write_queue;

@@ -71,6 +71,27 @@ impl ReadBuffer {
         result
     }
 
+    /// As [`receive`](Self::receive), for a buffer that [owns no memory](Self::is_unallocated), with
+    /// room for a pooled segment.
+    #[inline]
+    pub(crate) fn receive_segment<R>(&mut self, read: impl FnOnce(&mut [u8]) -> (usize, R)) -> R {
+        let mut segment = Segment::pooled();
+        let (n, result) = read(segment.room_from_start(SEGMENT_SIZE));
+        if n > 0 {
+            segment.commit(n);
+            self.segment = Some(segment);
+        } else {
+            segment.give_back();
+        }
+        result
+    }
+
+    /// Whether the buffer owns no memory, and so is empty.
+    #[inline]
+    pub(crate) fn is_unallocated(&self) -> bool {
+        self.segment.is_none()
+    }
+
     /// Returns the spare room behind the data: at least 1 and at most `max` bytes.
     #[inline(never)] // keeps a read into an empty buffer small
     fn spare(&mut self, max: usize) -> &mut [u8] {

@@ -15,8 +15,19 @@ use std::task::{Context, Poll};
 use crate::socket::tcp_stream::TcpStream;
 use crate::socket::unix_stream::UnixStream;
 
-/// Pending if `transport` is a socket whose last read has drained it; then the waker is stored, as
-/// a read that would block stores it. Otherwise ready: a read must be tried.
+/// False if `transport` is a socket whose last read has drained it.
+#[inline]
+pub(crate) fn may_read<S>(transport: &S) -> bool {
+    if let Some(socket) = downcast::<S, TcpStream>(transport) {
+        socket.may_read()
+    } else if let Some(socket) = downcast::<S, UnixStream>(transport) {
+        socket.may_read()
+    } else {
+        true
+    }
+}
+
+/// As [`may_read`]. If false, stores the waker, as a read that would block stores it.
 #[inline]
 pub(crate) fn poll_readable<S>(transport: &S, cx: &Context<'_>) -> Poll<()> {
     if let Some(socket) = downcast::<S, TcpStream>(transport) {

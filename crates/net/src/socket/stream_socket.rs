@@ -47,7 +47,7 @@ impl<T: AsFd> StreamSocket<T> {
         self.fd.get_ref()
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn poll_send(&self, cx: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
         let polled = self.fd.poll_write_with(cx, |socket| sys::send(socket.as_fd(), from));
         self.note_if_full(&polled, || from.len());
@@ -77,7 +77,7 @@ impl<T: AsFd> StreamSocket<T> {
 }
 
 impl<T: AsFd + Family> StreamSocket<T> {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn poll_recv(
         &self,
         cx: &mut Context<'_>,
@@ -105,7 +105,13 @@ impl<T: AsFd> AsFd for StreamSocket<T> {
 macro_rules! stream_traits {
     ($Stream:ty) => {
         impl $Stream {
-            /// Pending if the last read has drained the socket. Otherwise a read must be tried.
+            /// False if the last read has drained the socket.
+            #[inline]
+            pub(crate) fn may_read(&self) -> bool {
+                self.socket.fd.is_read_ready()
+            }
+
+            /// As `may_read`. If false, stores the waker.
             #[inline]
             pub(crate) fn poll_readable(&self, cx: &Context<'_>) -> Poll<()> {
                 self.socket.fd.poll_read_ready(cx)
@@ -113,7 +119,7 @@ macro_rules! stream_traits {
         }
 
         impl futures_io::AsyncRead for $Stream {
-            #[inline]
+            #[inline(always)] // two calls, on the shortest roads of a stream
             fn poll_read(
                 self: Pin<&mut Self>,
                 cx: &mut Context<'_>,
@@ -124,7 +130,7 @@ macro_rules! stream_traits {
         }
 
         impl futures_io::AsyncWrite for $Stream {
-            #[inline]
+            #[inline(always)]
             fn poll_write(
                 self: Pin<&mut Self>,
                 cx: &mut Context<'_>,

@@ -21,6 +21,7 @@ use crate::socket::duplex::DuplexStream;
 use crate::socket::tcp_stream::TcpStream;
 use crate::stream::io_stream::IoStream;
 use crate::stream::read_end::ReadEnd;
+use crate::stream::stream_flags::StreamFlags;
 use crate::stream::stream_state::{CloseReason, StreamState};
 
 impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
@@ -54,7 +55,9 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
         let queued = self.outbox.queue.borrow().len();
         match reason {
             CloseReason::AfterFlush => return self.flush_and_close(),
-            CloseReason::Requested | CloseReason::Dropped if !self.is_write_ended.get() => {
+            CloseReason::Requested | CloseReason::Dropped
+                if !self.flags.has_any(StreamFlags::WRITE_ENDED) =>
+            {
                 without_budget(|| self.try_send());
             }
             _ => {}
@@ -70,8 +73,7 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
     #[cold]
     fn lose(&self, bytes: usize) {
         // No warning where the peer has ended the connection, which is no fault of this program.
-        let has_error =
-            self.outbox.is_broken() || matches!(self.read_end.get(), ReadEnd::Failed(_));
+        let has_error = self.outbox.is_broken() || matches!(self.read_end(), ReadEnd::Failed(_));
         if bytes > 0 && (!has_error || is_closing()) {
             log::warn!("a stream was closed with {bytes} bytes that were not sent");
         }
@@ -86,7 +88,7 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
 
     /// As [`reset`](Self::reset), unless the peer has got all and an end.
     pub(crate) fn reset_unless_ended(self: &Rc<Self>) {
-        if !self.is_write_ended.get() {
+        if !self.flags.has_any(StreamFlags::WRITE_ENDED) {
             self.reset();
         }
     }

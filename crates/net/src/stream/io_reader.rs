@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
@@ -14,6 +15,7 @@ use crate::socket::tcp_stream::TcpStream;
 use crate::stream::close_watcher::Closed;
 use crate::stream::read_end::ReadEnd;
 use crate::stream::stream_error::StreamError;
+use crate::stream::stream_flags::StreamFlags;
 use crate::stream::stream_state::{CloseReason, StreamState};
 use crate::stream::turn_budget::TurnBudget;
 
@@ -53,8 +55,8 @@ impl<S> IoReader<S> {
     /// Tells the close watcher whether the buffer is empty.
     #[inline]
     fn update_watcher(&self) {
-        if let Some(watcher) = self.state.watcher.get() {
-            watcher.set_drained(self.buffer.len() == 0, self.state.read_end.get());
+        if let Some(watcher) = self.state.watcher() {
+            watcher.set_drained(self.buffer.len() == 0, self.state.read_end());
         }
     }
 
@@ -66,7 +68,7 @@ impl<S> IoReader<S> {
 
     /// As [`IoStream::is_closed`](crate::IoStream::is_closed).
     pub fn is_closed(&self) -> bool {
-        self.state.is_closed.get()
+        self.state.is_closed()
     }
 
     #[inline]
@@ -190,7 +192,7 @@ impl<S: AsyncRead + Unpin> IoReader<S> {
     /// # Errors
     /// As there.
     pub async fn read_until_close(&mut self) -> Result<Bytes, StreamError> {
-        if self.state.was_read_to_end.get() && self.buffer.len() == 0 {
+        if self.state.flags.has_any(StreamFlags::READ_TO_END) && self.buffer.len() == 0 {
             return Err(StreamError::ended());
         }
         // One byte more than the limit, to distinguish a stream that ends at the limit from a
@@ -201,11 +203,11 @@ impl<S: AsyncRead + Unpin> IoReader<S> {
                 Ok(0) => break,
                 Ok(_) if self.buffer.len() == most => return Err(self.state.too_long()),
                 Ok(_) => {}
-                Err(_) if self.state.is_closed.get() => break, // a local close is also an end
+                Err(_) if self.state.is_closed() => break, // a local close is also an end
                 Err(error) => return Err(error),
             }
         }
-        self.state.was_read_to_end.set(true);
+        self.state.flags.set(StreamFlags::READ_TO_END, true);
         Ok(self.take(self.buffer.len()))
     }
 
@@ -214,7 +216,7 @@ impl<S: AsyncRead + Unpin> IoReader<S> {
     /// # Errors
     /// As there.
     pub fn fill(&mut self) -> impl Future<Output = Result<usize, StreamError>> {
-        poll_fn(|cx| self.poll_fill(cx))
+        Fill(self)
     }
 
     /// As [`IoStream::poll_fill`](crate::IoStream::poll_fill).
@@ -223,34 +225,47 @@ impl<S: AsyncRead + Unpin> IoReader<S> {
     /// As there.
     #[inline]
     pub fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, StreamError>> {
-        self.poll_fill_to(cx, self.state.config().max_buffer_size)
+        if !self.reads_whole_segment() {
+            return self.poll_fill_to(cx, self.state.config().max_buffer_size);
+        }
+        if !self.state.may_read() {
+            ready!(self.poll_wait(cx));
+        }
+        let state = &*self.state;
+        match self.buffer.receive_segment(|room| state.poll_read(cx, room)) {
+            Some(Poll::Ready(Ok(n))) if n > 0 => {
+                self.budget.spend(n);
+                Poll::Ready(Ok(n))
+            }
+            outcome => self.conclude(cx, outcome),
+        }
+    }
+
+    /// Whether a read takes what the transport has, at most a segment.
+    #[inline]
+    fn reads_whole_segment(&self) -> bool {
+        !self.state.flags.has_any(StreamFlags::READS_OTHERWISE)
+            && self.buffer.is_unallocated()
+            && self.budget.is_left()
     }
 
     /// Reads once, at most until the buffer holds `most` bytes. Fails if the buffer holds them
     /// already.
-    #[inline]
+    #[inline(never)] // keeps the reads that take a segment small
     fn poll_fill_to(
         &mut self,
         cx: &mut Context<'_>,
         most: usize,
     ) -> Poll<Result<usize, StreamError>> {
         let room = most.saturating_sub(self.buffer.len());
-        let is_special =
-            self.state.watcher.get().is_some() || self.state.read_end.get().is_reached();
-        if (is_special || room == 0)
-            && let Some(outcome) = self.poll_without_transport(cx, room)
-        {
+        if let Some(outcome) = self.poll_without_transport(cx, room) {
             return outcome;
         }
         ready!(self.budget.poll(cx));
-        let state = &self.state;
-        if state.poll_readable(cx).is_pending() {
-            if self.buffer.len() > 0 {
-                self.buffer.shrink();
-            }
-            state.set_reader_waker(cx.waker());
-            return Poll::Pending;
+        if !self.state.may_read() {
+            ready!(self.poll_wait(cx));
         }
+        let state = &*self.state;
         let most = room.min(state.config().read_chunk_size);
         match self.buffer.receive(most, |spare| state.poll_read(cx, spare)) {
             Some(Poll::Ready(Ok(n))) if n > 0 => {
@@ -258,19 +273,41 @@ impl<S: AsyncRead + Unpin> IoReader<S> {
                 self.update_watcher();
                 Poll::Ready(Ok(n))
             }
-            Some(Poll::Pending) => {
-                state.set_reader_waker(cx.waker());
-                Poll::Pending
-            }
-            Some(Poll::Ready(read)) => Poll::Ready(self.record_end(read)),
-            None => Poll::Ready(Err(state.no_transport_error())),
+            outcome => self.conclude(cx, outcome),
         }
     }
 
-    /// Records the end of the stream, and returns the result of the read that found it.
+    /// The result of a read that has found no byte. `None` stands for a missing transport.
     #[cold]
+    fn conclude(
+        &mut self,
+        cx: &mut Context<'_>,
+        outcome: Option<Poll<io::Result<usize>>>,
+    ) -> Poll<Result<usize, StreamError>> {
+        match outcome {
+            Some(Poll::Pending) => {
+                self.state.set_reader_waker(cx.waker());
+                Poll::Pending
+            }
+            Some(Poll::Ready(read)) => Poll::Ready(self.record_end(read)),
+            None => Poll::Ready(Err(self.state.no_transport_error())),
+        }
+    }
+
+    /// Waits until the transport may have something to read.
+    #[inline(never)] // as above
+    fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        ready!(self.state.poll_readable(cx));
+        if self.buffer.len() > 0 {
+            self.buffer.shrink();
+        }
+        self.state.set_reader_waker(cx.waker());
+        Poll::Pending
+    }
+
+    /// Records the end of the stream, and returns the result of the read that found it.
     fn record_end(&mut self, read: io::Result<usize>) -> Result<usize, StreamError> {
-        self.state.read_end.set(ReadEnd::of(&read));
+        self.state.set_read_end(ReadEnd::of(&read));
         if read.is_err() {
             self.state.outbox.wake_writers();
         }
@@ -280,7 +317,6 @@ impl<S: AsyncRead + Unpin> IoReader<S> {
 
     /// The outcome of a read for which the transport is not asked: the close watcher reads in place
     /// of the stream, the stream has ended, or there is no room. `None` if it has to be asked.
-    #[cold]
     fn poll_without_transport(
         &mut self,
         cx: &mut Context<'_>,
@@ -289,7 +325,7 @@ impl<S: AsyncRead + Unpin> IoReader<S> {
         if let Some(outcome) = self.poll_watcher(cx, room) {
             return Some(outcome);
         }
-        Some(Poll::Ready(match self.state.read_end.get() {
+        Some(Poll::Ready(match self.state.read_end() {
             ReadEnd::NotReached if room > 0 => return None,
             ReadEnd::NotReached => Err(self.state.too_long()),
             ReadEnd::Orderly if self.is_closed() => Err(StreamError::ended()),
@@ -305,7 +341,7 @@ impl<S: AsyncRead + Unpin> IoReader<S> {
         cx: &mut Context<'_>,
         room: usize,
     ) -> Option<Poll<Result<usize, StreamError>>> {
-        let watcher = Rc::clone(self.state.watcher.get()?);
+        let watcher = Rc::clone(self.state.watcher()?);
         let n = watcher.take_read_ahead(&mut self.buffer, room);
         if n > 0 {
             self.update_watcher();
@@ -314,7 +350,7 @@ impl<S: AsyncRead + Unpin> IoReader<S> {
         if let Some(failure) = watcher.take_failure() {
             return Some(Poll::Ready(Err(failure.into())));
         }
-        if !watcher.is_reading() || room == 0 || self.state.is_closed.get() {
+        if !watcher.is_reading() || room == 0 || self.state.is_closed() {
             return None;
         }
         self.state.set_reader_waker(cx.waker());
@@ -356,6 +392,18 @@ impl<S: AsyncRead + Unpin> IoReader<S> {
     }
 }
 
+/// The future of [`IoReader::fill`].
+struct Fill<'a, S>(&'a mut IoReader<S>);
+
+impl<S: AsyncRead + Unpin> Future for Fill<'_, S> {
+    type Output = Result<usize, StreamError>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.poll_fill(cx)
+    }
+}
+
 impl<S: AsyncRead + Unpin + 'static> IoReader<S> {
     /// As [`IoStream::closed`](crate::IoStream::closed).
     ///
@@ -378,8 +426,8 @@ impl<S: AsyncRead + Unpin + 'static> IoReader<S> {
 
 impl<S> Drop for IoReader<S> {
     fn drop(&mut self) {
-        if let Some(watcher) = self.state.watcher.get() {
-            watcher.abandon(self.state.read_end.get());
+        if let Some(watcher) = self.state.watcher() {
+            watcher.abandon(self.state.read_end());
         }
         self.state.clear_reader_waker();
         self.state.drop_half();

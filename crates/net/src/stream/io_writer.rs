@@ -3,6 +3,8 @@
 
 use std::fmt;
 use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
@@ -42,7 +44,7 @@ impl<S> IoWriter<S> {
 
     /// As [`IoStream::is_closed`](crate::IoStream::is_closed).
     pub fn is_closed(&self) -> bool {
-        self.state.is_closed.get()
+        self.state.is_closed()
     }
 }
 
@@ -86,17 +88,7 @@ impl<S: AsyncWrite + Unpin + 'static> IoWriter<S> {
     /// # Errors
     /// As there.
     pub fn write_all(&mut self, data: &[u8]) -> impl Future<Output = Result<(), StreamError>> {
-        let mut sent = 0;
-        poll_fn(move |cx| {
-            let was_begun = sent > 0;
-            let polled = self.poll_write_all(cx, data, &mut sent);
-            // A caller that drops this future now has sent a part for the whole.
-            let is_begun = polled.is_pending() && sent > 0;
-            if is_begun != was_begun {
-                self.state.outbox.count_begun(is_begun);
-            }
-            polled
-        })
+        WriteAll { writer: self, data, sent: 0 }
     }
 
     /// Sends some of `data`, after what is queued. Returns the number of bytes.
@@ -107,7 +99,8 @@ impl<S: AsyncWrite + Unpin + 'static> IoWriter<S> {
     ) -> Poll<Result<usize, StreamError>> {
         ready!(self.poll_ready_to_write(cx))?;
         ready!(self.state.outbox.budget.poll(cx));
-        self.state.poll_write(cx, data).map_ok(|(n, _)| n)
+        let written = self.state.poll_write(cx, data);
+        self.state.record_write(cx, data.len(), written).map_ok(|(n, _)| n)
     }
 
     /// Waits until nothing is queued.
@@ -116,24 +109,6 @@ impl<S: AsyncWrite + Unpin + 'static> IoWriter<S> {
             ready!(self.poll_flush(cx))?;
         }
         Poll::Ready(self.state.check_writable())
-    }
-
-    fn poll_write_all(
-        &mut self,
-        cx: &mut Context<'_>,
-        data: &[u8],
-        sent: &mut usize,
-    ) -> Poll<Result<(), StreamError>> {
-        ready!(self.poll_ready_to_write(cx))?;
-        while *sent < data.len() {
-            ready!(self.state.outbox.budget.poll(cx));
-            let (n, is_done) = ready!(self.state.poll_write(cx, &data[*sent..]))?;
-            *sent += n;
-            if is_done {
-                return Poll::Ready(Ok(()));
-            }
-        }
-        self.poll_flush(cx)
     }
 
     /// As [`IoStream::shutdown`](crate::IoStream::shutdown).
@@ -148,6 +123,79 @@ impl<S: AsyncWrite + Unpin + 'static> IoWriter<S> {
     /// As [`IoStream::reset`](crate::IoStream::reset).
     pub fn reset(&mut self) {
         self.state.reset();
+    }
+}
+
+/// The future of [`IoWriter::write_all`].
+struct WriteAll<'w, 'd, S> {
+    writer: &'w mut IoWriter<S>,
+    data: &'d [u8],
+    /// The number of bytes that the transport has taken.
+    sent: usize,
+}
+
+impl<S: AsyncWrite + Unpin + 'static> Future for WriteAll<'_, '_, S> {
+    type Output = Result<(), StreamError>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let state = &*self.writer.state;
+        if self.sent > 0 || !state.writes_directly(self.data) {
+            return self.poll_slowly(cx);
+        }
+        match state.poll_write(cx, self.data) {
+            Some(Poll::Ready(Ok((n, true)))) => {
+                state.outbox.budget.spend(n);
+                Poll::Ready(Ok(()))
+            }
+            written => self.conclude(cx, written),
+        }
+    }
+}
+
+impl<S: AsyncWrite + Unpin + 'static> WriteAll<'_, '_, S> {
+    /// Goes on after a write that did not complete everything.
+    #[cold]
+    fn conclude(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Option<Poll<io::Result<(usize, bool)>>>,
+    ) -> Poll<Result<(), StreamError>> {
+        let (n, _) = ready!(self.writer.state.record_write(cx, self.data.len(), written))?;
+        self.sent = n;
+        let polled = self.poll_rest(cx);
+        if polled.is_pending() {
+            self.writer.state.outbox.count_begun(true);
+        }
+        polled
+    }
+
+    #[inline(never)] // keeps the writes that complete at once small
+    fn poll_slowly(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
+        let was_begun = self.sent > 0;
+        let polled = self.poll_rest(cx);
+        // A caller that drops this future now has sent a part for the whole.
+        let is_begun = polled.is_pending() && self.sent > 0;
+        if is_begun != was_begun {
+            self.writer.state.outbox.count_begun(is_begun);
+        }
+        polled
+    }
+
+    fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
+        ready!(self.writer.poll_ready_to_write(cx))?;
+        while self.sent < self.data.len() {
+            let state = &*self.writer.state;
+            ready!(state.outbox.budget.poll(cx));
+            let rest = &self.data[self.sent..];
+            let written = state.poll_write(cx, rest);
+            let (n, is_done) = ready!(state.record_write(cx, rest.len(), written))?;
+            self.sent += n;
+            if is_done {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        self.writer.poll_flush(cx)
     }
 }
 

@@ -29,6 +29,7 @@ mod read_end;
 pub(crate) mod served_stream;
 pub(crate) mod stream_config;
 pub(crate) mod stream_error;
+mod stream_flags;
 pub(crate) mod stream_state;
 mod tcp;
 mod transport_cell;

@@ -56,6 +56,12 @@ impl Outbox {
         self.queue.borrow().is_empty() && !self.has_pump() && !self.is_broken.get()
     }
 
+    /// Whether nothing is queued, and no write has ever completed only in part or failed.
+    #[inline]
+    pub(crate) fn is_unused(&self) -> bool {
+        self.slow_path.get().is_none() && self.queue.borrow().is_empty()
+    }
+
     #[inline]
     pub(crate) fn has_pump(&self) -> bool {
         self.slow_path.get().is_some_and(|slow_path| slow_path.pump.borrow().is_some())

@@ -16,6 +16,7 @@ use squall_executor::{BatchEnd, at_batch_end, spawn, turns};
 
 use crate::stream::outbox::Failure;
 use crate::stream::stream_error::{Cause, StreamError};
+use crate::stream::stream_flags::StreamFlags;
 use crate::stream::stream_state::StreamState;
 use crate::stream::turn_budget::MAX_BYTES_AT_ONCE;
 
@@ -62,7 +63,7 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
         // The transport may have woken a waker that wrote to the stream or closed it.
         let written_meanwhile = outbox.queue.take();
         queue.append(written_meanwhile);
-        if self.is_closed.get() {
+        if self.is_closed() {
             return Poll::Ready(());
         }
         drop(outbox.queue.replace(queue));
@@ -74,33 +75,66 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
         Poll::Ready(())
     }
 
+    /// Whether `data` can be written directly and at once: it is not empty, nothing was written
+    /// before it that the transport has not taken, and the turn's budget is not used up.
+    #[inline]
+    pub(crate) fn writes_directly(&self, data: &[u8]) -> bool {
+        !data.is_empty() && self.outbox.is_unused() && self.outbox.budget.is_left()
+    }
+
     /// Writes `data` directly; the queue must be empty. Returns the number of bytes, and whether
-    /// that was all of `data` and the transport was flushed too.
+    /// that was all of `data` and the transport was flushed too. `None` if there is no transport.
+    ///
+    /// If not everything was taken, the caller passes the outcome to
+    /// [`record_write`](Self::record_write). Otherwise it spends the budget.
     #[inline]
     pub(crate) fn poll_write(
         &self,
         cx: &mut Context<'_>,
         data: &[u8],
-    ) -> Poll<Result<(usize, bool), StreamError>> {
-        let polled = self.poll_transport(|mut transport| {
+    ) -> Option<Poll<io::Result<(usize, bool)>>> {
+        self.with_transport(|mut transport| {
             let shown = &data[..data.len().min(MAX_BYTES_AT_ONCE)];
             let n = ready!(transport.as_mut().poll_write(cx, shown))?;
             let is_done = n == data.len() && transport.poll_flush(cx)?.is_ready();
-            Poll::Ready(if n > 0 { Ok((n, is_done)) } else { Err(io::ErrorKind::WriteZero.into()) })
-        });
-        match &polled {
-            Poll::Ready(Ok((n, _))) => {
-                self.check_sent(*n, data.len());
-                self.outbox.budget.spend(*n);
+            Poll::Ready(Ok((n, is_done)))
+        })
+    }
+
+    /// Records the outcome of [`poll_write`](Self::poll_write) with `given` bytes.
+    pub(crate) fn record_write(
+        &self,
+        cx: &mut Context<'_>,
+        given: usize,
+        written: Option<Poll<io::Result<(usize, bool)>>>,
+    ) -> Poll<Result<(usize, bool), StreamError>> {
+        match written {
+            Some(Poll::Ready(Ok((0, _)))) => {
+                let error = io::Error::from(io::ErrorKind::WriteZero);
+                self.outbox.fail(Failure::Copy(Cause::of(&error)));
+                Poll::Ready(Err(error.into()))
             }
-            Poll::Ready(Err(StreamError::Closed { cause: Some(error) })) => {
-                self.outbox.fail(Failure::Copy(Cause::of(error)));
+            Some(Poll::Ready(Ok((n, is_done)))) => {
+                self.check_sent(n, given);
+                self.outbox.budget.spend(n);
+                Poll::Ready(Ok((n, is_done)))
             }
-            Poll::Ready(Err(_)) => {} // this side has closed the stream
-            // A close by the other half wakes this task.
-            Poll::Pending => self.outbox.add_flush_waker(cx.waker()),
+            Some(Poll::Ready(Err(error))) => {
+                self.outbox.fail(Failure::Copy(Cause::of(&error)));
+                Poll::Ready(Err(error.into()))
+            }
+            Some(Poll::Pending) => {
+                self.outbox.add_flush_waker(cx.waker()); // a close by the other half wakes this task
+                Poll::Pending
+            }
+            None => {
+                let error = self.no_transport_error();
+                if let StreamError::Closed { cause: Some(error) } = &error {
+                    self.outbox.fail(Failure::Copy(Cause::of(error)));
+                }
+                Poll::Ready(Err(error))
+            }
         }
-        polled
     }
 
     /// # Panics
@@ -123,7 +157,7 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
     pub(crate) fn poll_close(&self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
         let polled = self.poll_transport(|transport| transport.poll_close(cx));
         match &polled {
-            Poll::Ready(outcome) => self.is_write_ended.set(outcome.is_ok()),
+            Poll::Ready(outcome) => self.flags.set(StreamFlags::WRITE_ENDED, outcome.is_ok()),
             Poll::Pending => self.outbox.add_flush_waker(cx.waker()),
         }
         polled
@@ -160,7 +194,7 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
         if let Some(failure) = self.outbox.failure() {
             return Err(failure.into());
         }
-        if self.is_closed.get() { Err(StreamError::ended()) } else { Ok(()) }
+        if self.is_closed() { Err(StreamError::ended()) } else { Ok(()) }
     }
 
     /// Starts the pump.
@@ -193,7 +227,7 @@ impl<S> Drop for Pump<S> {
         let outbox = &self.state.outbox;
         drop(outbox.take_pump());
         // If only the loop has ended, the next loop sends the queue.
-        if !self.state.has_transport() && !self.state.is_closed.get() {
+        if !self.state.has_transport() && !self.state.is_closed() {
             outbox.fail(Failure::Original(self.state.no_transport_error().into()));
         }
         outbox.wake_flushers();

@@ -14,11 +14,6 @@ pub(crate) enum ReadEnd {
 }
 
 impl ReadEnd {
-    #[inline]
-    pub(crate) fn is_reached(self) -> bool {
-        !matches!(self, ReadEnd::NotReached)
-    }
-
     /// The end that a read has found. The read must have returned 0 bytes or an error.
     pub(crate) fn of(read: &io::Result<usize>) -> ReadEnd {
         match read {

@@ -24,6 +24,7 @@ use squall_executor::{is_closing, timeout, try_spawn};
 
 use crate::stream::io_stream::IoStream;
 use crate::stream::stream_error::StreamError;
+use crate::stream::stream_flags::StreamFlags;
 use crate::stream::stream_state::{CloseReason, Control, StreamState};
 
 /// The server's reference to a stream that a handler owns. Its drop means that the handler has
@@ -106,13 +107,13 @@ impl<S: AsyncWrite + Unpin + 'static, F: Future> Future for Handling<ServedStrea
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         if let Some(stream) = &*this.stream {
-            stream.state.is_in_handler.set(true);
+            stream.state.flags.set(StreamFlags::IN_HANDLER, true);
         }
         let handled = this.handler.poll(cx);
         if handled.is_pending()
             && let Some(stream) = &*this.stream
         {
-            stream.state.is_in_handler.set(false);
+            stream.state.flags.set(StreamFlags::IN_HANDLER, false);
             if stream.state.is_dropped() {
                 stream.state.give_up_control();
             }
@@ -148,7 +149,7 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
     /// Closes a dropped stream, or returns a future that first sends what is queued.
     #[inline]
     fn finish(self: &Rc<Self>) -> Option<Finish> {
-        if self.is_closed.get() || self.outbox.is_idle() {
+        if self.is_closed() || self.outbox.is_idle() {
             self.close(CloseReason::Dropped);
             return None;
         }

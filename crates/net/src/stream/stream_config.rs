@@ -3,6 +3,8 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::buffer::segment::SEGMENT_SIZE;
+
 /// The limits of an [`IoStream`](crate::IoStream)'s buffers and reads. Each setter takes and
 /// returns the configuration by value.
 ///
@@ -29,7 +31,7 @@ impl Default for StreamConfig {
 impl StreamConfig {
     pub(crate) const DEFAULT: StreamConfig = StreamConfig {
         max_buffer_size: 100 << 20,
-        read_chunk_size: 64 << 10,
+        read_chunk_size: SEGMENT_SIZE,
         max_write_buffer_size: None,
         flush_deadline: Duration::from_secs(30),
     };
@@ -37,6 +39,11 @@ impl StreamConfig {
     /// Makes a copy that many streams can share. Returns `None` for the default limits.
     pub(crate) fn shared(self) -> Option<Rc<StreamConfig>> {
         (self != StreamConfig::DEFAULT).then(|| Rc::new(self))
+    }
+
+    /// Whether a read into the empty buffer asks for exactly one pooled segment.
+    pub(crate) fn reads_whole_segments(&self) -> bool {
+        self.max_buffer_size >= SEGMENT_SIZE && self.read_chunk_size == SEGMENT_SIZE
     }
 
     /// Sets the size limit of the read buffer in bytes, which is also the limit of one read. At

@@ -19,6 +19,7 @@ use crate::stream::outbox::Outbox;
 use crate::stream::read_end::ReadEnd;
 use crate::stream::stream_config::StreamConfig;
 use crate::stream::stream_error::StreamError;
+use crate::stream::stream_flags::StreamFlags;
 use crate::stream::transport_cell::TransportCell;
 use crate::stream::waker_slot::WakerSlot;
 
@@ -28,14 +29,10 @@ pub(crate) struct StreamState<S> {
     /// Not available while the transport is polled, after the stream was closed, and after the
     /// transport has panicked.
     transport: TransportCell<S>,
-    pub(crate) is_closed: Cell<bool>,
+    pub(crate) flags: StreamFlags,
     /// The number of halves that have not been dropped, at most 2.
     live_halves: Cell<u8>,
-    /// Whether different tasks may use the halves.
-    is_split: Cell<bool>,
-    pub(crate) read_end: Cell<ReadEnd>,
-    /// Whether a `read_until_close` has succeeded. The next call fails.
-    pub(crate) was_read_to_end: Cell<bool>,
+    read_end: Cell<ReadEnd>,
     /// The number of forks, modulo 2³², when the stream was made. After a fork it differs, and the
     /// child's copy must not send.
     forks_at_start: u32,
@@ -43,17 +40,13 @@ pub(crate) struct StreamState<S> {
     /// the close watcher has read something.
     reader_waker: WakerSlot,
     /// Set by the first call of `closed` or `set_close_callback`.
-    pub(crate) watcher: OnceCell<Rc<CloseWatcher>>,
+    watcher: OnceCell<Rc<CloseWatcher>>,
     pub(crate) outbox: Outbox,
     /// Sends what is queued when the stream closes, or resets the connection. Only methods that can
     /// write to the transport set the hook.
     pub(crate) on_close: Cell<Option<CloseHook<S>>>,
-    /// Whether the writing direction has ended in order, after everything that was written.
-    pub(crate) is_write_ended: Cell<bool>,
     /// Whether a server decides how the stream ends when its owner has dropped it.
     pub(crate) control: Cell<Control>,
-    /// Whether the handler is polled now.
-    pub(crate) is_in_handler: Cell<bool>,
 }
 
 /// A server's control of the end of a stream that a handler owns.
@@ -93,23 +86,48 @@ fn forks_modulo() -> u32 {
 
 impl<S> StreamState<S> {
     pub(crate) fn new(transport: S, config: Option<Rc<StreamConfig>>) -> Rc<StreamState<S>> {
+        let limits = config.as_deref().unwrap_or(&StreamConfig::DEFAULT);
+        let other_size =
+            if limits.reads_whole_segments() { 0 } else { StreamFlags::OTHER_READ_SIZE };
         Rc::new(StreamState {
+            flags: StreamFlags::new(other_size),
             config,
             transport: TransportCell::new(transport),
-            is_closed: Cell::new(false),
             live_halves: Cell::new(2),
-            is_split: Cell::new(false),
             read_end: Cell::new(ReadEnd::NotReached),
-            was_read_to_end: Cell::new(false),
             forks_at_start: forks_modulo(),
             reader_waker: WakerSlot::default(),
             watcher: OnceCell::new(),
             outbox: Outbox::default(),
             on_close: Cell::new(None),
-            is_write_ended: Cell::new(false),
             control: Cell::new(Control::None),
-            is_in_handler: Cell::new(false),
         })
+    }
+
+    #[inline]
+    pub(crate) fn is_closed(&self) -> bool {
+        self.flags.has_any(StreamFlags::CLOSED)
+    }
+
+    /// How the peer ended the stream.
+    pub(crate) fn read_end(&self) -> ReadEnd {
+        self.read_end.get()
+    }
+
+    pub(crate) fn set_read_end(&self, end: ReadEnd) {
+        self.read_end.set(end);
+        self.flags.set(StreamFlags::READ_ENDED, end != ReadEnd::NotReached);
+    }
+
+    /// The close watcher, if there is one.
+    #[inline]
+    pub(crate) fn watcher(&self) -> Option<&Rc<CloseWatcher>> {
+        if self.flags.has_any(StreamFlags::WATCHED) { self.watcher.get() } else { None }
+    }
+
+    pub(crate) fn get_or_make_watcher(&self) -> &Rc<CloseWatcher> {
+        self.flags.set(StreamFlags::WATCHED, true);
+        self.watcher.get_or_init(Rc::default)
     }
 
     #[inline]
@@ -130,7 +148,7 @@ impl<S> StreamState<S> {
         S: Unpin,
     {
         let result = self.transport.with(|transport| f(Pin::new(transport)))?;
-        if self.is_closed.get() {
+        if self.is_closed() {
             drop(self.transport.take()); // `f` has run code that closed the stream
         }
         Some(result)
@@ -151,8 +169,14 @@ impl<S> StreamState<S> {
         }
     }
 
-    /// Pending if the transport is known to have nothing to read. Otherwise a read must be tried.
+    /// False if the transport is known to have nothing to read.
     #[inline]
+    pub(crate) fn may_read(&self) -> bool {
+        self.transport.with(|transport| readiness::may_read(transport)).unwrap_or(true)
+    }
+
+    /// Pending if the transport is known to have nothing to read; then the waker is stored.
+    /// Otherwise a read must be tried.
     pub(crate) fn poll_readable(&self, cx: &Context<'_>) -> Poll<()> {
         self.transport
             .with(|transport| readiness::poll_readable(transport, cx))
@@ -177,7 +201,7 @@ impl<S> StreamState<S> {
 
     /// The error that explains why there is no transport.
     pub(crate) fn no_transport_error(&self) -> StreamError {
-        if self.is_closed.get() {
+        if self.is_closed() {
             StreamError::ended()
         } else {
             io::Error::other("the transport has panicked, or has called its own stream").into()
@@ -187,8 +211,7 @@ impl<S> StreamState<S> {
     /// Takes the transport out for good if the stream is open, the outbox is idle, and there is no
     /// close watcher.
     pub(crate) fn take_transport(&self) -> Option<S> {
-        let is_idle =
-            !self.is_closed.get() && self.outbox.is_idle() && self.watcher.get().is_none();
+        let is_idle = !self.is_closed() && self.outbox.is_idle() && self.watcher().is_none();
         if is_idle { self.transport.take() } else { None }
     }
 
@@ -204,7 +227,7 @@ impl<S> StreamState<S> {
     /// Records that different tasks may use the halves. From here on each half stores its waker for
     /// the other.
     pub(crate) fn split(&self) {
-        self.is_split.set(true);
+        self.flags.set(StreamFlags::SPLIT, true);
     }
 
     /// Whether one half is alive and the other was dropped.
@@ -221,7 +244,7 @@ impl<S> StreamState<S> {
         }
         match self.control.get() {
             Control::None => self.close(CloseReason::Dropped),
-            Control::Handler if self.is_in_handler.get() => {}
+            Control::Handler if self.flags.has_any(StreamFlags::IN_HANDLER) => {}
             Control::Handler | Control::AfterOk => self.close_after_flush(),
             Control::AfterFailure => self.fail(),
         }
@@ -242,13 +265,13 @@ impl<S> StreamState<S> {
     /// Resets a dropped stream, unless its writing direction has ended in order.
     pub(crate) fn fail(self: &Rc<Self>) {
         self.control.set(Control::None);
-        let is_whole = self.is_write_ended.get();
+        let is_whole = self.flags.has_any(StreamFlags::WRITE_ENDED);
         self.close(if is_whole { CloseReason::Dropped } else { CloseReason::Failed });
     }
 
     /// Runs the close hook, drops the transport and wakes the tasks that wait on the stream.
     pub(crate) fn close(self: &Rc<Self>, reason: CloseReason) {
-        if self.is_closed.get() {
+        if self.is_closed() {
             return;
         }
         // After a fork, only the parent sends what is queued, and only the parent may reset.
@@ -257,10 +280,10 @@ impl<S> StreamState<S> {
         {
             on_close(self, reason);
         }
-        self.is_closed.set(true);
+        self.flags.set(StreamFlags::CLOSED, true);
         let transport = self.transport.take();
         self.outbox.close();
-        if let Some(watcher) = self.watcher.get() {
+        if let Some(watcher) = self.watcher() {
             watcher.stop();
         }
         self.wake_reader();
@@ -271,7 +294,7 @@ impl<S> StreamState<S> {
     /// either, the waker is not stored, since it would keep the memory of its task.
     #[inline]
     pub(crate) fn set_reader_waker(&self, waker: &Waker) {
-        if self.is_split.get() || self.watcher.get().is_some() {
+        if self.flags.has_any(StreamFlags::SPLIT | StreamFlags::WATCHED) {
             self.reader_waker.set(waker);
         }
     }

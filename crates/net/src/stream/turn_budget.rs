@@ -28,11 +28,17 @@ impl TurnBudget {
     /// there are no other tasks to let run.
     #[inline]
     pub(crate) fn poll(&self, cx: &Context<'_>) -> Poll<()> {
-        if self.used.get() < BYTES_PER_TURN || self.renew() {
+        if self.is_left() || self.renew() {
             return Poll::Ready(());
         }
         wake_in_next_turn(cx.waker());
         Poll::Pending
+    }
+
+    /// Whether some of the budget is left, as far as is known without looking up the turn.
+    #[inline]
+    pub(crate) fn is_left(&self) -> bool {
+        self.used.get() < BYTES_PER_TURN
     }
 
     /// Renews the budget if a new turn has begun. Returns false if the turn is still the same.

@@ -25,11 +25,11 @@ impl<S: AsyncRead + Unpin + 'static> StreamState<S> {
     /// states whether the buffer of the reading half is empty.
     #[track_caller]
     pub(crate) fn watch_end(self: &Rc<Self>, is_drained: bool) -> Future<()> {
-        let watcher = self.watcher.get_or_init(Rc::default);
-        watcher.set_drained(is_drained, self.read_end.get());
-        if self.is_closed.get() {
+        let watcher = self.get_or_make_watcher();
+        watcher.set_drained(is_drained, self.read_end());
+        if self.is_closed() {
             watcher.announce();
-        } else if self.read_end.get() == ReadEnd::NotReached && !watcher.is_reading() {
+        } else if self.read_end() == ReadEnd::NotReached && !watcher.is_reading() {
             let watcher_task = WatcherTask { state: Rc::clone(self), watcher: Rc::clone(watcher) };
             let task = spawn(async move { poll_fn(|cx| watcher_task.poll(cx)).await });
             if !task.is_finished() {
@@ -80,7 +80,7 @@ impl<S: AsyncRead + Unpin> WatcherTask<S> {
             state.wake_reader();
             return Poll::Pending;
         }
-        state.read_end.set(ReadEnd::of(&read));
+        state.set_read_end(ReadEnd::of(&read));
         if let Err(failure) = read {
             watcher.set_failure(failure);
             state.outbox.wake_writers();
@@ -92,13 +92,10 @@ impl<S: AsyncRead + Unpin> WatcherTask<S> {
 impl<S> Drop for WatcherTask<S> {
     fn drop(&mut self) {
         let state = &self.state;
-        if state.read_end.get() == ReadEnd::NotReached
-            && !state.is_closed.get()
-            && !state.has_transport()
-        {
-            state.read_end.set(ReadEnd::of(&Err(state.no_transport_error().into())));
+        if state.read_end() == ReadEnd::NotReached && !state.is_closed() && !state.has_transport() {
+            state.set_read_end(ReadEnd::of(&Err(state.no_transport_error().into())));
         }
-        self.watcher.task_ended(state.read_end.get());
+        self.watcher.task_ended(state.read_end());
         state.wake_reader();
     }
 }
