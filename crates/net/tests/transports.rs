@@ -314,6 +314,27 @@ mod cases {
         drop(peer);
     }
 
+    // The socket was read before, so it is known to be drained, and is not asked again.
+    pub(super) async fn a_half_that_closes_wakes_a_reader_that_waits_again(
+        a: impl Reads + Writes,
+        b: impl Reads + Writes,
+    ) {
+        let (mut stream, mut peer) = (IoStream::new(a), IoStream::new(b));
+        let (read, _) = zip(stream.read_bytes(1), async {
+            sleep(Duration::from_millis(1)).await;
+            peer.write_all(b"x").await.unwrap();
+        })
+        .await;
+        assert_eq!(read.unwrap(), "x");
+        let (mut reader, mut writer) = stream.split();
+        let reading = spawn(async move { reader.read_bytes(1).await });
+        yield_now().await;
+        yield_now().await;
+        writer.close();
+        assert!(closed(&reading.await.unwrap()));
+        drop(peer);
+    }
+
     // I3, L7: the end of reading does not end writing
     pub(super) async fn half_close_keeps_the_answer(
         a: impl Reads + Writes,
@@ -356,6 +377,7 @@ one_way!(the_end_is_reported_once_the_bytes_are_read);
 one_way!(the_end_is_reported_during_a_read);
 both_ways!(halves_move_a_lot_both_ways);
 both_ways!(a_half_that_closes_wakes_the_other);
+both_ways!(a_half_that_closes_wakes_a_reader_that_waits_again);
 both_ways!(half_close_keeps_the_answer);
 
 // IOS-X1 cannot happen: reads borrow the stream, so a second read while one is pending does not

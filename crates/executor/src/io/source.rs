@@ -211,13 +211,8 @@ impl Source {
     /// process's parent.
     #[inline(never)] // keeps the callers, which rarely wait, small
     pub(crate) fn wait(&self, direction: Direction, waker: &Waker) -> Poll<()> {
-        let key = match &*self.home.borrow() {
-            Some(home) if !home.core.scheduler.is_closed() => home.core.scheduler.key_of(waker),
-            _ => return Poll::Ready(()),
-        };
-        let Some(key) = key else {
-            self.wait_with_waker(direction, waker);
-            return Poll::Pending;
+        let Some(key) = self.key_at_home(waker) else {
+            return self.wait_otherwise(direction, waker);
         };
         match direction {
             Direction::Read => self.reader.set(key),
@@ -226,17 +221,36 @@ impl Source {
         let bits = self.bits.get();
         self.bits.set(bits | direction.waits_bit());
         if bits & HAS_LIST != 0 {
-            drop(self.with_list(|list| list.replace_owner(direction, None)));
+            self.remove_owner(direction);
         }
         Poll::Pending
     }
 
-    /// Stores the owner's waker, which is not that of a task of the home loop.
+    /// The key of a waker's task, if it is a task of the home loop, and that loop still runs.
+    #[inline]
+    fn key_at_home(&self, waker: &Waker) -> Option<TaskKey> {
+        match &*self.home.borrow() {
+            Some(home) if !home.core.scheduler.is_closed() => home.core.scheduler.key_of(waker),
+            _ => None,
+        }
+    }
+
+    /// As [`wait`](Self::wait), if no loop watches, or with a waker that is not that of a task of the
+    /// home loop.
     #[cold]
-    fn wait_with_waker(&self, direction: Direction, waker: &Waker) {
+    fn wait_otherwise(&self, direction: Direction, waker: &Waker) -> Poll<()> {
+        if !self.is_watched() {
+            return Poll::Ready(());
+        }
         let waker = waker.clone();
         self.bits.set(self.bits.get() & !direction.waits_bit() | HAS_LIST);
         drop(self.with_list(|list| list.replace_owner(direction, Some(waker))));
+        Poll::Pending
+    }
+
+    #[cold]
+    fn remove_owner(&self, direction: Direction) {
+        drop(self.with_list(|list| list.replace_owner(direction, None)));
     }
 
     /// Makes a slot for an async call that will wait here.

@@ -1,5 +1,7 @@
 //! The read buffer: bytes that were received and are not consumed yet.
 
+use std::mem;
+
 use bytes::Bytes;
 
 use crate::buffer::segment::{SEGMENT_SIZE, Segment};
@@ -78,8 +80,8 @@ impl ReadBuffer {
         let mut segment = Segment::pooled();
         let (n, result) = read(segment.room_from_start(SEGMENT_SIZE));
         if n > 0 {
-            segment.commit(n);
-            self.segment = Some(segment);
+            segment.fill_from_start(n);
+            mem::forget(self.segment.replace(segment)); // the buffer owned none: nothing to drop
         } else {
             segment.give_back();
         }

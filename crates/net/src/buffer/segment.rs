@@ -133,6 +133,13 @@ impl Segment {
         &mut self.bytes[..max]
     }
 
+    /// As [`commit`](Self::commit), of an empty segment.
+    #[inline]
+    pub(crate) fn fill_from_start(&mut self, n: usize) {
+        assert!(n <= self.bytes.len(), "a transport has read more bytes than it had room for");
+        self.end = n;
+    }
+
     /// Appends the first `n` bytes of the spare room to the data.
     #[inline]
     pub(crate) fn commit(&mut self, n: usize) {

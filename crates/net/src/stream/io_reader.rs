@@ -297,8 +297,10 @@ impl<S: AsyncRead + Unpin> IoReader<S> {
     /// Waits until the transport may have something to read.
     #[inline(never)] // as above
     fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        ready!(self.state.poll_readable(cx));
-        if self.buffer.len() > 0 {
+        if self.state.poll_readable(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        if !self.buffer.is_unallocated() {
             self.buffer.shrink();
         }
         self.state.set_reader_waker(cx.waker());

@@ -3,7 +3,6 @@
 
 use std::fmt;
 use std::future::{Future, poll_fn};
-use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -12,6 +11,7 @@ use futures_io::AsyncWrite;
 
 use crate::buffer::chunk::Chunk;
 use crate::socket::tcp_stream::TcpStream;
+use crate::stream::pump::Written;
 use crate::stream::stream_error::StreamError;
 use crate::stream::stream_state::{CloseReason, StreamState};
 
@@ -144,8 +144,8 @@ impl<S: AsyncWrite + Unpin + 'static> Future for WriteAll<'_, '_, S> {
             return self.poll_slowly(cx);
         }
         match state.poll_write(cx, self.data) {
-            Some(Poll::Ready(Ok((n, true)))) => {
-                state.outbox.budget.spend(n);
+            Written::All => {
+                state.outbox.budget.spend(self.data.len());
                 Poll::Ready(Ok(()))
             }
             written => self.conclude(cx, written),
@@ -159,7 +159,7 @@ impl<S: AsyncWrite + Unpin + 'static> WriteAll<'_, '_, S> {
     fn conclude(
         &mut self,
         cx: &mut Context<'_>,
-        written: Option<Poll<io::Result<(usize, bool)>>>,
+        written: Written,
     ) -> Poll<Result<(), StreamError>> {
         let (n, _) = ready!(self.writer.state.record_write(cx, self.data.len(), written))?;
         self.sent = n;

@@ -8,6 +8,7 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
@@ -82,59 +83,48 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
         !data.is_empty() && self.outbox.is_unused() && self.outbox.budget.is_left()
     }
 
-    /// Writes `data` directly; the queue must be empty. Returns the number of bytes, and whether
-    /// that was all of `data` and the transport was flushed too. `None` if there is no transport.
+    /// Writes `data` directly; the queue must be empty.
     ///
-    /// If not everything was taken, the caller passes the outcome to
-    /// [`record_write`](Self::record_write). Otherwise it spends the budget.
-    #[inline]
-    pub(crate) fn poll_write(
-        &self,
-        cx: &mut Context<'_>,
-        data: &[u8],
-    ) -> Option<Poll<io::Result<(usize, bool)>>> {
-        self.with_transport(|mut transport| {
-            let shown = &data[..data.len().min(MAX_BYTES_AT_ONCE)];
-            let n = ready!(transport.as_mut().poll_write(cx, shown))?;
-            let is_done = n == data.len() && transport.poll_flush(cx)?.is_ready();
-            Poll::Ready(Ok((n, is_done)))
-        })
+    /// The caller passes the outcome to [`record_write`](Self::record_write). After
+    /// [`Written::All`], spending the budget is enough.
+    #[inline(always)] // on the shortest road of a write
+    pub(crate) fn poll_write(&self, cx: &mut Context<'_>, data: &[u8]) -> Written {
+        let Some(mut lent) = self.transport.lend() else { return Written::NoTransport };
+        let written = Written::to(Pin::new(lent.get()), cx, data);
+        self.give_back(lent);
+        written
     }
 
-    /// Records the outcome of [`poll_write`](Self::poll_write) with `given` bytes.
+    /// Records the outcome of [`poll_write`](Self::poll_write) with `given` bytes. Returns the number
+    /// of bytes, and whether that was all and the transport was flushed too.
     pub(crate) fn record_write(
         &self,
         cx: &mut Context<'_>,
         given: usize,
-        written: Option<Poll<io::Result<(usize, bool)>>>,
+        written: Written,
     ) -> Poll<Result<(usize, bool), StreamError>> {
-        match written {
-            Some(Poll::Ready(Ok((0, _)))) => {
-                let error = io::Error::from(io::ErrorKind::WriteZero);
-                self.outbox.fail(Failure::Copy(Cause::of(&error)));
-                Poll::Ready(Err(error.into()))
+        let error = match written {
+            Written::All => {
+                self.outbox.budget.spend(given);
+                return Poll::Ready(Ok((given, true)));
             }
-            Some(Poll::Ready(Ok((n, is_done)))) => {
+            Written::Some(n) if n > 0 => {
                 self.check_sent(n, given);
                 self.outbox.budget.spend(n);
-                Poll::Ready(Ok((n, is_done)))
+                return Poll::Ready(Ok((n, false)));
             }
-            Some(Poll::Ready(Err(error))) => {
-                self.outbox.fail(Failure::Copy(Cause::of(&error)));
-                Poll::Ready(Err(error.into()))
-            }
-            Some(Poll::Pending) => {
+            Written::Pending => {
                 self.outbox.add_flush_waker(cx.waker()); // a close by the other half wakes this task
-                Poll::Pending
+                return Poll::Pending;
             }
-            None => {
-                let error = self.no_transport_error();
-                if let StreamError::Closed { cause: Some(error) } = &error {
-                    self.outbox.fail(Failure::Copy(Cause::of(error)));
-                }
-                Poll::Ready(Err(error))
-            }
+            Written::Some(_) => io::Error::from(io::ErrorKind::WriteZero).into(),
+            Written::Failed(error) => error.into(),
+            Written::NoTransport => self.no_transport_error(),
+        };
+        if let StreamError::Closed { cause: Some(error) } = &error {
+            self.outbox.fail(Failure::Copy(Cause::of(error)));
         }
+        Poll::Ready(Err(error))
     }
 
     /// # Panics
@@ -206,6 +196,34 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
         let task = spawn(async move { poll_fn(|cx| pump.poll(cx)).await });
         if !task.is_finished() {
             self.outbox.set_pump(task);
+        }
+    }
+}
+
+/// The outcome of a direct write.
+pub(crate) enum Written {
+    /// The transport took all bytes and was flushed.
+    All,
+    /// The transport took this many bytes. There are more, or it was not flushed.
+    Some(usize),
+    Pending,
+    Failed(io::Error),
+    NoTransport,
+}
+
+impl Written {
+    #[inline(always)] // as `poll_write`
+    fn to<S: AsyncWrite>(mut transport: Pin<&mut S>, cx: &mut Context<'_>, data: &[u8]) -> Written {
+        let shown = &data[..data.len().min(MAX_BYTES_AT_ONCE)];
+        match transport.as_mut().poll_write(cx, shown) {
+            Poll::Ready(Ok(n)) if n == data.len() => match transport.poll_flush(cx) {
+                Poll::Ready(Ok(())) => Written::All,
+                Poll::Ready(Err(error)) => Written::Failed(error),
+                Poll::Pending => Written::Some(n),
+            },
+            Poll::Ready(Ok(n)) => Written::Some(n),
+            Poll::Ready(Err(error)) => Written::Failed(error),
+            Poll::Pending => Written::Pending,
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::stream::read_end::ReadEnd;
 use crate::stream::stream_config::StreamConfig;
 use crate::stream::stream_error::StreamError;
 use crate::stream::stream_flags::StreamFlags;
-use crate::stream::transport_cell::TransportCell;
+use crate::stream::transport_cell::{Lent, TransportCell};
 use crate::stream::waker_slot::WakerSlot;
 
 pub(crate) struct StreamState<S> {
@@ -28,7 +28,7 @@ pub(crate) struct StreamState<S> {
     config: Option<Rc<StreamConfig>>,
     /// Not available while the transport is polled, after the stream was closed, and after the
     /// transport has panicked.
-    transport: TransportCell<S>,
+    pub(crate) transport: TransportCell<S>,
     pub(crate) flags: StreamFlags,
     /// The number of halves that have not been dropped, at most 2.
     live_halves: Cell<u8>,
@@ -142,16 +142,24 @@ impl<S> StreamState<S> {
 
     /// Calls `f` with the transport. Returns `None` if there is none: see
     /// [`no_transport_error`](Self::no_transport_error).
-    #[inline]
+    #[inline(always)] // on the shortest roads of a stream
     pub(crate) fn with_transport<R>(&self, f: impl FnOnce(Pin<&mut S>) -> R) -> Option<R>
     where
         S: Unpin,
     {
-        let result = self.transport.with(|transport| f(Pin::new(transport)))?;
-        if self.is_closed() {
-            drop(self.transport.take()); // `f` has run code that closed the stream
-        }
+        let mut lent = self.transport.lend()?;
+        let result = f(Pin::new(lent.get()));
+        self.give_back(lent);
         Some(result)
+    }
+
+    /// Ends a loan of the transport. Drops the transport if the stream was closed meanwhile.
+    #[inline(always)]
+    pub(crate) fn give_back(&self, lent: Lent<'_, S>) {
+        lent.end();
+        if self.is_closed() {
+            drop(self.transport.take());
+        }
     }
 
     /// Polls the transport. Returns an error if there is none.
@@ -170,22 +178,27 @@ impl<S> StreamState<S> {
     }
 
     /// False if the transport is known to have nothing to read.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn may_read(&self) -> bool {
-        self.transport.with(|transport| readiness::may_read(transport)).unwrap_or(true)
+        let Some(mut lent) = self.transport.lend() else { return true };
+        let may_read = readiness::may_read(lent.get());
+        lent.end();
+        may_read
     }
 
     /// Pending if the transport is known to have nothing to read; then the waker is stored.
     /// Otherwise a read must be tried.
+    #[inline]
     pub(crate) fn poll_readable(&self, cx: &Context<'_>) -> Poll<()> {
-        self.transport
-            .with(|transport| readiness::poll_readable(transport, cx))
-            .unwrap_or(Poll::Ready(()))
+        let Some(mut lent) = self.transport.lend() else { return Poll::Ready(()) };
+        let polled = readiness::poll_readable(lent.get(), cx);
+        lent.end();
+        polled
     }
 
     /// Reads once into `spare`. Returns the number of bytes, 0 if there are none, and the outcome:
     /// `None` if there is no transport.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn poll_read(
         &self,
         cx: &mut Context<'_>,
@@ -194,9 +207,10 @@ impl<S> StreamState<S> {
     where
         S: AsyncRead + Unpin,
     {
-        let polled = self.with_transport(|transport| transport.poll_read(cx, spare));
-        let n = if let Some(Poll::Ready(Ok(n))) = polled { n } else { 0 };
-        (n, polled)
+        let Some(mut lent) = self.transport.lend() else { return (0, None) };
+        let polled = Pin::new(lent.get()).poll_read(cx, spare);
+        self.give_back(lent);
+        (if let Poll::Ready(Ok(n)) = polled { n } else { 0 }, Some(polled))
     }
 
     /// The error that explains why there is no transport.
@@ -216,7 +230,7 @@ impl<S> StreamState<S> {
     }
 
     pub(crate) fn has_transport(&self) -> bool {
-        self.transport.is_available()
+        self.transport.lend().map(Lent::end).is_some()
     }
 
     /// Whether the owner has dropped both halves.

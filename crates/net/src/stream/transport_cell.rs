@@ -19,32 +19,54 @@ impl<S> TransportCell<S> {
         TransportCell { transport: UnsafeCell::new(Some(transport)), is_lent: Cell::new(false) }
     }
 
-    /// Calls `f` with the transport. Returns `None` if it is lent already, was taken, or has
-    /// panicked.
-    #[inline]
-    pub(crate) fn with<R>(&self, f: impl FnOnce(&mut S) -> R) -> Option<R> {
-        self.lend(|transport| transport.as_mut().map(f)).flatten()
+    /// Lends the transport. Returns `None` if it is lent already, was taken, or has panicked.
+    #[inline(always)] // on the shortest roads of a stream
+    pub(crate) fn lend(&self) -> Option<Lent<'_, S>> {
+        let lent = self.lend_place()?;
+        match lent {
+            Some(transport) => Some(Lent { transport, is_lent: &self.is_lent }),
+            None => {
+                self.is_lent.set(false);
+                None
+            }
+        }
     }
 
-    /// Takes the transport out for good.
+    /// Takes the transport out for good, if it could be lent.
     pub(crate) fn take(&self) -> Option<S> {
-        self.lend(Option::take).flatten()
+        let taken = self.lend_place()?.take();
+        self.is_lent.set(false);
+        taken
     }
 
-    /// Whether [`with`](Self::with) would call its closure.
-    pub(crate) fn is_available(&self) -> bool {
-        self.lend(|transport| transport.is_some()).unwrap_or(false)
-    }
-
-    #[inline]
-    fn lend<R>(&self, f: impl FnOnce(&mut Option<S>) -> R) -> Option<R> {
+    #[inline(always)]
+    #[expect(clippy::mut_from_ref, reason = "`is_lent` makes sure that there is only one")]
+    fn lend_place(&self) -> Option<&mut Option<S>> {
         if self.is_lent.replace(true) {
             return None;
         }
-        // SAFETY: `is_lent` was false, so no other reference to the transport exists. None is made
-        // before it is false again, because only this function makes them. The cell is not `Sync`.
-        let result = f(unsafe { &mut *self.transport.get() });
+        // SAFETY: `is_lent` was false, so no other reference to the transport exists: only this
+        // function makes them, and what sets `is_lent` to false again has given its reference up.
+        // The cell is not `Sync`.
+        Some(unsafe { &mut *self.transport.get() })
+    }
+}
+
+/// A lent transport. If it is dropped without [`end`](Self::end), as by a panic, the transport is
+/// never lent again.
+pub(crate) struct Lent<'a, S> {
+    transport: &'a mut S,
+    is_lent: &'a Cell<bool>,
+}
+
+impl<S> Lent<'_, S> {
+    #[inline(always)]
+    pub(crate) fn get(&mut self) -> &mut S {
+        self.transport
+    }
+
+    #[inline(always)]
+    pub(crate) fn end(self) {
         self.is_lent.set(false);
-        Some(result)
     }
 }
