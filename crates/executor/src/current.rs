@@ -51,6 +51,12 @@ pub(crate) fn try_get() -> Option<Rc<Core>> {
     CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
 }
 
+/// Calls `f` with the loop of this thread, if there is one. `f` must run no foreign code.
+#[inline]
+pub(crate) fn with<R>(f: impl FnOnce(&Core) -> R) -> Option<R> {
+    CURRENT.try_with(|current| current.borrow().as_deref().map(f)).ok().flatten()
+}
+
 /// Adds a new loop to those of this thread.
 pub(crate) fn add(core: &Rc<Core>) {
     let _ = LOOPS.try_with(|loops| {

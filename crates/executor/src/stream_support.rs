@@ -30,8 +30,8 @@ pub fn forks() -> u64 {
 /// stream uses it to keep to its byte budget of each turn.
 #[doc(hidden)]
 pub fn turns() -> Option<u32> {
-    let turns = current::try_get()?.turns.get() & u64::from(u32::MAX);
-    u32::try_from(turns).ok()
+    let turns = current::with(|core| core.turns.get())?;
+    u32::try_from(turns & u64::from(u32::MAX)).ok()
 }
 
 /// Wakes `waker` when the next turn begins, after the loop has asked the kernel. For a stream that
@@ -50,7 +50,7 @@ pub fn wake_in_next_turn(waker: &Waker) {
 /// Whether this thread's loop is closing: its tasks are dropped now.
 #[doc(hidden)]
 pub fn is_closing() -> bool {
-    current::try_get().is_some_and(|core| core.scheduler.is_closed())
+    current::with(|core| core.scheduler.is_closed()).unwrap_or(false)
 }
 
 /// Runs `action` when the current batch, or the current run of timers, ends. Outside of both, it
@@ -58,5 +58,5 @@ pub fn is_closing() -> bool {
 /// is closed.
 #[doc(hidden)]
 pub fn at_batch_end(action: Rc<dyn BatchEnd>) -> bool {
-    current::try_get().is_some_and(|core| core.scheduler.at_batch_end(action))
+    current::with(|core| core.scheduler.at_batch_end(action)).unwrap_or(false)
 }

@@ -16,6 +16,7 @@ pub(crate) enum Kind<'a> {
 }
 
 impl Chunk<'_> {
+    #[inline]
     pub(crate) fn bytes(&self) -> &[u8] {
         match &self.0 {
             Kind::Borrowed(bytes) => bytes,
@@ -23,6 +24,7 @@ impl Chunk<'_> {
         }
     }
 
+    #[inline]
     pub(crate) fn len(&self) -> usize {
         self.bytes().len()
     }

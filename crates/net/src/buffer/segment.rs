@@ -3,7 +3,7 @@
 //! Most segments have the same size, and each thread keeps some of those in a pool. A busy stream
 //! takes a segment and returns it as soon as the segment holds no bytes. An idle stream owns none.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 
 use crate::buffer::search_position::SearchPosition;
 
@@ -15,13 +15,34 @@ pub(crate) const SEGMENT_SIZE: usize = 64 << 10;
 /// again, with a `brk` each time.
 const MAX_POOLED: usize = 128;
 
-/// The pool holds boxes, so that taking or returning a segment moves only a pointer.
-type Pool = Vec<Box<Segment>>;
-
 thread_local! {
-    /// The segment that was returned last. Most are taken again at once.
-    static LAST: Cell<Option<Box<Segment>>> = const { Cell::new(None) };
-    static POOL: RefCell<Pool> = const { RefCell::new(Vec::new()) };
+    static POOL: Pool = const { Pool { first: Cell::new(None), len: Cell::new(0) } };
+}
+
+/// Empty segments of [`SEGMENT_SIZE`], the one that was returned last in front.
+struct Pool {
+    first: Cell<Option<Box<Segment>>>,
+    len: Cell<usize>,
+}
+
+impl Pool {
+    #[inline]
+    fn take(&self) -> Option<Box<Segment>> {
+        let mut segment = self.first.take()?;
+        self.first.set(segment.next.take());
+        self.len.set(self.len.get() - 1);
+        Some(segment)
+    }
+
+    /// Keeps a segment, or frees it if the pool is full.
+    #[inline]
+    fn put(&self, mut segment: Box<Segment>) {
+        if self.len.get() < MAX_POOLED {
+            segment.next = self.first.take();
+            self.first.set(Some(segment));
+            self.len.set(self.len.get() + 1);
+        }
+    }
 }
 
 /// A block of bytes: consumed bytes, then data, then spare room.
@@ -38,6 +59,8 @@ pub(crate) struct Segment {
     end: usize,
     /// The position up to which the data was searched for a delimiter.
     pub(crate) search_position: SearchPosition,
+    /// The next segment of the pool. `None` outside of it.
+    next: Option<Box<Segment>>,
 }
 
 impl Segment {
@@ -45,10 +68,8 @@ impl Segment {
     /// still hold bytes of the previous owner.
     #[inline]
     pub(crate) fn pooled() -> Box<Segment> {
-        match LAST.try_with(Cell::take) {
-            Ok(Some(last)) => last,
-            _ => Segment::take_pooled().unwrap_or_else(|| Segment::sized(SEGMENT_SIZE)),
-        }
+        let pooled = POOL.try_with(Pool::take).ok().flatten();
+        pooled.unwrap_or_else(|| Segment::sized(SEGMENT_SIZE))
     }
 
     /// Returns an empty segment for at least one and at most `max` bytes.
@@ -57,16 +78,13 @@ impl Segment {
         if max <= SEGMENT_SIZE { Segment::pooled() } else { Segment::sized(max) }
     }
 
-    #[cold]
-    fn take_pooled() -> Option<Box<Segment>> {
-        POOL.try_with(|pool| pool.borrow_mut().pop()).ok().flatten()
-    }
-
     /// Allocates an empty segment of any size.
     #[inline]
+    #[cold]
     pub(crate) fn sized(size: usize) -> Box<Segment> {
         let bytes = vec![0; size].into_boxed_slice();
-        Box::new(Segment { bytes, start: 0, end: 0, search_position: SearchPosition::default() })
+        let search_position = SearchPosition::default();
+        Box::new(Segment { bytes, start: 0, end: 0, search_position, next: None })
     }
 
     /// Returns the segment to the pool. Frees a segment whose size is not [`SEGMENT_SIZE`].
@@ -75,21 +93,8 @@ impl Segment {
         if self.bytes.len() == SEGMENT_SIZE {
             (self.start, self.end) = (0, 0);
             self.search_position.clear();
-            // When the thread ends, the pool is gone, and the segment is freed.
-            if let Ok(Some(previous)) = LAST.try_with(|last| last.replace(Some(self))) {
-                previous.push_to_pool();
-            }
+            let _ = POOL.try_with(|pool| pool.put(self)); // at the thread's end, it is freed
         }
-    }
-
-    #[cold]
-    fn push_to_pool(self: Box<Segment>) {
-        let _ = POOL.try_with(|pool| {
-            let mut pool = pool.borrow_mut();
-            if pool.len() < MAX_POOLED {
-                pool.push(self);
-            }
-        });
     }
 
     /// The size of the whole block, in bytes.
@@ -148,6 +153,7 @@ impl Segment {
     }
 
     /// Copies as many bytes as fit behind the data, and returns their number.
+    #[inline]
     pub(crate) fn push(&mut self, from: &[u8]) -> usize {
         let n = from.len().min(self.room());
         self.spare(n).copy_from_slice(&from[..n]);
@@ -156,6 +162,7 @@ impl Segment {
     }
 
     /// Removes the first `n` bytes of the data.
+    #[inline]
     #[track_caller]
     pub(crate) fn consume(&mut self, n: usize) {
         assert!(n <= self.len(), "consumed {n} of {} bytes", self.len());

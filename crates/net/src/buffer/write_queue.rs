@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::IoSlice;
+use std::mem;
 
 use bytes::{Buf, Bytes};
 
@@ -30,12 +31,21 @@ thread_local! {
     static POOL: RefCell<Pool> = const { RefCell::new(Vec::new()) };
 }
 
-/// Pieces to send, in order. An empty queue owns no memory.
+/// Bytes to send, in order. An empty queue owns no memory.
 #[derive(Default)]
-pub(crate) struct WriteQueue {
-    pieces: Option<Box<Pieces>>,
+pub(crate) struct WriteQueue(Content);
+
+#[derive(Default)]
+enum Content {
+    #[default]
+    Nothing,
+    /// Copies of small writes, in a segment that may have room for more. Never empty. Most queues
+    /// hold no more than this before they are sent.
+    Copied(Box<Segment>),
+    Pieces(Box<Pieces>),
 }
 
+/// Pieces of both kinds, in order.
 #[derive(Default)]
 struct Pieces {
     /// No piece is empty.
@@ -61,22 +71,46 @@ impl Piece {
 }
 
 impl WriteQueue {
+    #[inline]
     pub(crate) fn len(&self) -> usize {
-        self.pieces.as_ref().map_or(0, |pieces| pieces.len)
+        match &self.0 {
+            Content::Nothing => 0,
+            Content::Copied(segment) => segment.len(),
+            Content::Pieces(pieces) => pieces.len,
+        }
     }
 
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.pieces.is_none()
+        matches!(self.0, Content::Nothing)
     }
 
     /// Queues bytes. Returns the chunk if it is empty or its bytes were copied. Its destructor may
     /// run user code, so the caller must drop it while nothing is borrowed.
+    #[inline]
     #[must_use = "drop the chunk while nothing is borrowed"]
     pub(crate) fn push<'a>(&mut self, chunk: Chunk<'a>) -> Option<Chunk<'a>> {
-        if chunk.len() == 0 {
+        let bytes = chunk.bytes();
+        if bytes.is_empty() {
             return Some(chunk);
         }
-        let pieces = self.pieces.get_or_insert_with(Pieces::empty);
+        if bytes.len() <= MAX_COPIED {
+            if self.is_empty() {
+                self.0 = Content::Copied(Segment::pooled());
+            }
+            if let Content::Copied(segment) = &mut self.0
+                && segment.room() >= bytes.len()
+            {
+                segment.push(bytes);
+                return Some(chunk);
+            }
+        }
+        self.push_piece(chunk)
+    }
+
+    #[inline(never)] // keeps the push of a small write small
+    fn push_piece<'a>(&mut self, chunk: Chunk<'a>) -> Option<Chunk<'a>> {
+        let pieces = self.make_pieces();
         pieces.len += chunk.len();
         match chunk.0 {
             Kind::Owned(bytes) if bytes.len() > MAX_COPIED => {
@@ -90,23 +124,45 @@ impl WriteQueue {
         }
     }
 
+    fn make_pieces(&mut self) -> &mut Pieces {
+        if !matches!(self.0, Content::Pieces(_)) {
+            let mut pieces = Pieces::empty();
+            if let Content::Copied(segment) = mem::take(&mut self.0) {
+                pieces.len = segment.len();
+                pieces.list.push_back(Piece::Copied(segment));
+            }
+            self.0 = Content::Pieces(pieces);
+        }
+        match &mut self.0 {
+            Content::Pieces(pieces) => pieces,
+            _ => unreachable!("it was just made of pieces"),
+        }
+    }
+
     /// Returns the next bytes to send, at most `max`, if they all are in one piece.
+    #[inline]
     pub(crate) fn single(&self, max: usize) -> Option<&[u8]> {
-        let pieces = self.pieces.as_ref()?;
-        let first = pieces.list.front()?.bytes();
-        (pieces.list.len() == 1 || first.len() >= max).then(|| &first[..first.len().min(max)])
+        match &self.0 {
+            Content::Nothing => None,
+            Content::Copied(segment) => Some(&segment.data()[..segment.len().min(max)]),
+            Content::Pieces(pieces) => pieces.single(max),
+        }
     }
 
     /// Calls `send` with the first pieces, at most `max` bytes and [`MAX_SLICES`] pieces.
     pub(crate) fn with_slices<R>(&self, max: usize, send: impl FnOnce(&[IoSlice<'_>]) -> R) -> R {
         let mut slices = [IoSlice::new(&[]); MAX_SLICES];
         let (mut count, mut left) = (0, max);
-        let pieces = self.pieces.iter().flat_map(|pieces| &pieces.list);
-        for (slice, piece) in slices.iter_mut().zip(pieces) {
+        let (copied, pieces) = match &self.0 {
+            Content::Nothing => (None, None),
+            Content::Copied(segment) => (Some(segment.data()), None),
+            Content::Pieces(pieces) => (None, Some(pieces.list.iter().map(Piece::bytes))),
+        };
+        let all = copied.into_iter().chain(pieces.into_iter().flatten());
+        for (slice, bytes) in slices.iter_mut().zip(all) {
             if left == 0 {
                 break;
             }
-            let bytes = piece.bytes();
             *slice = IoSlice::new(&bytes[..bytes.len().min(left)]);
             left -= slice.len();
             count += 1;
@@ -116,24 +172,39 @@ impl WriteQueue {
 
     /// Appends the pieces of another queue.
     pub(crate) fn append(&mut self, mut other: WriteQueue) {
-        let Some(mut theirs) = other.pieces.take() else { return };
-        match &mut self.pieces {
-            None => self.pieces = Some(theirs),
-            Some(ours) => {
-                ours.len += theirs.len;
-                ours.list.append(&mut theirs.list);
-            }
+        if self.is_empty() {
+            mem::swap(self, &mut other);
+        } else if !other.is_empty() {
+            let theirs = other.make_pieces();
+            let ours = self.make_pieces();
+            ours.len += theirs.len;
+            ours.list.append(&mut theirs.list);
         }
     }
 
     /// Removes the first `n` bytes, which were sent.
+    #[inline]
     pub(crate) fn advance(&mut self, n: usize) {
         debug_assert!(n <= self.len(), "{n} of {} bytes", self.len());
-        if let Some(pieces) = &mut self.pieces {
-            pieces.advance(n);
+        match &mut self.0 {
+            Content::Nothing => return,
+            Content::Copied(segment) => segment.consume(n),
+            Content::Pieces(pieces) => pieces.advance(n),
         }
-        if let Some(empty) = self.pieces.take_if(|pieces| pieces.len == 0) {
-            empty.give_back();
+        let left = self.len();
+        if left == 0 {
+            mem::take(&mut self.0).give_back();
+        }
+    }
+}
+
+impl Content {
+    #[inline]
+    fn give_back(self) {
+        match self {
+            Content::Nothing => {}
+            Content::Copied(segment) => segment.give_back(),
+            Content::Pieces(pieces) => pieces.give_back(),
         }
     }
 }
@@ -144,7 +215,13 @@ impl Pieces {
         pooled.unwrap_or_default()
     }
 
-    fn give_back(self: Box<Pieces>) {
+    /// Returns the pieces to their pool, with their segments.
+    #[inline(never)]
+    fn give_back(mut self: Box<Pieces>) {
+        while !self.list.is_empty() {
+            self.pop_front();
+        }
+        self.len = 0;
         if self.list.capacity() > MAX_POOLED_CAPACITY {
             return;
         }
@@ -155,6 +232,11 @@ impl Pieces {
                 pool.push(self);
             }
         });
+    }
+
+    fn single(&self, max: usize) -> Option<&[u8]> {
+        let first = self.list.front()?.bytes();
+        (self.list.len() == 1 || first.len() >= max).then(|| &first[..first.len().min(max)])
     }
 
     /// Copies `bytes` behind the last piece.
@@ -200,12 +282,9 @@ impl Pieces {
 }
 
 impl Drop for WriteQueue {
+    #[inline]
     fn drop(&mut self) {
-        if let Some(mut pieces) = self.pieces.take() {
-            while !pieces.list.is_empty() {
-                pieces.pop_front();
-            }
-        }
+        mem::take(&mut self.0).give_back();
     }
 }
 
@@ -272,6 +351,6 @@ mod tests {
         }
         assert_eq!(queue.single(usize::MAX).unwrap().len(), 4000);
         queue.advance(4000);
-        assert!(queue.is_empty() && queue.pieces.is_none());
+        assert!(queue.is_empty());
     }
 }

@@ -15,6 +15,7 @@ use std::task::{Context, Poll, Waker, ready};
 use futures_io::AsyncWrite;
 use squall_executor::{BatchEnd, at_batch_end, spawn, turns};
 
+use crate::buffer::write_queue::WriteQueue;
 use crate::stream::outbox::Failure;
 use crate::stream::stream_error::{Cause, StreamError};
 use crate::stream::stream_flags::StreamFlags;
@@ -35,7 +36,15 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
 
     /// Sends what is queued, as much as this turn's budget allows. A failed write is also ready;
     /// the outbox records the failure.
+    #[inline]
     pub(crate) fn poll_send(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.outbox.budget.is_left() && self.send_at_once(cx) {
+            return Poll::Ready(());
+        }
+        self.poll_send_rest(cx)
+    }
+
+    fn poll_send_rest(&self, cx: &mut Context<'_>) -> Poll<()> {
         while !self.outbox.queue.borrow().is_empty() {
             ready!(self.outbox.budget.poll(cx));
             ready!(self.poll_send_some(cx));
@@ -46,33 +55,73 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
         Poll::Ready(())
     }
 
+    /// Sends a queue that is in one piece. Returns true if that sent everything; otherwise
+    /// [`poll_send_rest`](Self::poll_send_rest) goes on.
+    #[inline]
+    fn send_at_once(&self, cx: &mut Context<'_>) -> bool {
+        // The queue is taken out, so that no borrow is held while the transport runs.
+        let queue = self.outbox.queue.take();
+        let Some(bytes) = queue.single(MAX_BYTES_AT_ONCE) else {
+            self.outbox.queue.replace(queue);
+            return false;
+        };
+        let len = bytes.len();
+        match self.poll_write(cx, bytes) {
+            Written::All if len == queue.len() => {
+                self.outbox.budget.spend(len);
+                drop(queue);
+                self.outbox.queue.borrow().is_empty() // unless the transport has run code that wrote
+            }
+            written => {
+                let _ = self.record_sent(queue, len, written); // a pending write is tried once more
+                false
+            }
+        }
+    }
+
     /// Writes once to the transport.
     pub(crate) fn poll_send_some(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let queue = self.outbox.queue.take(); // as above
+        let (given, written) = match queue.single(MAX_BYTES_AT_ONCE) {
+            Some(bytes) => (bytes.len(), self.poll_write(cx, bytes)),
+            None => {
+                let polled = self.with_transport(|transport| {
+                    queue.with_slices(MAX_BYTES_AT_ONCE, |slices| {
+                        transport.poll_write_vectored(cx, slices)
+                    })
+                });
+                (queue.len(), polled.map_or(Written::NoTransport, Written::some))
+            }
+        };
+        self.record_sent(queue, given, written)
+    }
+
+    /// Records the outcome of a write of the first `given` bytes of the queue.
+    fn record_sent(&self, mut queue: WriteQueue, given: usize, written: Written) -> Poll<()> {
         let outbox = &self.outbox;
-        // The queue is taken out, so that no borrow is held while the transport runs.
-        let mut queue = outbox.queue.take();
-        let polled = self.poll_transport(|transport| match queue.single(MAX_BYTES_AT_ONCE) {
-            Some(bytes) => transport.poll_write(cx, bytes),
-            None => queue
-                .with_slices(MAX_BYTES_AT_ONCE, |slices| transport.poll_write_vectored(cx, slices)),
-        });
-        if let Poll::Ready(Ok(n)) = polled {
-            self.check_sent(n, queue.len());
-            queue.advance(n);
-            outbox.budget.spend(n);
-        }
+        let sent = match written {
+            Written::All => given,
+            Written::Some(n) => n,
+            Written::Pending | Written::Failed(_) | Written::NoTransport => 0,
+        };
+        self.check_sent(sent, queue.len());
+        queue.advance(sent);
+        outbox.budget.spend(sent);
         // The transport may have woken a waker that wrote to the stream or closed it.
-        let written_meanwhile = outbox.queue.take();
-        queue.append(written_meanwhile);
+        queue.append(outbox.queue.take());
         if self.is_closed() {
             return Poll::Ready(());
         }
         drop(outbox.queue.replace(queue));
-        match ready!(polled) {
-            Ok(0) => outbox.fail(Failure::Original(io::ErrorKind::WriteZero.into())),
-            Ok(_) => {}
-            Err(error) => outbox.fail(Failure::Original(error.into())),
-        }
+        let failure = match written {
+            Written::All => return Poll::Ready(()),
+            Written::Some(n) if n > 0 => return Poll::Ready(()),
+            Written::Pending => return Poll::Pending,
+            Written::Some(_) => io::ErrorKind::WriteZero.into(),
+            Written::Failed(error) => error,
+            Written::NoTransport => self.no_transport_error().into(),
+        };
+        outbox.fail(Failure::Original(failure));
         Poll::Ready(())
     }
 
@@ -221,6 +270,13 @@ impl Written {
                 Poll::Ready(Err(error)) => Written::Failed(error),
                 Poll::Pending => Written::Some(n),
             },
+            polled => Written::some(polled),
+        }
+    }
+
+    #[inline]
+    fn some(polled: Poll<io::Result<usize>>) -> Written {
+        match polled {
             Poll::Ready(Ok(n)) => Written::Some(n),
             Poll::Ready(Err(error)) => Written::Failed(error),
             Poll::Pending => Written::Pending,
