@@ -9,7 +9,6 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use rustix::net::sockopt::set_socket_linger;
-use squall_net::executor::now;
 use squall_net::{IoStream, Sleep, StreamError, sleep};
 
 use crate::disconnect::NextPart;
@@ -44,10 +43,7 @@ impl Wire {
     /// Sets the deadline to `time` from now.
     pub(crate) fn allow(&mut self, time: Duration) {
         // Not from the turn's time: a handler may have computed for long since the turn began.
-        match now().checked_add(time) {
-            Some(deadline) => self.deadline.reset(deadline),
-            None => self.deadline = sleep(Duration::MAX),
-        }
+        self.deadline.reset_after(time);
     }
 
     /// Waits until the kernel has every queued byte. Fails with `TimedOut` if the client takes no

@@ -203,7 +203,10 @@ pub fn dump() -> Dump {
 /// No reading of the clock.
 #[track_caller]
 pub fn turn_time() -> Instant {
-    current::get().turn_time()
+    match current::with(Core::turn_time) {
+        Some(time) => time,
+        None => current::get().turn_time(), // panics and says what is missing
+    }
 }
 
 /// The free functions of this crate as methods. They work whether the loop is entered or not.

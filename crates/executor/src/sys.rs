@@ -1,4 +1,4 @@
-//! The system calls of this crate. All of them are about signals.
+//! The system calls of this crate: about signals, and the reading of the clock.
 
 #![allow(unsafe_code, reason = "system calls are made here and nowhere else in this crate")]
 
@@ -7,6 +7,15 @@ use std::mem;
 use std::ptr;
 
 use libc::c_int;
+
+/// `clock_gettime(2)` with `CLOCK_MONOTONIC`, in nanoseconds since the machine was started.
+#[inline]
+pub(crate) fn monotonic_nanos() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is a live, writable `timespec`. The call cannot fail: every Linux has the clock.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
+    (time.tv_sec * 1_000_000_000 + time.tv_nsec).cast_unsigned()
+}
 
 /// Whether a signal has its default action now.
 pub(crate) fn has_default_action(signal: c_int) -> io::Result<bool> {

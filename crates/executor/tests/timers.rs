@@ -206,6 +206,40 @@ fn a_sleep_that_is_reset_into_the_past_from_outside_still_wakes_its_task() {
     assert!(task.is_finished(), "its wake-up was lost");
 }
 
+#[test]
+fn reset_after_counts_from_now_in_every_state_of_a_sleep() {
+    let test = TestLoop::new();
+    let outcome = Rc::new(Cell::new(0));
+    let ends = outcome.clone();
+    test.event_loop.spawn(async move {
+        let begin = squall_executor::now();
+        let mut nap = sleep(60 * SECOND);
+        nap.reset_after(SECOND); // before the first poll
+        (&mut nap).await;
+        nap.reset_after(2 * SECOND); // after it has ended
+        let polled = std::future::poll_fn(|cx| Poll::Ready(pin!(&mut nap).poll(cx))).await;
+        assert!(polled.is_pending());
+        sleep(SECOND).await;
+        nap.reset_after(5 * SECOND); // while it is armed
+        nap.await;
+        assert_eq!(squall_executor::now() - begin, 7 * SECOND);
+        let mut never = sleep(Duration::ZERO);
+        never.reset_after(Duration::MAX);
+        ends.set(1);
+        never.await;
+        ends.set(2);
+    });
+    for _ in 0..7 {
+        test.settle();
+        assert_eq!(outcome.get(), 0);
+        test.advance(SECOND);
+    }
+    test.settle();
+    test.advance(1000 * SECOND);
+    test.settle();
+    assert_eq!(outcome.get(), 1);
+}
+
 // T4
 #[test]
 fn a_sleep_that_is_moved_while_it_is_due_has_not_fired_and_is_removed_with_its_drop() {

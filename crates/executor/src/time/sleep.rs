@@ -16,6 +16,7 @@ use crate::loop_core::Core;
 use crate::time::alarms::Alarm;
 use crate::time::clock::Clock;
 use crate::time::timers::TimerId;
+use crate::time::turn_clock::{NEVER, whole_nanos};
 
 /// Waits for `duration`, counted from this call and not from the first poll. Tornado: `gen.sleep`.
 ///
@@ -36,10 +37,7 @@ use crate::time::timers::TimerId;
 /// ```
 #[track_caller]
 pub fn sleep(duration: Duration) -> Sleep {
-    Sleep::new(match current::try_get() {
-        Some(core) => Deadline::of(core.clock.time().checked_add(duration)),
-        None => Deadline::Unbound(Box::new(Unbound { duration, created: Instant::now() })),
-    })
+    Sleep::new(Deadline::after(duration))
 }
 
 /// Waits until `deadline`. Otherwise as [`sleep`].
@@ -58,7 +56,7 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
 /// # Cost
 /// One reading of the clock. [`turn_time`](crate::turn_time) needs none.
 pub fn now() -> Instant {
-    current::try_get().map_or_else(Instant::now, |core| core.clock.time())
+    current::with(|core| core.clock.time()).unwrap_or_else(Instant::now)
 }
 
 /// The future of [`sleep`] and [`sleep_until`].
@@ -67,13 +65,30 @@ pub fn now() -> Instant {
 /// Cancel safe. Dropping the sleep removes its timer at once.
 #[must_use = "futures do nothing unless awaited"]
 pub struct Sleep {
-    deadline: Deadline,
-    /// The loop and the timer that the sleep has armed on it. `None` until the first poll, and
-    /// again once the sleep has found that the timer fired.
-    armed: Option<(Rc<Core>, TimerId)>,
-    done: bool,
+    state: State,
     /// The code that made the sleep.
     location: &'static Location<'static>,
+}
+
+enum State {
+    /// The sleep was not polled since it was made, or since its timer had fired.
+    Unarmed(Deadline),
+    Armed(Armed),
+    Done,
+}
+
+/// A sleep's timer. It may have fired.
+struct Armed {
+    core: Rc<Core>,
+    timer: TimerId,
+    /// In nanoseconds on the clock of the loop.
+    deadline: u64,
+}
+
+impl Drop for Armed {
+    fn drop(&mut self) {
+        drop(self.core.alarms.disarm(self.timer));
+    }
 }
 
 #[derive(Debug)]
@@ -96,6 +111,22 @@ impl Deadline {
         time.map_or(Deadline::Never, Deadline::At)
     }
 
+    /// The time `duration` from now.
+    fn after(duration: Duration) -> Deadline {
+        match current::with(|core| core.clock.time()) {
+            Some(now) => Deadline::of(now.checked_add(duration)),
+            None => Deadline::Unbound(Box::new(Unbound { duration, created: Instant::now() })),
+        }
+    }
+
+    /// The time, if it is known.
+    fn known(&self) -> Option<Instant> {
+        match self {
+            Deadline::At(time) => Some(*time),
+            _ => None,
+        }
+    }
+
     /// The time on the clock of the loop that polls the sleep. An unbound sleep is bound to that
     /// clock: if it is a test's, the duration counts from now, because the sleep's creation has no
     /// time on it.
@@ -104,17 +135,14 @@ impl Deadline {
             let begin = if clock.is_simulated() { clock.now() } else { unbound.created };
             *self = Deadline::of(begin.checked_add(unbound.duration));
         }
-        match self {
-            Deadline::At(time) => Some(*time),
-            _ => None,
-        }
+        self.known()
     }
 }
 
 impl Sleep {
     #[track_caller]
     fn new(deadline: Deadline) -> Sleep {
-        Sleep { deadline, armed: None, done: false, location: Location::caller() }
+        Sleep { state: State::Unarmed(deadline), location: Location::caller() }
     }
 
     /// With `None`, the sleep never ends.
@@ -140,20 +168,84 @@ impl Sleep {
         self.set_deadline(Some(deadline));
     }
 
-    /// As [`reset`](Self::reset). With `None`, the sleep never ends.
-    pub(crate) fn set_deadline(&mut self, deadline: Option<Instant>) {
-        self.deadline = Deadline::of(deadline);
-        self.done = false;
-        self.armed = self.armed.take().and_then(|(core, timer)| {
-            let timer = core.alarms.move_to(timer, core.clock.deadline(deadline))?;
-            Some((core, timer))
-        });
+    /// As [`reset`](Self::reset), with a deadline that is `duration` from now.
+    /// [`Duration::MAX`] is never.
+    ///
+    /// # Cost
+    /// One reading of the clock. It is less work than `reset`, because no `Instant` is needed.
+    pub fn reset_after(&mut self, duration: Duration) {
+        match &self.state {
+            State::Armed(Armed { core, .. }) => {
+                let deadline = core.clock.nanos_now().saturating_add(whole_nanos(duration));
+                if !self.move_to(deadline) {
+                    self.state = State::Unarmed(Deadline::of(now().checked_add(duration)));
+                }
+            }
+            _ => self.state = State::Unarmed(Deadline::after(duration)),
+        }
     }
 
-    fn disarm(&mut self) {
-        if let Some((core, timer)) = self.armed.take() {
-            drop(core.alarms.disarm(timer));
+    /// As [`reset`](Self::reset). With `None`, the sleep never ends.
+    pub(crate) fn set_deadline(&mut self, deadline: Option<Instant>) {
+        let is_moved = match &self.state {
+            State::Armed(Armed { core, .. }) => {
+                let deadline = core.clock.deadline(deadline);
+                self.move_to(deadline)
+            }
+            _ => false,
+        };
+        if !is_moved {
+            self.state = State::Unarmed(Deadline::of(deadline));
         }
+    }
+
+    /// Moves the timer of an armed sleep. Returns false if it has fired.
+    #[inline]
+    fn move_to(&mut self, deadline: u64) -> bool {
+        let State::Armed(armed) = &mut self.state else { return false };
+        let Some(timer) = armed.core.alarms.move_to(armed.timer, deadline) else { return false };
+        (armed.timer, armed.deadline) = (timer, deadline);
+        true
+    }
+
+    /// Arms a timer on the loop of this thread.
+    fn arm(&mut self, cx: &Context<'_>) {
+        let core = current::get();
+        let deadline = match &mut self.state {
+            State::Unarmed(deadline) => deadline.bind(core.clock.clock()),
+            // Armed on another loop, which may not run when the deadline comes.
+            State::Armed(armed) => match armed.deadline {
+                NEVER => None,
+                deadline => armed.core.clock.instant(deadline),
+            },
+            State::Done => return,
+        };
+        self.state = State::Unarmed(Deadline::of(deadline));
+        if core.scheduler.is_closed() {
+            return; // the loop is closing, and this sleep ends with it
+        }
+        let timer = core.arm(deadline, Alarm::Wake(cx.waker().clone()), self.location);
+        let deadline = core.clock.deadline(deadline);
+        self.state = State::Armed(Armed { core, timer, deadline });
+    }
+}
+
+impl Armed {
+    /// Whether this is the loop of this thread.
+    #[inline]
+    fn is_here(&self) -> bool {
+        self.core.scheduler.owner().is_entered()
+    }
+
+    /// Ready if the timer has fired. Otherwise makes `cx` the task that it will wake.
+    #[inline]
+    fn poll(&self, cx: &Context<'_>) -> Poll<()> {
+        let alarms = &self.core.alarms;
+        let has_fired = alarms.has_fired(self.timer, self.deadline);
+        if has_fired || !alarms.set_waker(self.timer, cx.waker()) {
+            return Poll::Ready(());
+        }
+        Poll::Pending
     }
 }
 
@@ -162,44 +254,33 @@ impl Future for Sleep {
 
     /// # Panics
     /// If there is no loop on this thread.
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if self.done {
-            return Poll::Ready(());
-        }
-        let this_loop = current::get();
-        let deadline = self.deadline.bind(this_loop.clock.clock());
-        match &self.armed {
-            Some((core, timer)) if Rc::ptr_eq(core, &this_loop) => {
-                let has_fired = core.alarms.has_fired(*timer, core.clock.deadline(deadline));
-                if !has_fired && core.alarms.set_waker(*timer, cx.waker()) {
+        match &self.state {
+            State::Armed(armed) if armed.is_here() => {
+                if armed.poll(cx).is_pending() {
                     return Poll::Pending;
                 }
-                self.armed = None;
-                self.done = true;
+                self.state = State::Done;
                 Poll::Ready(())
             }
-            // Not armed yet, or armed on another loop, which may not run when the deadline comes.
+            State::Done => Poll::Ready(()),
             _ => {
-                self.disarm();
-                if this_loop.scheduler.is_closed() {
-                    return Poll::Pending; // the loop is closing, and this sleep ends with it
-                }
-                let timer = this_loop.arm(deadline, Alarm::Wake(cx.waker().clone()), self.location);
-                self.armed = Some((this_loop, timer));
+                self.arm(cx);
                 Poll::Pending
             }
         }
     }
 }
 
-impl Drop for Sleep {
-    fn drop(&mut self) {
-        self.disarm();
-    }
-}
-
 impl fmt::Debug for Sleep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sleep").field("deadline", &self.deadline).field("done", &self.done).finish()
+        let deadline = match &self.state {
+            State::Unarmed(deadline) => deadline.known(),
+            State::Armed(armed) => armed.core.clock.instant(armed.deadline),
+            State::Done => None,
+        };
+        let is_done = matches!(self.state, State::Done);
+        f.debug_struct("Sleep").field("deadline", &deadline).field("done", &is_done).finish()
     }
 }

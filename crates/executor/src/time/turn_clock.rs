@@ -6,6 +6,7 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
+use crate::sys;
 use crate::time::clock::Clock;
 
 /// A time that never comes: it is 584 years after the loop was made.
@@ -21,6 +22,9 @@ pub(crate) struct TurnClock {
     clock: Clock,
     /// The time at which the loop was made.
     origin: Instant,
+    /// The same time as a number, for the system's clock. Read just after `origin`, so that a time
+    /// that is computed from it never is ahead.
+    origin_nanos: u64,
     /// The last reading.
     now: Cell<u64>,
     busy: Cell<u64>,
@@ -33,9 +37,10 @@ pub(crate) struct TurnClock {
 impl TurnClock {
     pub(crate) fn new(clock: Clock) -> TurnClock {
         let origin = clock.now();
+        let origin_nanos = sys::monotonic_nanos();
         let zero = || Cell::new(0);
         let (now, busy, idle, turn, longest_turn) = (zero(), zero(), zero(), zero(), zero());
-        TurnClock { clock, origin, now, busy, idle, turn, longest_turn }
+        TurnClock { clock, origin, origin_nanos, now, busy, idle, turn, longest_turn }
     }
 
     /// The current time, from a new reading that counts neither as busy nor as idle time.
@@ -50,7 +55,7 @@ impl TurnClock {
 
     /// Begins a run. The time since the last run counts neither as busy nor as idle.
     pub(crate) fn begin_run(&self) {
-        self.now.set(self.nanos(self.clock.now()));
+        self.now.set(self.nanos_now());
     }
 
     pub(crate) fn begin_turn(&self) {
@@ -73,8 +78,21 @@ impl TurnClock {
 
     /// Reads the clock and returns the time since the last reading.
     fn read(&self) -> u64 {
-        let now = self.nanos(self.clock.now());
+        let now = self.nanos_now();
         now - self.now.replace(now)
+    }
+
+    /// The current time, from a new reading, in nanoseconds since the loop was made.
+    ///
+    /// The system's clock is read as a number: the subtraction of two `Instant`s costs more than the
+    /// reading.
+    #[inline]
+    pub(crate) fn nanos_now(&self) -> u64 {
+        if self.clock.is_simulated() {
+            self.nanos(self.clock.now())
+        } else {
+            sys::monotonic_nanos() - self.origin_nanos
+        }
     }
 
     /// Converts a time to nanoseconds since the loop was made. Earlier times become 0, and times
