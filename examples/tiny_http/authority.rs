@@ -11,23 +11,38 @@ pub(crate) fn is_authority(text: &[u8]) -> bool {
         Some(literal) => memchr::memchr(b']', literal)
             .is_some_and(|end| is_ipv6(&literal[..end]) && is_port(&literal[end + 1..])),
         None => {
-            let end = memchr::memchr(b':', text).unwrap_or(text.len());
-            is_name(&text[..end]) && is_port(&text[end..])
+            let name = &text[..name_len(text)];
+            !name.is_empty() && is_port(&text[name.len()..])
         }
     }
 }
 
-/// Whether `text` is a `reg-name` of RFC 3986, which includes IPv4 addresses, and not empty.
-fn is_name(text: &[u8]) -> bool {
-    let is_allowed = |(at, byte): (usize, &u8)| match byte {
-        b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'.' | b'_' | b'~' => true,
-        b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b';' | b'=' => true,
-        b'%' => matches!(text[at + 1..], [high, low, ..]
-            if high.is_ascii_hexdigit() && low.is_ascii_hexdigit()),
-        _ => false,
-    };
-    !text.is_empty() && text.iter().enumerate().all(is_allowed)
+/// The length of the `reg-name` of RFC 3986 at the beginning of `text`. IPv4 addresses are such
+/// names too.
+fn name_len(text: &[u8]) -> usize {
+    let mut len = 0;
+    loop {
+        match &text[len..] {
+            [byte, ..] if IN_NAME[usize::from(*byte)] => len += 1,
+            [b'%', high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
+                len += 3
+            }
+            _ => return len,
+        }
+    }
 }
+
+/// The bytes of a name, without escapes.
+static IN_NAME: [bool; 256] = {
+    let mut table = [false; 256];
+    let allowed = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-._~!$&'()*+;=";
+    let mut at = 0;
+    while at < allowed.len() {
+        table[allowed[at] as usize] = true;
+        at += 1;
+    }
+    table
+};
 
 fn is_ipv6(text: &[u8]) -> bool {
     str::from_utf8(text).is_ok_and(|text| text.parse::<Ipv6Addr>().is_ok())

@@ -64,6 +64,11 @@ impl Body {
         Body { state, owes_continue, received: 0, extension_bytes: 0, has_deadline: false }
     }
 
+    /// Whether the whole body was read, or there is none.
+    pub(crate) fn is_done(&self) -> bool {
+        self.state == State::Done
+    }
+
     /// Whether the client still waits for `100 Continue`, and so may never send the body.
     pub(crate) fn owes_continue(&self) -> bool {
         self.owes_continue

@@ -3,15 +3,15 @@
 //! ```text
 //!   ┌─▶ wait ── end of stream, idle timeout, or shutdown ──────────▶ linger, close
 //!   │     │ bytes
-//!   │     ▼                                            Rejection ──▶ refuse ──┐
-//!   │   next_head ── no byte of another request ──┐     │                     │
-//!   │     │ Head                                  │     │                     ▼
-//!   │   handler ── may read the body ─────────────┼─────┘               linger, close
-//!   │     │ Response                              │                           ▲
-//!   │   respond ── queues it                      │                           │
-//!   │     │                                       │                           │
-//!   │   skip_body ── discards the unread body ────┼── too much is left ───────┘
-//!   └─────────────────────────────────────────────┘
+//!   │     ▼                                             Rejection ──▶ reject ──┐
+//!   │   buffered_head ── no byte of another request ─┐     │                   │
+//!   │     │ Head                                     │     │                   ▼
+//!   │   run_handler ── may read the body ────────────┼─────┘             linger, close
+//!   │     │ Response                                 │                         ▲
+//!   │   queue ── sends it when the connection waits  │                         │
+//!   │     │                                          │                         │
+//!   │   skip_body ── discards the unread body ───────┼── too much is left ─────┘
+//!   └────────────────────────────────────────────────┘
 //! ```
 //!
 //! Responses to pipelined requests leave in one system call: queued bytes are sent only when the
@@ -64,7 +64,7 @@ pub(crate) async fn serve(
 ) -> io::Result<()> {
     let mut connection = Connection { wire: Wire::new(stream), config, shutdown, is_fresh: true };
     while connection.wait().await? {
-        if Box::pin(connection.answer_or_refuse(app)).await? == Persistence::Close {
+        if Box::pin(connection.answer_all(app)).await? == Persistence::Close {
             return Ok(());
         }
     }
@@ -96,44 +96,49 @@ impl Connection<'_> {
     }
 
     /// Answers requests until the buffer is empty. Refuses a request that is rejected.
-    async fn answer_or_refuse(
-        &mut self,
-        app: &impl AsyncFn(&mut Request<'_>) -> HandlerResult,
-    ) -> io::Result<Persistence> {
-        match self.answer_all(app).await {
-            Ok(persistence) => Ok(persistence),
-            Err(Rejection::Status(status, why)) => {
-                self.refuse(status, why, true).await?;
-                Ok(Persistence::Close)
-            }
-            Err(Rejection::Broken(error)) => Err(error),
-        }
-    }
-
+    ///
+    /// What most requests do not need is boxed, so that this future stays small: a waiting connection
+    /// allocates it anew for each request.
     async fn answer_all(
         &mut self,
         app: &impl AsyncFn(&mut Request<'_>) -> HandlerResult,
-    ) -> Result<Persistence, Rejection> {
+    ) -> io::Result<Persistence> {
         let mut answered = 0;
-        while let Some(head) = self.next_head().await? {
+        loop {
+            let head = match self.buffered_head() {
+                Ok(Some(head)) => Ok(head),
+                Ok(None) if self.wire.stream.buffer().is_empty() => {
+                    return Ok(Persistence::KeepAlive);
+                }
+                Ok(None) => Box::pin(self.rest_of_head()).await,
+                Err(rejection) => Err(rejection),
+            };
+            let head = match head {
+                Ok(head) => head,
+                Err(rejection) => return Box::pin(self.reject(rejection, true)).await,
+            };
             let mut body = Body::new(&head);
             let response = match self.run_handler(app, &head, &mut body).await {
-                Err(Rejection::Status(status, why)) => {
-                    self.refuse(status, why, head.method != Method::HEAD).await?;
-                    return Ok(Persistence::Close);
+                Ok(response) => response.into_final(),
+                Err(rejection) => {
+                    let with_body = head.method != Method::HEAD;
+                    return Box::pin(self.reject(rejection, with_body)).await;
                 }
-                result => result?.into_final(),
             };
-            // A client that got no `100 Continue` may or may not send the body. The next bytes
-            // could then be the body or another request.
-            let keep_alive = head.keep_alive
-                && !body.owes_continue()
-                && !body.exceeds(MAX_DISCARD)
-                && !self.shutdown.has_begun();
-            let persistence = if keep_alive { Persistence::KeepAlive } else { Persistence::Close };
-            let persistence = self.respond(&head, response, persistence).await?;
-            if persistence == Persistence::Close || !self.skip_body(&mut body).await? {
-                self.linger(self.config.linger_timeout).await?;
+            let persistence = self.persistence(&head, &body, &response);
+            if let Some(pieces) = self.queue(&head, response, persistence)? {
+                let sent = Box::pin(self.send_body(&head, pieces)).await;
+                if let Err(rejection) = sent {
+                    return Box::pin(self.reject(rejection, true)).await;
+                }
+            }
+            if self.wire.stream.queued() > HIGH_WATER {
+                Box::pin(self.wire.flush(self.config.write_timeout)).await?;
+            }
+            if persistence == Persistence::Close
+                || !(body.is_done() || Box::pin(self.skip_body(&mut body)).await?)
+            {
+                Box::pin(self.linger(self.config.linger_timeout)).await?;
                 return Ok(Persistence::Close);
             }
             answered += 1;
@@ -141,51 +146,65 @@ impl Connection<'_> {
                 yield_now().await;
             }
         }
-        Ok(Persistence::KeepAlive)
+    }
+
+    /// What happens to the connection after this response.
+    fn persistence(&self, head: &Head, body: &Body, response: &Response) -> Persistence {
+        // A client that got no `100 Continue` may or may not send the body. The next bytes could
+        // then be the body or another request.
+        let keep_alive = head.keep_alive
+            && !body.owes_continue()
+            && !body.exceeds(MAX_DISCARD)
+            && !self.shutdown.has_begun()
+            && !response.ends_at_close(head);
+        if keep_alive { Persistence::KeepAlive } else { Persistence::Close }
     }
 
     /// Discards what the handler left unread, so that it is not parsed as the next request. Returns
     /// false if the rest is malformed, late or too large. The client has its response already, so
     /// it gets no error status.
-    async fn skip_body(&mut self, body: &mut Body) -> Result<bool, Rejection> {
+    async fn skip_body(&mut self, body: &mut Body) -> io::Result<bool> {
         let wire = SharedWire::new(&mut self.wire);
         match body.discard(&wire, self.config, MAX_DISCARD).await {
+            Ok(is_skipped) => Ok(is_skipped),
             Err(Rejection::Status(..)) => Ok(false),
-            outcome => outcome,
+            Err(Rejection::Broken(error)) => Err(error),
         }
     }
 
-    /// Reads the next request's head. Returns `None` if the buffer holds no byte of it.
-    async fn next_head(&mut self) -> Result<Option<Head>, Rejection> {
+    /// Takes the next request's head from the buffer. Returns `None` if it is not complete.
+    fn buffered_head(&mut self) -> Result<Option<Head>, Rejection> {
+        self.skip_empty_lines();
+        let data = self.wire.stream.buffer();
+        if data.is_empty() {
+            return Ok(None);
+        }
+        let Some((head, length)) = Head::parse(data, self.config)? else { return Ok(None) };
+        self.wire.stream.consume(length);
+        Ok(Some(head))
+    }
+
+    /// Reads the rest of a head of which the buffer holds a part.
+    async fn rest_of_head(&mut self) -> Result<Head, Rejection> {
+        self.wire.allow(self.config.head_timeout);
+        let max = self.config.max_head_bytes;
         // Parses again only when the head may be complete, or when the data has doubled. The cost
         // stays linear even if the head arrives byte by byte.
-        let mut next_parse_len = 1;
-        let mut search_from = 0;
+        let mut next_parse_len = max.min(2 * self.wire.stream.buffer().len());
         loop {
-            self.skip_empty_lines();
-            let data = self.wire.stream.buffer();
-            if data.is_empty() {
-                return Ok(None);
-            }
-            if data.len() >= next_parse_len || has_empty_line(&data[search_from..]) {
-                if let Some((head, length)) = Head::parse(data, self.config)? {
-                    self.wire.stream.consume(length);
-                    return Ok(Some(head));
-                }
-                let is_first_parse = next_parse_len == 1;
-                next_parse_len = (2 * data.len()).min(self.config.max_head_bytes);
-                search_from = data.len().saturating_sub(2);
-                if is_first_parse {
-                    self.wire.allow(self.config.head_timeout);
-                }
-            } else {
-                search_from = data.len().saturating_sub(2);
-            }
+            let search_from = self.wire.stream.buffer().len().saturating_sub(2);
             match self.wire.fill().await? {
                 Filled::Bytes => {}
                 Filled::TimedOut => return Err(Rejection::timeout("the head took too long")),
                 Filled::End | Filled::Shutdown => {
                     return Err(Rejection::bad_request("the stream ended inside the head"));
+                }
+            }
+            let data = self.wire.stream.buffer();
+            if data.len() >= next_parse_len || has_empty_line(&data[search_from..]) {
+                next_parse_len = max.min(2 * data.len());
+                if let Some(head) = self.buffered_head()? {
+                    return Ok(head);
                 }
             }
         }
@@ -195,8 +214,10 @@ impl Connection<'_> {
     /// 2.2).
     fn skip_empty_lines(&mut self) {
         let data = self.wire.stream.buffer();
-        let lines = data.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-        self.wire.stream.consume(lines);
+        if let Some(b'\r' | b'\n') = data.first() {
+            let lines = data.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+            self.wire.stream.consume(lines);
+        }
     }
 
     /// Runs the handler, unless the request is for the server as a whole. Turns a panic into a 500.
@@ -220,16 +241,14 @@ impl Connection<'_> {
         }
     }
 
-    /// Queues a response. Waits only for the pieces of a stream, or if the client reads slowly.
-    async fn respond(
+    /// Queues a response. Returns the pieces of its body that are still to be made and sent.
+    fn queue(
         &mut self,
         head: &Head,
         response: Response,
         persistence: Persistence,
-    ) -> Result<Persistence, Rejection> {
+    ) -> Result<Option<Pieces>, StreamError> {
         let sends_body = response.sends_body(head);
-        let ends_at_close = head.minor == 0 && matches!(response.body, Payload::Pieces(_));
-        let persistence = if ends_at_close { Persistence::Close } else { persistence };
         let mut text = Scratch::take();
         response.write_head(&mut text.0, head.minor, persistence);
         match response.body {
@@ -245,16 +264,19 @@ impl Connection<'_> {
             }
             Payload::Pieces(pieces) => {
                 self.wire.write_response(&text.0)?;
-                drop(text); // must not be held while the pieces are awaited
-                if sends_body && ends_at_close {
-                    self.send_until_close(pieces).await?;
-                } else if sends_body {
-                    self.send_pieces(pieces, NextPart::ChunkSize).await?;
-                }
+                return Ok(sends_body.then_some(pieces));
             }
         }
-        self.apply_backpressure().await?;
-        Ok(persistence)
+        Ok(None)
+    }
+
+    /// Sends the body of a response to the request with this `head`, piece by piece.
+    async fn send_body(&mut self, head: &Head, pieces: Pieces) -> Result<(), Rejection> {
+        if head.minor == 0 {
+            self.send_until_close(pieces).await
+        } else {
+            self.send_pieces(pieces, NextPart::ChunkSize).await
+        }
     }
 
     /// Sends a body that the end of the connection ends. If the body is not complete, for example
@@ -302,6 +324,17 @@ impl Connection<'_> {
             self.wire.flush(self.config.write_timeout).await?;
         }
         Ok(())
+    }
+
+    /// Sends the reason for a rejection, if the client can get it, and closes the connection.
+    async fn reject(&mut self, rejection: Rejection, with_body: bool) -> io::Result<Persistence> {
+        match rejection {
+            Rejection::Status(status, why) => {
+                self.refuse(status, why, with_body).await?;
+                Ok(Persistence::Close)
+            }
+            Rejection::Broken(error) => Err(error),
+        }
     }
 
     /// Sends the reason for a rejection and closes the connection. The response arrives even if the

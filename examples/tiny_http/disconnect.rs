@@ -69,7 +69,7 @@ struct ClientWatch {
     /// How many of the early bytes were sent.
     sent: usize,
     /// The time until the next early byte. `None` until the client's stream has ended.
-    pause: Option<Sleep>,
+    pause: Option<Box<Sleep>>,
 }
 
 impl ClientWatch {
@@ -79,7 +79,7 @@ impl ClientWatch {
             if let Err(error) = ready!(wire.poll_end(cx)) {
                 return Poll::Ready(error);
             }
-            self.pause = Some(sleep(Duration::ZERO));
+            self.pause = Some(Box::new(sleep(Duration::ZERO)));
         }
         let early_bytes = self.next.early_bytes();
         loop {
@@ -89,8 +89,8 @@ impl ClientWatch {
             let (Some(byte), Some(pause)) = (early_bytes.get(self.sent), &mut self.pause) else {
                 return Poll::Pending;
             };
-            ready!(Pin::new(&mut *pause).poll(cx));
-            *pause = sleep(FIRST_INTERVAL * (1 << self.sent));
+            ready!(Pin::new(&mut **pause).poll(cx));
+            **pause = sleep(FIRST_INTERVAL * (1 << self.sent));
             self.sent += 1;
             if let Err(error) = wire.write_early(*byte, self.next) {
                 return Poll::Ready(error);

@@ -5,7 +5,7 @@
 
 use std::cell::Cell;
 use std::mem::MaybeUninit;
-use std::ops::Range;
+use std::ops::{Deref, Range};
 
 use http::{Method, StatusCode};
 
@@ -16,19 +16,27 @@ use crate::rejection::Rejection;
 /// The upper bound of [`Config::max_headers`]; larger values count as this one.
 const MAX_HEADERS: usize = 128;
 
-/// A request's head. Owns a copy of the target and the fields.
+/// A request's head. The thread's next request reuses its memory, so a head is one pointer.
 #[derive(Debug)]
-pub(crate) struct Head {
+pub(crate) struct Head(Box<Parts>);
+
+/// The parts of a head, with a copy of the target and of the fields.
+#[derive(Debug)]
+pub(crate) struct Parts {
     pub(crate) method: Method,
     /// Minor version: 0 or 1.
     pub(crate) minor: u8,
     pub(crate) framing: Framing,
     pub(crate) keep_alive: bool,
     pub(crate) expects_continue: bool,
-    store: Store,
-    /// The range of the path in the store's text.
+    target: String,
+    /// The range of the path in the target.
     path: Range<usize>,
-    query: Option<Range<usize>>,
+    /// The begin of the query in the target, which it ends.
+    query: Option<usize>,
+    /// All bytes of the head.
+    text: Vec<u8>,
+    fields: Vec<Field>,
 }
 
 /// How the body's end is found.
@@ -38,13 +46,7 @@ pub(crate) enum Framing {
     Chunked,
 }
 
-/// The text of a head. The thread's next request reuses its vectors.
-#[derive(Debug, Default)]
-struct Store {
-    text: Vec<u8>,
-    fields: Vec<Field>,
-}
-
+/// A field, as ranges of the head's text.
 #[derive(Clone, Debug)]
 struct Field {
     name: Range<usize>,
@@ -52,15 +54,37 @@ struct Field {
 }
 
 thread_local! {
-    static SPARE: Cell<Option<Store>> = const { Cell::new(None) };
+    static SPARE: Cell<Option<Box<Parts>>> = const { Cell::new(None) };
+}
+
+impl Default for Parts {
+    fn default() -> Parts {
+        Parts {
+            method: Method::GET,
+            minor: 1,
+            framing: Framing::Length(0),
+            keep_alive: false,
+            expects_continue: false,
+            target: String::new(),
+            path: 0..0,
+            query: None,
+            text: Vec::new(),
+            fields: Vec::new(),
+        }
+    }
+}
+
+impl Deref for Head {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
 }
 
 impl Drop for Head {
     fn drop(&mut self) {
-        let mut store = std::mem::take(&mut self.store);
-        store.text.clear();
-        store.fields.clear();
-        SPARE.set(Some(store));
+        SPARE.set(Some(std::mem::take(&mut self.0)));
     }
 }
 
@@ -105,24 +129,37 @@ impl Head {
         {
             return Err(Rejection::body_too_large());
         }
-        let store = Store::fill(target, request.headers);
         let (path, query) = split_target(target, &method)?;
-        let head = Head {
-            method,
-            minor,
-            framing: rules.framing,
-            keep_alive: rules.keep_alive,
-            expects_continue: rules.expects_continue,
-            store,
-            path,
-            query,
-        };
-        Ok(Some((head, length)))
+        let mut parts = SPARE.take().unwrap_or_default();
+        parts.target.clear();
+        parts.target.push_str(target);
+        parts.text.clear();
+        parts.text.extend_from_slice(&data[..length]);
+        parts.fields.clear();
+        parts.fields.extend(request.headers.iter().map(|field| Field {
+            name: range_in(data, field.name.as_bytes()),
+            value: range_in(data, field.value),
+        }));
+        parts.method = method;
+        parts.minor = minor;
+        parts.framing = rules.framing;
+        parts.keep_alive = rules.keep_alive;
+        parts.expects_continue = rules.expects_continue;
+        (parts.path, parts.query) = (path, query);
+        Ok(Some((Head(parts), length)))
     }
+}
 
+/// The place of `part` in `whole`, of which it is a slice. Anywhere, if it is empty.
+fn range_in(whole: &[u8], part: &[u8]) -> Range<usize> {
+    let start = part.as_ptr().addr().wrapping_sub(whole.as_ptr().addr());
+    if part.is_empty() { 0..0 } else { start..start + part.len() }
+}
+
+impl Parts {
     pub(crate) fn path(&self) -> &str {
         // `GET http://host` asks for the root (RFC 9110, 4.2.3).
-        match self.text(&self.path) {
+        match &self.target[self.path.clone()] {
             "" => "/",
             path => path,
         }
@@ -130,45 +167,19 @@ impl Head {
 
     /// Whether the request is about the server and not about one of its paths (`OPTIONS *`).
     pub(crate) fn is_for_server(&self) -> bool {
-        self.store.text[self.path.clone()] == *b"*"
+        self.target == "*"
     }
 
     pub(crate) fn query(&self) -> Option<&str> {
-        self.query.as_ref().map(|range| self.text(range))
+        self.query.map(|begin| &self.target[begin..])
     }
 
     /// The value of the first field with this name. Case does not matter.
     pub(crate) fn header(&self, name: &str) -> Option<&[u8]> {
-        let text = &self.store.text;
         let has_name =
-            |field: &&Field| text[field.name.clone()].eq_ignore_ascii_case(name.as_bytes());
-        let field = self.store.fields.iter().find(has_name)?;
-        Some(&text[field.value.clone()])
-    }
-
-    fn text(&self, range: &Range<usize>) -> &str {
-        // Cannot fail: httparse gave the target as a `&str`, and it was split at ASCII characters.
-        std::str::from_utf8(&self.store.text[range.clone()]).unwrap_or_default()
-    }
-}
-
-impl Store {
-    /// Copies the target, then the fields.
-    fn fill(target: &str, headers: &[httparse::Header<'_>]) -> Store {
-        let mut store = SPARE.take().unwrap_or_default();
-        store.text.extend_from_slice(target.as_bytes());
-        for header in headers {
-            let name = store.append(header.name.as_bytes());
-            let value = store.append(header.value);
-            store.fields.push(Field { name, value });
-        }
-        store
-    }
-
-    fn append(&mut self, bytes: &[u8]) -> Range<usize> {
-        let start = self.text.len();
-        self.text.extend_from_slice(bytes);
-        start..self.text.len()
+            |field: &&Field| self.text[field.name.clone()].eq_ignore_ascii_case(name.as_bytes());
+        let field = self.fields.iter().find(has_name)?;
+        Some(&self.text[field.value.clone()])
     }
 }
 
@@ -203,38 +214,38 @@ fn names_another_version(data: &[u8]) -> bool {
         if major.is_ascii_digit() && minor.is_ascii_digit())
 }
 
-/// Splits a target into path and query. The target is in origin form or absolute form, or it is the
-/// asterisk of `OPTIONS *` (RFC 9112, 3.2).
-fn split_target(
-    target: &str,
-    method: &Method,
-) -> Result<(Range<usize>, Option<Range<usize>>), Rejection> {
-    if target.contains('#') {
-        return Err(Rejection::bad_request("the request target has a fragment"));
-    }
+/// Returns the range of the path in a target, and the begin of the query. The target is in origin
+/// form or absolute form, or it is the asterisk of `OPTIONS *` (RFC 9112, 3.2).
+fn split_target(target: &str, method: &Method) -> Result<(Range<usize>, Option<usize>), Rejection> {
     let start = match target.as_bytes() {
         [b'/', ..] => 0,
         b"*" if *method == Method::OPTIONS => 0,
-        _ => {
-            let scheme = ["http://", "https://"].iter().find(|scheme| {
-                target.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
-            });
-            let Some(scheme) = scheme else {
-                return Err(Rejection::bad_request("the request target is malformed"));
-            };
-            let rest = &target[scheme.len()..];
-            let end = rest.find(['/', '?']).unwrap_or(rest.len());
-            if !is_authority(&rest.as_bytes()[..end]) {
-                return Err(Rejection::bad_request("the request target has no valid host"));
-            }
-            scheme.len() + end
-        }
+        _ => path_of_absolute_form(target)?,
     };
-    let end = target.len();
-    match target[start..].find('?').map(|at| start + at) {
-        Some(mark) => Ok((start..mark, Some(mark + 1..end))),
-        None => Ok((start..end, None)),
+    let is_mark = |byte: u8| matches!(byte, b'?' | b'#');
+    let Some(mark) = target.bytes().position(is_mark) else {
+        return Ok((start..target.len(), None));
+    };
+    if target[mark..].contains('#') {
+        return Err(Rejection::bad_request("the request target has a fragment"));
     }
+    Ok((start..mark, Some(mark + 1)))
+}
+
+/// Returns the index at which the path begins.
+fn path_of_absolute_form(target: &str) -> Result<usize, Rejection> {
+    let scheme = ["http://", "https://"].iter().find(|scheme| {
+        target.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+    });
+    let Some(scheme) = scheme else {
+        return Err(Rejection::bad_request("the request target is malformed"));
+    };
+    let rest = &target[scheme.len()..];
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    if !is_authority(&rest.as_bytes()[..end]) {
+        return Err(Rejection::bad_request("the request target has no valid host"));
+    }
+    Ok(scheme.len() + end)
 }
 
 /// What the fields determine for the whole message.

@@ -96,11 +96,7 @@ impl Response {
 
     /// Appends the head to `into`. `minor` is the minor version of the request.
     pub(crate) fn write_head(&self, into: &mut Vec<u8>, minor: u8, persistence: Persistence) {
-        into.extend_from_slice(b"HTTP/1.1 ");
-        into.extend_from_slice(self.status.as_str().as_bytes());
-        into.push(b' ');
-        into.extend_from_slice(self.status.canonical_reason().unwrap_or("Unknown").as_bytes());
-        into.extend_from_slice(b"\r\n");
+        self.write_status_line(into);
         date::write_field(into);
         match persistence {
             Persistence::Close => into.extend_from_slice(b"Connection: close\r\n"),
@@ -110,19 +106,25 @@ impl Response {
             Persistence::KeepAlive => {}
         }
         if let Some(content_type) = &self.content_type {
-            write_field(into, b"Content-Type", content_type.as_bytes());
+            into.extend_from_slice(b"Content-Type: ");
+            into.extend_from_slice(content_type.as_bytes());
+            into.extend_from_slice(b"\r\n");
         }
         for (name, value) in &self.fields {
-            write_field(into, name.as_str().as_bytes(), value.as_bytes());
+            into.extend_from_slice(name.as_str().as_bytes());
+            into.extend_from_slice(b": ");
+            into.extend_from_slice(value.as_bytes());
+            into.extend_from_slice(b"\r\n");
         }
         match &self.body {
             _ if self.status == StatusCode::RESET_CONTENT => {
-                write_field(into, b"Content-Length", b"0"); // RFC 9110, 15.3.6
+                into.extend_from_slice(b"Content-Length: 0\r\n"); // RFC 9110, 15.3.6
             }
             _ if !self.may_have_body() => {}
             Payload::Whole(body) => {
-                let mut digits = itoa::Buffer::new();
-                write_field(into, b"Content-Length", digits.format(body.len()).as_bytes());
+                into.extend_from_slice(b"Content-Length: ");
+                into.extend_from_slice(itoa::Buffer::new().format(body.len()).as_bytes());
+                into.extend_from_slice(b"\r\n");
             }
             Payload::Pieces(_) if minor > 0 => {
                 into.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
@@ -132,12 +134,30 @@ impl Response {
         into.extend_from_slice(b"\r\n");
     }
 
+    fn write_status_line(&self, into: &mut Vec<u8>) {
+        if self.status == StatusCode::OK {
+            into.extend_from_slice(b"HTTP/1.1 200 OK\r\n"); // by far the most frequent one
+            return;
+        }
+        into.extend_from_slice(b"HTTP/1.1 ");
+        into.extend_from_slice(self.status.as_str().as_bytes());
+        into.push(b' ');
+        into.extend_from_slice(self.status.canonical_reason().unwrap_or("Unknown").as_bytes());
+        into.extend_from_slice(b"\r\n");
+    }
+
     /// Whether the status allows a body. A 204 and a 304 have neither a body nor a length, and a
     /// 205 has a length of zero.
     fn may_have_body(&self) -> bool {
-        let without_body =
-            [StatusCode::NO_CONTENT, StatusCode::RESET_CONTENT, StatusCode::NOT_MODIFIED];
-        !without_body.contains(&self.status)
+        !matches!(
+            self.status,
+            StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED
+        )
+    }
+
+    /// Whether only the end of the connection ends the body.
+    pub(crate) fn ends_at_close(&self, head: &Head) -> bool {
+        head.minor == 0 && matches!(self.body, Payload::Pieces(_))
     }
 
     /// Whether a body follows the head, in the response to the request with this `head`.
@@ -151,13 +171,6 @@ impl Response {
 pub(crate) enum Persistence {
     KeepAlive,
     Close,
-}
-
-fn write_field(into: &mut Vec<u8>, name: &[u8], value: &[u8]) {
-    into.extend_from_slice(name);
-    into.extend_from_slice(b": ");
-    into.extend_from_slice(value);
-    into.extend_from_slice(b"\r\n");
 }
 
 impl From<StatusCode> for Response {
