@@ -20,15 +20,12 @@ pub(crate) fn is_authority(text: &[u8]) -> bool {
 /// The length of the `reg-name` of RFC 3986 at the beginning of `text`. IPv4 addresses are such
 /// names too.
 fn name_len(text: &[u8]) -> usize {
-    let mut len = 0;
-    loop {
-        match &text[len..] {
-            [byte, ..] if IN_NAME[usize::from(*byte)] => len += 1,
-            [b'%', high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
-                len += 3
-            }
-            _ => return len,
+    let plain = text.iter().take_while(|byte| IN_NAME[usize::from(**byte)]).count();
+    match &text[plain..] {
+        [b'%', high, low, rest @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
+            plain + 3 + name_len(rest)
         }
+        _ => plain,
     }
 }
 

@@ -118,15 +118,14 @@ impl Connection<'_> {
                 Err(rejection) => return Box::pin(self.reject(rejection, true)).await,
             };
             let mut body = Body::new(&head);
-            let response = match self.run_handler(app, &head, &mut body).await {
-                Ok(response) => response.into_final(),
+            let (persistence, pieces) = match self.respond(app, &head, &mut body).await {
+                Ok(responded) => responded,
                 Err(rejection) => {
                     let with_body = head.method != Method::HEAD;
                     return Box::pin(self.reject(rejection, with_body)).await;
                 }
             };
-            let persistence = self.persistence(&head, &body, &response);
-            if let Some(pieces) = self.queue(&head, response, persistence)? {
+            if let Some(pieces) = pieces {
                 let sent = Box::pin(self.send_body(&head, pieces)).await;
                 if let Err(rejection) = sent {
                     return Box::pin(self.reject(rejection, true)).await;
@@ -220,6 +219,20 @@ impl Connection<'_> {
         }
     }
 
+    /// Runs the handler and queues its response. Returns the pieces of the body that are still to be
+    /// made and sent.
+    async fn respond(
+        &mut self,
+        app: &impl AsyncFn(&mut Request<'_>) -> HandlerResult,
+        head: &Head,
+        body: &mut Body,
+    ) -> Result<(Persistence, Option<Pieces>), Rejection> {
+        let mut response = self.run_handler(app, head, body).await?;
+        response.replace_if_interim();
+        let persistence = self.persistence(head, body, &response);
+        Ok((persistence, self.queue(head, response, persistence)?))
+    }
+
     /// Runs the handler, unless the request is for the server as a whole. Turns a panic into a 500.
     async fn run_handler(
         &mut self,
@@ -242,6 +255,7 @@ impl Connection<'_> {
     }
 
     /// Queues a response. Returns the pieces of its body that are still to be made and sent.
+    #[inline]
     fn queue(
         &mut self,
         head: &Head,

@@ -18,7 +18,10 @@ const MAX_HEADERS: usize = 128;
 
 /// A request's head. The thread's next request reuses its memory, so a head is one pointer.
 #[derive(Debug)]
-pub(crate) struct Head(Box<Parts>);
+pub(crate) struct Head {
+    /// `None` only while it is dropped.
+    parts: Option<Box<Parts>>,
+}
 
 /// The parts of a head, with a copy of the target and of the fields.
 #[derive(Debug)]
@@ -78,13 +81,13 @@ impl Deref for Head {
     type Target = Parts;
 
     fn deref(&self) -> &Parts {
-        &self.0
+        self.parts.as_deref().expect("it is there until the drop")
     }
 }
 
 impl Drop for Head {
     fn drop(&mut self) {
-        SPARE.set(Some(std::mem::take(&mut self.0)));
+        SPARE.set(self.parts.take());
     }
 }
 
@@ -146,7 +149,7 @@ impl Head {
         parts.keep_alive = rules.keep_alive;
         parts.expects_continue = rules.expects_continue;
         (parts.path, parts.query) = (path, query);
-        Ok(Some((Head(parts), length)))
+        Ok(Some((Head { parts: Some(parts) }, length)))
     }
 }
 

@@ -80,12 +80,12 @@ impl Response {
     }
 
     /// Replaces an interim response (1xx), which would not answer the request, by a 500.
-    pub(crate) fn into_final(self) -> Response {
-        if !self.status.is_informational() {
-            return self;
+    #[inline]
+    pub(crate) fn replace_if_interim(&mut self) {
+        if self.status.is_informational() {
+            log::error!("a handler returned the interim status {}", self.status.as_u16());
+            *self = Response::status(StatusCode::INTERNAL_SERVER_ERROR);
         }
-        log::error!("a handler returned the interim status {}", self.status.as_u16());
-        Response::status(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
     /// The response to a rejected request, whose body gives the reason.
