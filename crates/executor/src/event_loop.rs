@@ -157,16 +157,22 @@ impl Core {
         let is_enough = |ran: usize| ran.max(self.ran_since_asked.get()) >= ENTRIES_PER_TURN;
         while !is_enough(ran) && !run.is_over(self) {
             let batch = self.scheduler.ready_len();
-            for remaining in (0..batch).rev() {
-                match &self.slow_callback_hook {
-                    None => self.run_next(run),
-                    Some(hook) => {
-                        let next = self.scheduler.describe_next();
-                        hook.time(&self.clock, next, || self.run_next(run));
+            let mut remaining = batch;
+            while remaining > 0 {
+                // The kernel is asked after these, if the batch has more.
+                let entries = remaining.min(self.entries_before_asking());
+                for _ in 0..entries {
+                    match &self.slow_callback_hook {
+                        None => self.run_next(run),
+                        Some(hook) => {
+                            let next = self.scheduler.describe_next();
+                            hook.time(&self.clock, next, || self.run_next(run));
+                        }
                     }
+                    self.check_entered()?;
                 }
-                self.check_entered()?;
-                ran += self.ask_kernel_if_due(remaining)?; // only appends: the batch does not grow
+                remaining -= entries;
+                ran += self.ask_kernel_if_due(entries, remaining)?; // only appends: the batch does not grow
             }
             self.scheduler.end_batch();
             ran += batch;
@@ -205,7 +211,7 @@ impl Core {
             }
             fired += 1;
             self.check_entered()?;
-            self.ask_kernel_if_due(self.alarms.due_len())?; // only appends to the ready queue
+            self.ask_kernel_if_due(1, self.alarms.due_len())?; // only appends to the ready queue
         }
         self.alarms.all_fired(now, sequence_limit);
         if fired > 0 {
@@ -216,11 +222,15 @@ impl Core {
         Ok(fired)
     }
 
-    /// Counts one entry or timer that ran. Asks the kernel if [`ENTRIES_PER_TURN`] ran since it was
+    /// The number of entries, at least one, that may run before the kernel is asked.
+    fn entries_before_asking(&self) -> usize {
+        ENTRIES_PER_TURN.saturating_sub(self.ran_since_asked.get()).max(1)
+    }
+
+    /// Counts entries or timers that ran. Asks the kernel if [`ENTRIES_PER_TURN`] ran since it was
     /// last asked, and the batch or the list of due timers has more `remaining`.
-    #[inline]
-    fn ask_kernel_if_due(&self, remaining: usize) -> Result<usize, RunError> {
-        self.ran_since_asked.set(self.ran_since_asked.get() + 1);
+    fn ask_kernel_if_due(&self, ran: usize, remaining: usize) -> Result<usize, RunError> {
+        self.ran_since_asked.set(self.ran_since_asked.get() + ran);
         let is_due = self.ran_since_asked.get() >= ENTRIES_PER_TURN && remaining > 0;
         if is_due { self.ask_kernel(Some(Duration::ZERO), false) } else { Ok(0) }
     }

@@ -295,7 +295,7 @@ impl Scheduler {
     }
 
     /// Runs the entry at the head of the queue.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn run_next(&self) {
         match self.owner.queue().pop() {
             // Tasks are by far the most frequent entries. Testing for them first is one comparison;

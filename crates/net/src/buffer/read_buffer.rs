@@ -58,7 +58,7 @@ impl ReadBuffer {
         let room = if self.segment.is_some() {
             self.spare(max)
         } else {
-            lent.insert(Segment::for_up_to(max)).room_from_start(max)
+            lent.insert(Segment::for_up_to(max)).spare(max)
         };
         let (n, result) = read(room);
         match lent {
@@ -73,19 +73,11 @@ impl ReadBuffer {
         result
     }
 
-    /// As [`receive`](Self::receive), for a buffer that [owns no memory](Self::is_unallocated), with
-    /// room for a pooled segment.
+    /// Takes over a segment with bytes. The buffer must [own no memory](Self::is_unallocated).
     #[inline]
-    pub(crate) fn receive_segment<R>(&mut self, read: impl FnOnce(&mut [u8]) -> (usize, R)) -> R {
-        let mut segment = Segment::pooled();
-        let (n, result) = read(segment.room_from_start(SEGMENT_SIZE));
-        if n > 0 {
-            segment.fill_from_start(n);
-            mem::forget(self.segment.replace(segment)); // the buffer owned none: nothing to drop
-        } else {
-            segment.give_back();
-        }
-        result
+    pub(crate) fn adopt(&mut self, segment: Box<Segment>) {
+        debug_assert!(self.is_unallocated());
+        mem::forget(self.segment.replace(segment)); // it was `None`, so there is nothing to drop
     }
 
     /// Whether the buffer owns no memory, and so is empty.

@@ -4,6 +4,7 @@
 //! takes a segment and returns it as soon as the segment holds no bytes. An idle stream owns none.
 
 use std::cell::Cell;
+use std::mem;
 
 use crate::buffer::search_position::SearchPosition;
 
@@ -29,7 +30,7 @@ impl Pool {
     #[inline]
     fn take(&self) -> Option<Box<Segment>> {
         let mut segment = self.first.take()?;
-        self.first.set(segment.next.take());
+        mem::forget(self.first.replace(segment.next.take())); // it was taken, as below
         self.len.set(self.len.get() - 1);
         Some(segment)
     }
@@ -38,8 +39,9 @@ impl Pool {
     #[inline]
     fn put(&self, mut segment: Box<Segment>) {
         if self.len.get() < MAX_POOLED {
-            segment.next = self.first.take();
-            self.first.set(Some(segment));
+            // What these replace is `None`, so there is nothing to drop.
+            mem::forget(mem::replace(&mut segment.next, self.first.take()));
+            mem::forget(self.first.replace(Some(segment)));
             self.len.set(self.len.get() + 1);
         }
     }
@@ -131,16 +133,15 @@ impl Segment {
         &mut self.bytes[self.end..end]
     }
 
-    /// As [`spare`](Self::spare), of an empty segment.
+    /// The whole block of an empty segment.
     #[inline]
-    pub(crate) fn room_from_start(&mut self, max: usize) -> &mut [u8] {
-        let max = max.min(self.bytes.len());
-        &mut self.bytes[..max]
+    pub(crate) fn whole(&mut self) -> &mut [u8] {
+        &mut self.bytes
     }
 
-    /// As [`commit`](Self::commit), of an empty segment.
+    /// Makes the first `n` bytes of the block the data of an empty segment.
     #[inline]
-    pub(crate) fn fill_from_start(&mut self, n: usize) {
+    pub(crate) fn fill(&mut self, n: usize) {
         assert!(n <= self.bytes.len(), "a transport has read more bytes than it had room for");
         self.end = n;
     }

@@ -11,6 +11,8 @@ use bytes::Bytes;
 use futures_io::AsyncRead;
 
 use crate::buffer::read_buffer::ReadBuffer;
+use crate::buffer::segment::Segment;
+use crate::socket::readiness;
 use crate::socket::tcp_stream::TcpStream;
 use crate::stream::close_watcher::Closed;
 use crate::stream::read_end::ReadEnd;
@@ -223,22 +225,37 @@ impl<S: AsyncRead + Unpin> IoReader<S> {
     ///
     /// # Errors
     /// As there.
-    #[inline]
+    #[inline(always)] // the road of every read
     pub fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, StreamError>> {
         if !self.reads_whole_segment() {
             return self.poll_fill_to(cx, self.state.config().max_buffer_size);
         }
-        if !self.state.may_read() {
-            ready!(self.poll_wait(cx));
-        }
         let state = &*self.state;
-        match self.buffer.receive_segment(|room| state.poll_read(cx, room)) {
-            Some(Poll::Ready(Ok(n))) if n > 0 => {
-                self.budget.spend(n);
-                Poll::Ready(Ok(n))
-            }
-            outcome => self.conclude(cx, outcome),
+        let Some(mut lent) = state.transport.lend() else { return self.conclude(cx, None) };
+        if !readiness::may_read(lent.get()) {
+            lent.end();
+            return self.wait_or_fill(cx);
         }
+        let mut segment = Segment::pooled();
+        let polled = Pin::new(lent.get()).poll_read(cx, segment.whole());
+        state.give_back(lent);
+        if let Poll::Ready(Ok(n)) = polled
+            && n > 0
+        {
+            segment.fill(n);
+            self.buffer.adopt(segment);
+            self.budget.spend(n);
+            return Poll::Ready(Ok(n));
+        }
+        segment.give_back();
+        self.conclude(cx, Some(polled))
+    }
+
+    /// Waits until the transport may have something to read. Reads if there is no loop to wait on.
+    #[inline(never)] // keeps the callers small, as below
+    fn wait_or_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, StreamError>> {
+        ready!(self.poll_wait(cx));
+        self.poll_fill_to(cx, self.state.config().max_buffer_size)
     }
 
     /// Whether a read takes what the transport has, at most a segment.
@@ -251,7 +268,7 @@ impl<S: AsyncRead + Unpin> IoReader<S> {
 
     /// Reads once, at most until the buffer holds `most` bytes. Fails if the buffer holds them
     /// already.
-    #[inline(never)] // keeps the reads that take a segment small
+    #[inline(never)]
     fn poll_fill_to(
         &mut self,
         cx: &mut Context<'_>,
@@ -295,7 +312,7 @@ impl<S: AsyncRead + Unpin> IoReader<S> {
     }
 
     /// Waits until the transport may have something to read.
-    #[inline(never)] // as above
+    #[inline(always)]
     fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.state.poll_readable(cx).is_ready() {
             return Poll::Ready(());
@@ -400,7 +417,7 @@ struct Fill<'a, S>(&'a mut IoReader<S>);
 impl<S: AsyncRead + Unpin> Future for Fill<'_, S> {
     type Output = Result<usize, StreamError>;
 
-    #[inline]
+    #[inline(always)]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         self.0.poll_fill(cx)
     }

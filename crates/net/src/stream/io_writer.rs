@@ -137,7 +137,7 @@ struct WriteAll<'w, 'd, S> {
 impl<S: AsyncWrite + Unpin + 'static> Future for WriteAll<'_, '_, S> {
     type Output = Result<(), StreamError>;
 
-    #[inline]
+    #[inline(always)] // the road of every write that is not queued
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let state = &*self.writer.state;
         if self.sent > 0 || !state.writes_directly(self.data) {
