@@ -202,6 +202,7 @@ impl Core {
         while let Some(Armed { alarm, origin }) = self.alarms.next_due() {
             budget::renew();
             match (alarm, &self.slow_callback_hook) {
+                (Alarm::Task(key), _) => self.scheduler.wakes().wake_task(key),
                 (Alarm::Wake(waker), _) => self.scheduler.wake(waker),
                 (Alarm::Call(callback), None) => shield("a timer's callback", callback),
                 (Alarm::Call(callback), Some(hook)) => {

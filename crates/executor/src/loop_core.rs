@@ -100,12 +100,23 @@ impl Core {
         alarm: Alarm,
         location: &'static Location<'static>,
     ) -> TimerId {
+        self.arm_at(self.clock.deadline(deadline), alarm, location)
+    }
+
+    /// As [`arm`](Self::arm), for a deadline in nanoseconds of the loop's clock.
+    #[inline]
+    pub(crate) fn arm_at(
+        &self,
+        deadline: u64,
+        alarm: Alarm,
+        location: &'static Location<'static>,
+    ) -> TimerId {
         if self.scheduler.is_closed() {
             shield("the destructor of a timer's callback", || drop(alarm));
             return TimerId::never_armed();
         }
         let armed = Armed { alarm, origin: self.origin(location) };
-        self.alarms.arm(self.clock.deadline(deadline), armed)
+        self.alarms.arm(deadline, armed)
     }
 
     /// Wakes the tasks whose signals have arrived, and returns how many. The signal handler records
@@ -118,6 +129,12 @@ impl Core {
         let count = wakers.len();
         wakers.into_iter().for_each(|waker| self.scheduler.wake(waker));
         count
+    }
+
+    /// Whether this is the entered loop of this thread.
+    #[inline]
+    pub(crate) fn is_entered(&self) -> bool {
+        self.scheduler.owner().is_entered()
     }
 
     pub(crate) fn stop(&self) {

@@ -109,7 +109,7 @@ type OnTask = unsafe fn(TaskPtr);
 
 /// A task's place in the list of its loop. After the task's end it may name a later task. A holder
 /// that may outlive the task must only wake it, which does no harm to another task.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TaskKey(u32);
 
 impl TaskKey {

@@ -9,6 +9,8 @@ use std::task::Waker;
 
 use crate::insight::origin::Origin;
 use crate::insight::panics::shield;
+use crate::task::scheduler::Scheduler;
+use crate::task::task::TaskKey;
 use crate::task::waker::is_task_waker;
 use crate::time::timers::{TimerId, Timers};
 
@@ -30,8 +32,21 @@ pub(crate) struct Armed {
 
 /// The action of a timer at its deadline.
 pub(crate) enum Alarm {
+    /// Wakes a task of the timer's own loop. As a descriptor's, the key is not counted as a waker.
+    Task(TaskKey),
     Wake(Waker),
     Call(Box<dyn FnOnce()>),
+}
+
+impl Alarm {
+    /// Wakes the task of a waker, on the loop of this scheduler.
+    #[inline]
+    pub(crate) fn wake(waker: &Waker, scheduler: &Scheduler) -> Alarm {
+        match scheduler.key_of(waker) {
+            Some(key) => Alarm::Task(key),
+            None => Alarm::Wake(waker.clone()),
+        }
+    }
 }
 
 impl Alarms {
@@ -66,17 +81,20 @@ impl Alarms {
         self.timers.borrow_mut().remove(timer)
     }
 
-    /// Replaces the waker of a timer by `waker`. Returns false if the timer is no longer armed.
-    pub(crate) fn set_waker(&self, timer: TimerId, waker: &Waker) -> bool {
+    /// Makes a timer wake the task of `waker`. Returns false if the timer is no longer armed.
+    #[inline]
+    pub(crate) fn set_waker(&self, timer: TimerId, waker: &Waker, scheduler: &Scheduler) -> bool {
+        let key = scheduler.key_of(waker);
         match self.timers.borrow_mut().get_mut(timer).map(|armed| &armed.alarm) {
             None => return false,
+            Some(Alarm::Task(armed)) if key == Some(*armed) => return true,
             Some(Alarm::Wake(armed)) if armed.will_wake(waker) => return true,
             Some(_) => {}
         }
         // The clone, like the drop of the former waker, runs foreign code: no borrow is held.
-        let waker = waker.clone();
+        let alarm = Alarm::wake(waker, scheduler);
         let former = match self.timers.borrow_mut().get_mut(timer) {
-            Some(armed) => std::mem::replace(&mut armed.alarm, Alarm::Wake(waker)),
+            Some(armed) => std::mem::replace(&mut armed.alarm, alarm),
             None => return false,
         };
         drop(former);
@@ -158,6 +176,7 @@ impl Alarms {
         let alarms = self.timers.borrow_mut().drain();
         for armed in alarms {
             match armed.alarm {
+                Alarm::Task(_) => {} // the loop has no tasks any more
                 Alarm::Wake(waker) => shield("a waker", || waker.wake()),
                 call => shield("the destructor of a timer's callback", || drop(call)),
             }

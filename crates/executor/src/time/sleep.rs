@@ -16,7 +16,7 @@ use crate::loop_core::Core;
 use crate::time::alarms::Alarm;
 use crate::time::clock::Clock;
 use crate::time::timers::TimerId;
-use crate::time::turn_clock::{NEVER, whole_nanos};
+use crate::time::turn_clock::whole_nanos;
 
 /// Waits for `duration`, counted from this call and not from the first poll. Tornado: `gen.sleep`.
 ///
@@ -37,7 +37,7 @@ use crate::time::turn_clock::{NEVER, whole_nanos};
 /// ```
 #[track_caller]
 pub fn sleep(duration: Duration) -> Sleep {
-    Sleep::new(Deadline::after(duration))
+    Sleep { state: State::after(duration), location: Location::caller() }
 }
 
 /// Waits until `deadline`. Otherwise as [`sleep`].
@@ -73,6 +73,8 @@ pub struct Sleep {
 enum State {
     /// The sleep was not polled since it was made, or since its timer had fired.
     Unarmed(Deadline),
+    /// As `Unarmed`, with a deadline in nanoseconds on the clock of a loop.
+    Bound(Rc<Core>, u64),
     Armed(Armed),
     Done,
 }
@@ -88,6 +90,23 @@ struct Armed {
 impl Drop for Armed {
     fn drop(&mut self) {
         drop(self.core.alarms.disarm(self.timer));
+    }
+}
+
+impl State {
+    /// Before the first poll of a sleep that ends `duration` from now.
+    #[inline]
+    fn after(duration: Duration) -> State {
+        match current::try_get() {
+            Some(core) => {
+                let deadline = core.clock.nanos_now().saturating_add(whole_nanos(duration));
+                State::Bound(core, deadline)
+            }
+            None => {
+                let created = Instant::now();
+                State::Unarmed(Deadline::Unbound(Box::new(Unbound { duration, created })))
+            }
+        }
     }
 }
 
@@ -109,14 +128,6 @@ struct Unbound {
 impl Deadline {
     fn of(time: Option<Instant>) -> Deadline {
         time.map_or(Deadline::Never, Deadline::At)
-    }
-
-    /// The time `duration` from now.
-    fn after(duration: Duration) -> Deadline {
-        match current::with(|core| core.clock.time()) {
-            Some(now) => Deadline::of(now.checked_add(duration)),
-            None => Deadline::Unbound(Box::new(Unbound { duration, created: Instant::now() })),
-        }
     }
 
     /// The time, if it is known.
@@ -178,10 +189,10 @@ impl Sleep {
             State::Armed(Armed { core, .. }) => {
                 let deadline = core.clock.nanos_now().saturating_add(whole_nanos(duration));
                 if !self.move_to(deadline) {
-                    self.state = State::Unarmed(Deadline::of(now().checked_add(duration)));
+                    self.state = State::after(duration);
                 }
             }
-            _ => self.state = State::Unarmed(Deadline::after(duration)),
+            _ => self.state = State::after(duration),
         }
     }
 
@@ -209,40 +220,48 @@ impl Sleep {
     }
 
     /// Arms a timer on the loop of this thread.
+    #[inline]
     fn arm(&mut self, cx: &Context<'_>) {
+        match std::mem::replace(&mut self.state, State::Done) {
+            State::Bound(core, deadline) if core.is_entered() => self.arm_on(core, deadline, cx),
+            other => self.arm_on_this_loop(other, cx),
+        }
+    }
+
+    /// Arms a timer of a sleep that was not made for the loop of this thread.
+    #[cold]
+    fn arm_on_this_loop(&mut self, state: State, cx: &Context<'_>) {
         let core = current::get();
-        let deadline = match &mut self.state {
-            State::Unarmed(deadline) => deadline.bind(core.clock.clock()),
+        let deadline = match state {
+            State::Unarmed(mut deadline) => deadline.bind(core.clock.clock()),
+            State::Bound(other, deadline) => other.clock.time_at(deadline),
             // Armed on another loop, which may not run when the deadline comes.
-            State::Armed(armed) => match armed.deadline {
-                NEVER => None,
-                deadline => armed.core.clock.instant(deadline),
-            },
+            State::Armed(armed) => armed.core.clock.time_at(armed.deadline),
             State::Done => return,
         };
-        self.state = State::Unarmed(Deadline::of(deadline));
-        if core.scheduler.is_closed() {
-            return; // the loop is closing, and this sleep ends with it
-        }
-        let timer = core.arm(deadline, Alarm::Wake(cx.waker().clone()), self.location);
         let deadline = core.clock.deadline(deadline);
+        self.arm_on(core, deadline, cx);
+    }
+
+    #[inline]
+    fn arm_on(&mut self, core: Rc<Core>, deadline: u64, cx: &Context<'_>) {
+        if core.scheduler.is_closed() {
+            self.state = State::Bound(core, deadline); // the loop is closing, and this sleep ends with it
+            return;
+        }
+        let alarm = Alarm::wake(cx.waker(), &core.scheduler);
+        let timer = core.arm_at(deadline, alarm, self.location);
         self.state = State::Armed(Armed { core, timer, deadline });
     }
 }
 
 impl Armed {
-    /// Whether this is the loop of this thread.
-    #[inline]
-    fn is_here(&self) -> bool {
-        self.core.scheduler.owner().is_entered()
-    }
-
     /// Ready if the timer has fired. Otherwise makes `cx` the task that it will wake.
     #[inline]
     fn poll(&self, cx: &Context<'_>) -> Poll<()> {
         let alarms = &self.core.alarms;
         let has_fired = alarms.has_fired(self.timer, self.deadline);
-        if has_fired || !alarms.set_waker(self.timer, cx.waker()) {
+        if has_fired || !alarms.set_waker(self.timer, cx.waker(), &self.core.scheduler) {
             return Poll::Ready(());
         }
         Poll::Pending
@@ -257,7 +276,7 @@ impl Future for Sleep {
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         match &self.state {
-            State::Armed(armed) if armed.is_here() => {
+            State::Armed(armed) if armed.core.is_entered() => {
                 if armed.poll(cx).is_pending() {
                     return Poll::Pending;
                 }
@@ -277,7 +296,8 @@ impl fmt::Debug for Sleep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let deadline = match &self.state {
             State::Unarmed(deadline) => deadline.known(),
-            State::Armed(armed) => armed.core.clock.instant(armed.deadline),
+            State::Bound(core, deadline) => core.clock.time_at(*deadline),
+            State::Armed(armed) => armed.core.clock.time_at(armed.deadline),
             State::Done => None,
         };
         let is_done = matches!(self.state, State::Done);

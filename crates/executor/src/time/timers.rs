@@ -129,7 +129,13 @@ impl<T> Timers<T> {
     /// Removes a timer and returns its value. Returns `None` if it ran or was removed before.
     pub(crate) fn remove(&mut self, id: TimerId) -> Option<T> {
         self.slot(id)?;
-        let Slot { node_deadline, value, .. } = self.take(id.index);
+        let Slot { node_deadline, stamp, value, .. } = self.take(id.index);
+        // A timer that was armed last is often the last in the array too, and leaves no dead node.
+        if self.heap.last().is_some_and(|last| last.sequence == id.sequence && last.stamp == stamp)
+        {
+            self.heap.pop();
+            return Some(value);
+        }
         if self.heap.first().is_some_and(|head| head.deadline >= node_deadline) {
             self.drop_dead_heads(); // the removed timer may have been the first
         }

@@ -111,6 +111,11 @@ impl TurnClock {
         self.origin.checked_add(Duration::from_nanos(nanos))
     }
 
+    /// As [`instant`](Self::instant), for a deadline: `None` also for [`NEVER`].
+    pub(crate) fn time_at(&self, deadline: u64) -> Option<Instant> {
+        if deadline == NEVER { None } else { self.instant(deadline) }
+    }
+
     /// The time at which the loop was made. It is always in the past.
     pub(crate) fn origin(&self) -> Instant {
         self.origin
