@@ -38,6 +38,7 @@ use crate::error::RunError;
 use crate::insight::panics::shield;
 use crate::insight::slow_callback::{SlowCallback, Work};
 use crate::loop_core::Core;
+use crate::task::block_pool;
 use crate::task::budget;
 use crate::task::root_future::RootFuture;
 use crate::time::alarms::{Alarm, Armed};
@@ -283,6 +284,9 @@ impl Core {
         }
         let inbox = self.scheduler.inbox();
         let sleeps = timeout != Some(Duration::ZERO) && inbox.prepare_to_sleep();
+        if sleeps {
+            block_pool::trim();
+        }
         let timeout = if sleeps { timeout } else { Some(Duration::ZERO) };
         // Without a registered descriptor there are no events, and messages are in the inbox.
         let is_asked = sleeps || must_ask || self.driver.is_watching();

@@ -6,7 +6,9 @@
 //! time of a spawn. Here, each takes a few instructions.
 //!
 //! Block sizes are multiples of [`STEP`] bytes, and each size is a class. For each class, a thread
-//! has a free list, which it frees when it ends. A block in a free list has no owner, so it does
+//! has a free list, which it frees when it ends. The lists follow what the program uses: they may
+//! grow to [`MAX_KEPT_BYTES`] each, and [`trim`], which the loop calls before it sleeps, frees blocks
+//! that were not needed since the last call, down to [`MIN_KEPT_BYTES`]. A block in a free list has no owner, so it does
 //! not matter which thread allocated it. Builds with debug assertions cache no blocks, so that
 //! AddressSanitizer sees the end of every task.
 
@@ -22,11 +24,15 @@ const STEP: usize = 32;
 const ALIGN: usize = 16;
 /// The number of classes. Values larger than `CLASSES * STEP` bytes go to the allocator.
 const CLASSES: usize = 16;
-/// The number of bytes in free blocks that a thread keeps for each class.
-const KEPT_BYTES: usize = if cfg!(debug_assertions) { 0 } else { 256 * 1024 };
+/// The most bytes in free blocks that a thread keeps for each class.
+const MAX_KEPT_BYTES: usize = if cfg!(debug_assertions) { 0 } else { 16 << 20 };
+/// The bytes of a class that are kept even if they are not needed.
+const MIN_KEPT_BYTES: usize = 256 << 10;
+/// The most blocks of a class that one [`trim`] frees, so that it is short.
+const MAX_TRIMMED: usize = 1024;
 
 thread_local! {
-    static CACHE: Cache = const { Cache::new(KEPT_BYTES) };
+    static CACHE: Cache = const { Cache::new(MAX_KEPT_BYTES) };
 }
 
 /// Allocates uninitialised memory for one `T`.
@@ -62,6 +68,16 @@ pub(crate) unsafe fn release<T>(place: NonNull<T>) {
         // SAFETY: the block was allocated with this layout, and it is free.
         unsafe { dealloc(block.as_ptr().cast(), layout_of::<T>()) };
     }
+}
+
+/// Frees blocks that this thread has not needed since the last call, a part of them at a time.
+#[inline]
+pub(crate) fn trim() {
+    let _ = CACHE.try_with(|cache| {
+        if cache.is_large.get() {
+            cache.trim();
+        }
+    });
 }
 
 /// The class of a `T`. `None` if `T` is too large or its alignment is too strict.
@@ -100,23 +116,28 @@ struct FreeBlock {
 /// The free blocks of a thread, one list for each class.
 struct Cache {
     lists: [FreeList; CLASSES],
-    kept_bytes: usize,
+    max_kept_bytes: usize,
+    /// Whether a list may hold more than [`MIN_KEPT_BYTES`].
+    is_large: Cell<bool>,
 }
 
 struct FreeList {
     first: Cell<Option<NonNull<FreeBlock>>>,
     len: Cell<usize>,
+    /// The least `len` since the last [`trim`]: so many blocks were not needed.
+    unneeded: Cell<usize>,
 }
 
 impl FreeList {
     const fn new() -> FreeList {
-        FreeList { first: Cell::new(None), len: Cell::new(0) }
+        FreeList { first: Cell::new(None), len: Cell::new(0), unneeded: Cell::new(0) }
     }
 }
 
 impl Cache {
-    const fn new(kept_bytes: usize) -> Cache {
-        Cache { lists: [const { FreeList::new() }; CLASSES], kept_bytes }
+    const fn new(max_kept_bytes: usize) -> Cache {
+        let lists = [const { FreeList::new() }; CLASSES];
+        Cache { lists, max_kept_bytes, is_large: Cell::new(false) }
     }
 
     fn take(&self, class: usize) -> Option<NonNull<FreeBlock>> {
@@ -125,7 +146,9 @@ impl Cache {
         // SAFETY: blocks in a list are free and hold the `FreeBlock` that `keep` wrote.
         let next = unsafe { ptr::read(block.as_ptr()) }.next;
         list.first.set(next);
-        list.len.set(list.len.get() - 1);
+        let len = list.len.get() - 1;
+        list.len.set(len);
+        list.unneeded.set(list.unneeded.get().min(len));
         Some(block)
     }
 
@@ -136,8 +159,12 @@ impl Cache {
     /// `block` is free, was allocated with this class's layout, and is owned by the caller.
     unsafe fn keep(&self, class: usize, block: NonNull<FreeBlock>) -> bool {
         let list = &self.lists[class];
-        if list.len.get() >= self.kept_bytes / ((class + 1) * STEP) {
-            return false;
+        let bytes = list.len.get() * (class + 1) * STEP;
+        if bytes >= MIN_KEPT_BYTES.min(self.max_kept_bytes) {
+            if bytes >= self.max_kept_bytes {
+                return false;
+            }
+            self.is_large.set(true);
         }
         // SAFETY: the block is free and has room for a pointer.
         unsafe { block.write(FreeBlock { next: list.first.get() }) };
@@ -145,15 +172,38 @@ impl Cache {
         list.len.set(list.len.get() + 1);
         true
     }
+
+    /// Frees half of the blocks of each class that were not needed since the last call, at most
+    /// [`MAX_TRIMMED`], and none of the last [`MIN_KEPT_BYTES`].
+    #[cold]
+    fn trim(&self) {
+        let mut is_large = false;
+        for (class, list) in self.lists.iter().enumerate() {
+            let min = MIN_KEPT_BYTES / ((class + 1) * STEP);
+            let surplus = list.len.get().saturating_sub(min);
+            let freed = surplus.min(list.unneeded.get().div_ceil(2)).min(MAX_TRIMMED);
+            for _ in 0..freed {
+                self.free_one(class);
+            }
+            list.unneeded.set(list.len.get());
+            is_large |= surplus > freed;
+        }
+        self.is_large.set(is_large);
+    }
+
+    /// Frees a block. Returns false if there is none.
+    fn free_one(&self, class: usize) -> bool {
+        let Some(block) = self.take(class) else { return false };
+        // SAFETY: blocks in this list are free and were allocated with this layout.
+        unsafe { dealloc(block.as_ptr().cast(), block_layout(class)) };
+        true
+    }
 }
 
 impl Drop for Cache {
     fn drop(&mut self) {
         for class in 0..CLASSES {
-            while let Some(block) = self.take(class) {
-                // SAFETY: blocks in this list are free and were allocated with this layout.
-                unsafe { dealloc(block.as_ptr().cast(), block_layout(class)) };
-            }
+            while self.free_one(class) {}
         }
     }
 }
@@ -176,6 +226,32 @@ mod tests {
             unsafe { dealloc(block.as_ptr().cast(), block_layout(0)) };
         }
         // The drop of the cache frees the other two. LeakSanitizer reports a leak.
+    }
+
+    #[test]
+    fn blocks_that_are_not_needed_are_freed_step_by_step_and_needed_ones_stay() {
+        let class = CLASSES - 1;
+        let cache = Cache::new(4 << 20);
+        let blocks = 4 * MIN_KEPT_BYTES / (CLASSES * STEP);
+        let use_all = || {
+            let taken: Vec<_> = (0..blocks)
+                .map(|_| cache.take(class).unwrap_or_else(|| allocate_block(block_layout(class))))
+                .collect();
+            // SAFETY: the blocks are free and of this class.
+            taken.into_iter().for_each(|block| assert!(unsafe { cache.keep(class, block) }));
+        };
+        let len = || cache.lists[class].len.get();
+        for _ in 0..3 {
+            use_all();
+            cache.trim();
+            assert_eq!(len(), blocks, "all were needed since the last trim");
+        }
+        cache.trim();
+        assert_eq!(len(), blocks / 2);
+        assert!(cache.is_large.get());
+        (0..4).for_each(|_| cache.trim());
+        assert_eq!(len(), blocks / 4, "so many are kept");
+        assert!(!cache.is_large.get());
     }
 
     #[test]
