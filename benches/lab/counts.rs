@@ -34,9 +34,7 @@ pub(crate) fn instructions(plan: &Plan) -> io::Result<()> {
             } else if server.is_uring {
                 "not counted".to_owned()
             } else {
-                let [short, long] = RUNS.map(|n| callgrind(plan, server, exchange, n));
-                let each = (long? - short?) as f64 / (RUNS[1] - RUNS[0]) as f64;
-                format!("{each:.0}")
+                format!("{:.0}", instructions_each(plan, server, exchange)?)
             });
             steps.inc(1);
         }
@@ -47,12 +45,22 @@ pub(crate) fn instructions(plan: &Plan) -> io::Result<()> {
     Ok(())
 }
 
+/// The instructions of a server for one request.
+pub(crate) fn instructions_each(
+    plan: &Plan,
+    server: &Server,
+    exchange: Exchange,
+) -> io::Result<f64> {
+    let [short, long] = RUNS.map(|n| callgrind(plan, server, exchange, n));
+    Ok((long? - short?) as f64 / (RUNS[1] - RUNS[0]) as f64)
+}
+
 fn callgrind(plan: &Plan, server: &Server, exchange: Exchange, requests: u64) -> io::Result<u64> {
     let file = scratch("callgrind");
     let tool = "valgrind -q --tool=callgrind --callgrind-out-file=";
     let text = under(server, exchange, &format!("{tool}{}", file.display()), requests, &file)?;
     if let Some(directory) = &plan.kept_files {
-        let name = format!("{}-{exchange:?}-{requests}.callgrind", server.name).to_lowercase();
+        let name = format!("{}-{}-{requests}.callgrind", server.name, exchange.name());
         fs::write(directory.join(name), &text)?;
     }
     let totals = text.lines().find_map(|line| line.strip_prefix("totals: "));

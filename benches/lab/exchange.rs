@@ -34,6 +34,17 @@ impl Exchange {
         Exchange::Pipelined,
     ];
 
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Exchange::Echo => "echo",
+            Exchange::EchoSome => "echo-some",
+            Exchange::EchoLine => "echo-line",
+            Exchange::Connection => "connection",
+            Exchange::Http => "http",
+            Exchange::Pipelined => "http-pipelined",
+        }
+    }
+
     pub(crate) fn title(self) -> &'static str {
         match self {
             Exchange::Echo => "echo",

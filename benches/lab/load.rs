@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::buffer::spare_capacity;
@@ -68,6 +69,25 @@ fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
+/// Returns the length of an answer. A server that listens anew, as may_minihttp does, refuses or
+/// resets connections for a moment.
+fn first_answer_len(address: SocketAddr, exchange: Exchange) -> io::Result<usize> {
+    let since = Instant::now();
+    loop {
+        let answer_len = connect(address).and_then(|mut socket| exchange.answer_len(&mut socket));
+        match answer_len {
+            Err(error) if is_too_early(&error) && since.elapsed() < WATCHDOG => {
+                thread::sleep(Duration::from_millis(20));
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+fn is_too_early(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset)
+}
+
 fn ended() -> io::Error {
     io::Error::new(io::ErrorKind::UnexpectedEof, "the server has closed a connection")
 }
@@ -91,7 +111,7 @@ impl PingPong {
         exchange: Exchange,
     ) -> io::Result<PingPong> {
         let poller = Poller::new()?;
-        let answer_len = exchange.answer_len(&mut connect(address)?)?;
+        let answer_len = first_answer_len(address, exchange)?;
         let sockets = (0..connections).map(|index| {
             let socket = connect(address)?;
             poller.add(&socket, index, EventFlags::IN)?;

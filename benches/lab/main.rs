@@ -5,6 +5,7 @@
 //! the other core. Every server is one file in `servers/`, written as the users of its runtime
 //! would.
 
+mod accepted;
 mod bulk;
 mod counts;
 mod cpu;
@@ -40,6 +41,7 @@ Measurements:
   connect       CPU time of a connection: connect, 64 bytes each way, close
   http          CPU time of an HTTP request on a connection that stays open, then of 16 at once
   instructions  user-space instructions of these, by callgrind (needs valgrind)
+  changes       squall's instructions beside the accepted ones in benches/accepted_instructions.txt
   calls         system calls of these, by strace (needs strace)
   idle          heap, memory and CPU time of 19,000 connections on which nothing happens
   bulk          1 GiB to and from the server, on one stream and on 64
@@ -50,15 +52,17 @@ Options:
   -s, --servers LIST  Which servers, separated by commas [default: all that were built]
   -r, --rounds N      How often each server has its turn in echo, connect, http and bulk [default: 5]
   -t, --time SECONDS  How long a round of echo, connect and http takes [default: 2]
+  -a, --accept        Let `changes` accept the new counts
   -k, --keep DIR      Keep callgrind's files in this directory, for callgrind_annotate
   -h, --help          Print this help
 
-Servers are raw and squall; with the feature `peers` tokio, smol, monoio-epoll, monoio-uring and compio too.
+Servers are raw and squall; with the feature `peers` tokio, smol, monoio-epoll, monoio-uring and compio too, and for HTTP
+hyper, may_minihttp, actix-web and ntex.
 Everything talks to the loopback address of this machine and ends by itself.";
 
 /// All measurements, in the order in which `all` runs them.
-const MEASUREMENTS: [&str; 8] =
-    ["echo", "connect", "http", "instructions", "calls", "idle", "bulk", "full"];
+const MEASUREMENTS: [&str; 9] =
+    ["echo", "connect", "http", "instructions", "changes", "calls", "idle", "bulk", "full"];
 
 fn main() -> ExitCode {
     match run() {
@@ -84,6 +88,7 @@ fn run() -> Result<(), Box<dyn Error>> {
             Short('t') | Long("time") => {
                 plan.time = Duration::try_from_secs_f64(arguments.value()?.parse()?)?;
             }
+            Short('a') | Long("accept") => plan.accepts = true,
             Short('k') | Long("keep") => plan.kept_files = Some(arguments.value()?.into()),
             Short('h') | Long("help") => {
                 println!("{HELP}");
@@ -128,6 +133,7 @@ fn run() -> Result<(), Box<dyn Error>> {
                 )?;
             }
             "instructions" => counts::instructions(&plan)?,
+            "changes" => accepted::compare(&plan)?,
             "calls" => counts::calls(&plan)?,
             "idle" => idle::measure(&plan)?,
             "bulk" => bulk::measure(&plan)?,

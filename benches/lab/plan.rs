@@ -12,6 +12,8 @@ pub(crate) struct Plan {
     pub(crate) servers: Vec<&'static Server>,
     pub(crate) rounds: usize,
     pub(crate) time: Duration,
+    /// Whether squall's new instruction counts are accepted.
+    pub(crate) accepts: bool,
     /// Where callgrind's files stay, for `callgrind_annotate`. `None`: they are removed.
     pub(crate) kept_files: Option<PathBuf>,
 }
@@ -19,7 +21,7 @@ pub(crate) struct Plan {
 impl Default for Plan {
     fn default() -> Plan {
         let servers = SERVERS.iter().collect();
-        Plan { servers, rounds: 5, time: Duration::from_secs(2), kept_files: None }
+        Plan { servers, rounds: 5, time: Duration::from_secs(2), accepts: false, kept_files: None }
     }
 }
 

@@ -111,6 +111,7 @@ impl Process {
             Some(SIGTERM) => Ok(()),
             // Some tools return this code when their program ends by SIGTERM.
             _ if status.code() == Some(128 + SIGTERM) => Ok(()),
+            _ if status.success() => Ok(()), // some servers handle the signal
             _ => Err(io::Error::other(format!("the server has failed: {status}"))),
         }
     }

@@ -1,9 +1,17 @@
 //! The servers. Each offers every service on one thread, written as the users of its runtime would.
 
 #[cfg(feature = "peers")]
+mod actix;
+#[cfg(feature = "peers")]
 mod compio;
 #[cfg(feature = "peers")]
+mod hyper;
+#[cfg(feature = "peers")]
+mod may;
+#[cfg(feature = "peers")]
 mod monoio;
+#[cfg(feature = "peers")]
+mod ntex;
 mod raw;
 #[cfg(feature = "peers")]
 mod smol;
@@ -71,6 +79,14 @@ pub(crate) static SERVERS: &[Server] = &[
     Server::peer("monoio-uring", monoio::serve_on_uring).on_uring(),
     #[cfg(feature = "peers")]
     Server::peer("compio", compio::serve).on_uring(),
+    #[cfg(feature = "peers")]
+    Server::new("hyper", Service::HTTP, hyper::serve),
+    #[cfg(feature = "peers")]
+    Server::new("may_minihttp", Service::HTTP, may::serve),
+    #[cfg(feature = "peers")]
+    Server::new("actix-web", Service::HTTP, actix::serve),
+    #[cfg(feature = "peers")]
+    Server::new("ntex", Service::HTTP, ntex::serve),
 ];
 
 pub(crate) fn named(name: &str) -> Result<&'static Server, String> {

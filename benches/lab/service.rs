@@ -11,6 +11,9 @@ pub(crate) const ECHO_BUFFER: usize = 16 << 10;
 /// The size of a read or write in large transfers, in bytes.
 pub(crate) const CHUNK: usize = 64 << 10;
 
+/// The body of every answer over HTTP.
+pub(crate) const HELLO: &str = "Hello, World!";
+
 /// The congestion control of both ends of every connection. Every Linux has it.
 pub(crate) const CONGESTION_CONTROL: &str = "reno";
 
@@ -37,6 +40,8 @@ impl Service {
     #[cfg(feature = "peers")]
     pub(crate) const COMMON: &[Service] =
         &[Service::Echo, Service::Once, Service::Sink, Service::Source];
+    #[cfg(feature = "peers")]
+    pub(crate) const HTTP: &[Service] = &[Service::Http];
     pub(crate) const ALL: &[Service] = &[
         Service::Echo,
         Service::EchoSome,

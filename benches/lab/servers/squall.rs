@@ -7,7 +7,7 @@ use bytes::Bytes;
 use squall_net::{IoStream, TcpServer, block_on};
 use tiny_http::{Config, Request, Response, Server};
 
-use crate::service::{CHUNK, REQUEST, Service};
+use crate::service::{CHUNK, HELLO, REQUEST, Service};
 
 pub(crate) fn serve(listener: TcpListener, service: Service) -> io::Result<()> {
     block_on(async {
@@ -50,7 +50,7 @@ async fn echo_line(mut stream: IoStream, _peer: SocketAddr) -> io::Result<()> {
 
 async fn serve_http(listener: TcpListener) -> io::Result<()> {
     let server = Server::new(Config::default(), async |_: &mut Request<'_>| {
-        Ok(Response::text(Bytes::from_static(b"Hello, World!")))
+        Ok(Response::text(Bytes::from_static(HELLO.as_bytes())))
     });
     server.add_sockets(vec![listener])?;
     std::future::pending().await

@@ -1,0 +1,37 @@
+//! hyper on tokio, `current_thread`.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::TcpListener;
+
+use ::hyper::body::{Bytes, Incoming};
+use ::hyper::header::{CONTENT_TYPE, HeaderValue};
+use ::hyper::server::conn::http1;
+use ::hyper::service::service_fn;
+use ::hyper::{Request, Response};
+use http_body_util::Full;
+use hyper_util::rt::TokioIo;
+
+use crate::service::{HELLO, Service};
+
+pub(crate) fn serve(listener: TcpListener, _: Service) -> io::Result<()> {
+    let runtime = ::tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        listener.set_nonblocking(true)?;
+        let listener = ::tokio::net::TcpListener::from_std(listener)?;
+        loop {
+            let (stream, _) = listener.accept().await?;
+            let connection = http1::Builder::new()
+                .pipeline_flush(true) // answers to pipelined requests leave together
+                .serve_connection(TokioIo::new(stream), service_fn(hello));
+            ::tokio::spawn(connection);
+        }
+    })
+}
+
+async fn hello(_: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    let mut response = Response::new(Full::new(Bytes::from_static(HELLO.as_bytes())));
+    let text = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, text);
+    Ok(response)
+}
