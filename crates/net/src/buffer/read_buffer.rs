@@ -115,17 +115,41 @@ impl ReadBuffer {
 
     /// Removes the first `n` bytes and returns them. The result never keeps a pooled segment alive:
     /// small reads are copied, and a large read takes over its own segment.
+    #[inline]
     pub(crate) fn take(&mut self, n: usize) -> Bytes {
-        if n > SEGMENT_SIZE
-            && n == self.len()
-            && let Some(whole) =
-                self.segment.take_if(|segment| segment.consumed() == 0 && n >= segment.size() / 2)
-        {
+        if n > SEGMENT_SIZE {
+            return self.take_large(n);
+        }
+        let data = self.data();
+        let is_all = n == data.len();
+        let bytes = Bytes::copy_from_slice(&data[..n]);
+        if is_all {
+            self.clear()
+        } else {
+            self.consume(n)
+        }
+        bytes
+    }
+
+    #[cold]
+    fn take_large(&mut self, n: usize) -> Bytes {
+        let is_mostly_data = |segment: &mut Box<Segment>| {
+            segment.consumed() == 0 && n == segment.len() && n >= segment.size() / 2
+        };
+        if let Some(whole) = self.segment.take_if(is_mostly_data) {
             return whole.into_bytes().into();
         }
         let bytes = Bytes::copy_from_slice(&self.data()[..n]);
         self.consume(n);
         bytes
+    }
+
+    /// Removes all data.
+    #[inline]
+    pub(crate) fn clear(&mut self) {
+        if let Some(segment) = self.segment.take() {
+            segment.give_back();
+        }
     }
 
     /// Moves at most `max` bytes to the end of `other`, and returns their number.

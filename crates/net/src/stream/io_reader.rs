@@ -118,7 +118,9 @@ impl<S: AsyncRead + Unpin> IoReader<S> {
             assert!(!delimiter.is_empty(), "the delimiter is empty");
             let limit = max_bytes.min(self.state.config().max_buffer_size);
             loop {
-                if let Some(end) = self.buffer.find(delimiter, limit, &mut searched) {
+                if !self.buffer.is_unallocated()
+                    && let Some(end) = self.buffer.find(delimiter, limit, &mut searched)
+                {
                     return Poll::Ready(Ok(self.take(end)));
                 }
                 ready!(self.poll_fill_within(cx, limit))?;
@@ -378,7 +380,7 @@ impl<S: AsyncRead + Unpin> IoReader<S> {
     }
 
     /// Reads more for a read of at most `limit` bytes. Fails if the buffer holds that many already.
-    #[inline]
+    #[inline(always)]
     fn poll_fill_within(
         &mut self,
         cx: &mut Context<'_>,
@@ -391,7 +393,7 @@ impl<S: AsyncRead + Unpin> IoReader<S> {
     }
 
     /// Reads once. The end of the stream is an error.
-    #[inline]
+    #[inline(always)]
     fn poll_fill_or_end(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
         Poll::Ready(match ready!(self.poll_fill(cx))? {
             0 => Err(StreamError::ended()),
