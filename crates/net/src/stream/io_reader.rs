@@ -235,8 +235,14 @@ impl<S: AsyncRead + Unpin> IoReader<S> {
         let state = &*self.state;
         let Some(mut lent) = state.transport.lend() else { return self.conclude(cx, None) };
         if !readiness::may_read(lent.get()) {
+            let polled = readiness::poll_readable(lent.get(), cx);
             lent.end();
-            return self.wait_or_fill(cx);
+            if polled.is_pending() {
+                state.set_reader_waker(cx.waker());
+                return Poll::Pending;
+            }
+            // No loop would wake this task.
+            return self.poll_fill_to(cx, self.state.config().max_buffer_size);
         }
         let mut segment = Segment::pooled();
         let polled = Pin::new(lent.get()).poll_read(cx, segment.whole());
@@ -253,13 +259,6 @@ impl<S: AsyncRead + Unpin> IoReader<S> {
         self.conclude(cx, Some(polled))
     }
 
-    /// Waits until the transport may have something to read. Reads if there is no loop to wait on.
-    #[inline(never)] // keeps the callers small, as below
-    fn wait_or_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, StreamError>> {
-        ready!(self.poll_wait(cx));
-        self.poll_fill_to(cx, self.state.config().max_buffer_size)
-    }
-
     /// Whether a read takes what the transport has, at most a segment.
     #[inline]
     fn reads_whole_segment(&self) -> bool {
@@ -270,7 +269,7 @@ impl<S: AsyncRead + Unpin> IoReader<S> {
 
     /// Reads once, at most until the buffer holds `most` bytes. Fails if the buffer holds them
     /// already.
-    #[inline(never)]
+    #[inline(never)] // keeps the reads that take a segment small
     fn poll_fill_to(
         &mut self,
         cx: &mut Context<'_>,
@@ -314,7 +313,6 @@ impl<S: AsyncRead + Unpin> IoReader<S> {
     }
 
     /// Waits until the transport may have something to read.
-    #[inline(always)]
     fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.state.poll_readable(cx).is_ready() {
             return Poll::Ready(());
