@@ -76,6 +76,8 @@ pub use io::handler::HandlerId;
 #[doc(hidden)]
 pub use stream_support::{at_batch_end, forks, is_closing, try_spawn, turns, wake_in_next_turn};
 #[doc(hidden)]
+pub use sys::{SignalAction, exchange_mask, signal_set};
+#[doc(hidden)]
 pub use task::budget::{
     poll_spend as poll_spend_budget, refund as refund_budget, without_limit as without_budget,
 };

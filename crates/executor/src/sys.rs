@@ -19,7 +19,7 @@ pub(crate) fn monotonic_nanos() -> u64 {
 
 /// Whether a signal has its default action now.
 pub(crate) fn has_default_action(signal: c_int) -> io::Result<bool> {
-    Ok(exchange_action(signal, None)?.sa_sigaction == libc::SIG_DFL)
+    Ok(SignalAction::of(signal)?.is(libc::SIG_DFL))
 }
 
 /// Applies the default action of a signal. Only the signal's own handler may call this.
@@ -29,55 +29,93 @@ pub(crate) fn has_default_action(signal: c_int) -> io::Result<bool> {
 /// process goes on or is continued, the handler is restored. The first process of a container
 /// always goes on, because the kernel spares it.
 pub(crate) fn act_by_default(signal: c_int) {
-    let Ok(handler) = exchange_action(signal, None) else { return };
-    let mut default = handler;
-    default.sa_sigaction = libc::SIG_DFL;
-    let _ = exchange_action(signal, Some(&default)); // cannot fail: the signal was valid above
+    let Ok(handler) = SignalAction::of(signal) else { return };
+    let _ = handler.as_default().set(signal); // cannot fail: the signal was valid above
     // SAFETY: `raise` takes no pointer. The signal stays pending, because it is blocked while its
     // handler runs.
     unsafe { libc::raise(signal) };
-    let set = set_of(signal);
-    set_mask(libc::SIG_UNBLOCK, &set);
-    set_mask(libc::SIG_BLOCK, &set);
-    let _ = exchange_action(signal, Some(&handler)); // as above
+    let set = signal_set(&[signal]);
+    exchange_mask(libc::SIG_UNBLOCK, &set);
+    exchange_mask(libc::SIG_BLOCK, &set);
+    let _ = handler.set(signal); // as above
 }
 
-/// `sigaction(2)`, which a signal handler may call. Sets the action of a signal, if `action` is
-/// given, and returns the previous action.
-fn exchange_action(signal: c_int, action: Option<&libc::sigaction>) -> io::Result<libc::sigaction> {
-    let mut previous = libc::sigaction {
+/// The action of a signal: one that a signal had once, or the default.
+#[derive(Clone, Copy)]
+#[expect(missing_debug_implementations, reason = "it is not part of the documented API")]
+pub struct SignalAction(libc::sigaction);
+
+impl SignalAction {
+    /// `sigaction(2)`, which a signal handler may call. Returns the action of a signal.
+    ///
+    /// # Errors
+    /// `InvalidInput`: there is no such signal.
+    pub fn of(signal: c_int) -> io::Result<SignalAction> {
+        exchange_action(signal, None)
+    }
+
+    /// Whether the action is `SIG_DFL` or `SIG_IGN`, as given.
+    pub fn is(&self, action: libc::sighandler_t) -> bool {
+        self.0.sa_sigaction == action
+    }
+
+    /// The default action, with the flags of this one.
+    pub fn as_default(mut self) -> SignalAction {
+        self.0.sa_sigaction = libc::SIG_DFL;
+        self
+    }
+
+    /// The default action, without flags.
+    pub fn as_plain_default(mut self) -> SignalAction {
+        self.0.sa_flags = 0;
+        self.as_default()
+    }
+
+    /// `sigaction(2)`, which a signal handler may call. Makes this the action of a signal, and
+    /// returns the former one.
+    ///
+    /// # Errors
+    /// `InvalidInput`: there is no such signal, or its action cannot be changed.
+    pub fn set(&self, signal: c_int) -> io::Result<SignalAction> {
+        exchange_action(signal, Some(self))
+    }
+}
+
+fn exchange_action(signal: c_int, action: Option<&SignalAction>) -> io::Result<SignalAction> {
+    let mut former = libc::sigaction {
         sa_sigaction: libc::SIG_DFL,
-        sa_mask: empty_set(),
+        sa_mask: signal_set(&[]),
         sa_flags: 0,
         sa_restorer: None,
     };
-    let action = action.map_or(ptr::null(), ptr::from_ref);
-    // SAFETY: `action` is null, which sets nothing, or points to the default action, or to an
-    // action that the kernel returned. `previous` is alive.
-    let result = unsafe { libc::sigaction(signal, action, &raw mut previous) };
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(previous) }
+    let action = action.map_or(ptr::null(), |action| ptr::from_ref(&action.0));
+    // SAFETY: `action` is null, which sets nothing, or points to an action that the kernel returned,
+    // with its handler or with the default: `SignalAction` has no other. `former` is alive.
+    let result = unsafe { libc::sigaction(signal, action, &raw mut former) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(SignalAction(former)) }
 }
 
 /// Unblocks a signal for this thread, which may have inherited it as blocked.
 pub(crate) fn unblock(signal: c_int) {
-    set_mask(libc::SIG_UNBLOCK, &set_of(signal));
+    exchange_mask(libc::SIG_UNBLOCK, &signal_set(&[signal]));
 }
 
-fn empty_set() -> libc::sigset_t {
+/// The set of these signals. A signal handler may call this.
+pub fn signal_set(signals: &[c_int]) -> libc::sigset_t {
     // SAFETY: on Linux, a signal set is a bit mask, and all zeros is the empty set.
-    unsafe { mem::zeroed() }
-}
-
-/// A set of this one signal.
-fn set_of(signal: c_int) -> libc::sigset_t {
-    let mut set = empty_set();
-    // SAFETY: the set is alive and initialised.
-    unsafe { libc::sigaddset(&raw mut set, signal) };
+    let mut set = unsafe { mem::zeroed() };
+    for signal in signals {
+        // SAFETY: the set is alive and initialised.
+        unsafe { libc::sigaddset(&raw mut set, *signal) };
+    }
     set
 }
 
-/// `pthread_sigmask(3)`, which a signal handler may call.
-fn set_mask(how: c_int, set: &libc::sigset_t) {
-    // SAFETY: `set` is initialised. The null pointer means that the old mask is not returned.
-    unsafe { libc::pthread_sigmask(how, set, ptr::null_mut()) };
+/// `pthread_sigmask(3)`, which a signal handler may call: changes this thread's mask of blocked
+/// signals, and returns the former one.
+pub fn exchange_mask(how: c_int, set: &libc::sigset_t) -> libc::sigset_t {
+    let mut former = signal_set(&[]);
+    // SAFETY: both sets are initialised and alive.
+    unsafe { libc::pthread_sigmask(how, set, &raw mut former) };
+    former
 }

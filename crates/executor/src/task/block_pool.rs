@@ -212,12 +212,17 @@ impl Drop for Cache {
 mod tests {
     use super::*;
 
+    /// Puts back a block that a test has taken or allocated, of the same class.
+    fn keep(cache: &Cache, class: usize, block: NonNull<FreeBlock>) -> bool {
+        // SAFETY: the callers give up free blocks of this class.
+        unsafe { cache.keep(class, block) }
+    }
+
     #[test]
     fn a_block_comes_back_to_its_own_class_and_the_list_has_an_end() {
         let cache = Cache::new(3 * STEP);
         let blocks: Vec<_> = (0..4).map(|_| allocate_block(block_layout(0))).collect();
-        // SAFETY: the blocks are free and of this class.
-        let kept: Vec<_> = blocks.iter().map(|block| unsafe { cache.keep(0, *block) }).collect();
+        let kept: Vec<_> = blocks.iter().map(|block| keep(&cache, 0, *block)).collect();
         assert_eq!(kept, [true, true, true, false]);
         assert!(cache.take(1).is_none(), "another class");
         assert_eq!(cache.take(0), Some(blocks[2]), "the last is the warmest");
@@ -237,8 +242,7 @@ mod tests {
             let taken: Vec<_> = (0..blocks)
                 .map(|_| cache.take(class).unwrap_or_else(|| allocate_block(block_layout(class))))
                 .collect();
-            // SAFETY: the blocks are free and of this class.
-            taken.into_iter().for_each(|block| assert!(unsafe { cache.keep(class, block) }));
+            taken.into_iter().for_each(|block| assert!(keep(&cache, class, block)));
         };
         let len = || cache.lists[class].len.get();
         for _ in 0..3 {

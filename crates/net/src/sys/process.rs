@@ -11,12 +11,12 @@ use std::ops::Range;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::ExitStatus;
-use std::ptr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{self, Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitOptions};
 use squall_executor::fault::{self, Call};
+use squall_executor::{SignalAction, exchange_mask, signal_set};
 
 /// `fork(2)`: returns the child's process ID, or `None` in the child.
 ///
@@ -93,7 +93,7 @@ fn positive(pid: i32) -> Pid {
 pub(crate) struct BlockedSignals {
     set: libc::sigset_t,
     old_mask: libc::sigset_t,
-    old_child_action: libc::sigaction,
+    old_child_action: SignalAction,
     /// The signals of `set` whose action is to ignore them. The kernel keeps them all the same,
     /// because they are blocked.
     ignored: Vec<i32>,
@@ -111,24 +111,19 @@ pub(crate) struct TakenSignal {
 impl BlockedSignals {
     /// `pthread_sigmask(3)` and `sigaction(2)`, for a process with one thread.
     pub(crate) fn new(signals: &[i32]) -> BlockedSignals {
-        let is_ignored = |signal| exchange_action(signal, None).sa_sigaction == libc::SIG_IGN;
+        let action = |signal| SignalAction::of(signal).expect("the signal exists");
+        let is_ignored = |signal| action(signal).is(libc::SIG_IGN);
         let ignored = signals.iter().copied().filter(|signal| is_ignored(*signal)).collect();
-        let mut set = empty_set();
-        for signal in signals.iter().chain(&[libc::SIGCHLD]) {
-            // SAFETY: the set is alive and initialised.
-            unsafe { libc::sigaddset(&raw mut set, *signal) };
-        }
+        let set = signal_set(&[signals, &[libc::SIGCHLD]].concat());
         let old_mask = exchange_mask(libc::SIG_BLOCK, &set);
-        let mut default_action = exchange_action(libc::SIGCHLD, None);
-        default_action.sa_sigaction = libc::SIG_DFL;
-        default_action.sa_flags = 0;
-        let old_child_action = exchange_action(libc::SIGCHLD, Some(&default_action));
+        let old_child_action = action(libc::SIGCHLD);
+        let _ = old_child_action.as_plain_default().set(libc::SIGCHLD); // the signal exists
         BlockedSignals { set, old_mask, old_child_action, ignored }
     }
 
     /// `sigpending(2)`: whether any of `signals` is pending.
     pub(crate) fn has_pending(&self, signals: &[i32]) -> bool {
-        let mut pending = empty_set();
+        let mut pending = signal_set(&[]);
         // SAFETY: the kernel writes a set into `pending`, which is alive.
         unsafe { libc::sigpending(&raw mut pending) };
         // SAFETY: the set is initialised.
@@ -168,37 +163,9 @@ impl BlockedSignals {
 
 impl Drop for BlockedSignals {
     fn drop(&mut self) {
-        exchange_action(libc::SIGCHLD, Some(&self.old_child_action));
+        let _ = self.old_child_action.set(libc::SIGCHLD); // as it was
         exchange_mask(libc::SIG_SETMASK, &self.old_mask);
     }
-}
-
-/// `sigaction(2)`: sets the action of a signal if `action` is given, and returns the old action.
-fn exchange_action(signal: i32, action: Option<&libc::sigaction>) -> libc::sigaction {
-    let mut old = libc::sigaction {
-        sa_sigaction: libc::SIG_DFL,
-        sa_mask: empty_set(),
-        sa_flags: 0,
-        sa_restorer: None,
-    };
-    let action = action.map_or(ptr::null(), ptr::from_ref);
-    // SAFETY: `action` is null, which sets nothing, or an action that the kernel returned, with its
-    // handler unchanged or set to the default. `old` is alive.
-    unsafe { libc::sigaction(signal, action, &raw mut old) };
-    old
-}
-
-/// `pthread_sigmask(3)`: changes this thread's signal mask and returns the old mask.
-fn exchange_mask(how: i32, set: &libc::sigset_t) -> libc::sigset_t {
-    let mut old = empty_set();
-    // SAFETY: both sets are initialised and alive.
-    unsafe { libc::pthread_sigmask(how, set, &raw mut old) };
-    old
-}
-
-fn empty_set() -> libc::sigset_t {
-    // SAFETY: in Linux, a set is a bit mask, and all zeros is the empty set.
-    unsafe { mem::zeroed() }
 }
 
 /// `fcntl(2)` with `F_DUPFD_CLOEXEC`: copies a descriptor to a number that is at least `least`.
