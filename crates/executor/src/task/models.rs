@@ -18,6 +18,7 @@ use crate::task::entry::Message;
 use crate::task::inbox::Inbox;
 use crate::task::scheduler::Scheduler;
 use crate::task::shared_state::SharedOwner;
+use crate::task::waker::task_of_waker;
 
 /// Runs a model with at most two preemptions. These find every known bug of this kind, and a model
 /// takes only seconds.
@@ -355,6 +356,46 @@ fn a_local_wake_and_a_remote_wake_queue_the_task_once() {
         });
         event_loop.run_until(|| done.load(Ordering::Relaxed) == 1);
         other_thread.join().unwrap();
+        event_loop.close();
+    });
+}
+
+// A descriptor or a timer wakes by a key, which is no reference: at the same time as another thread
+// that has the last waker, and again when the task is gone
+#[test]
+fn a_key_wakes_its_task_once_and_reaches_no_memory_after_its_end() {
+    model(|| {
+        let event_loop = Loop::new();
+        let waker_slot = WakerSlot::default();
+        let key = Arc::new(Mutex::new(None));
+        let polls = Arc::new(AtomicUsize::new(0));
+        let task = {
+            let (waker_slot, key, polls) = (waker_slot.clone(), key.clone(), polls.clone());
+            let shared = event_loop.scheduler.shared().clone();
+            poll_fn(move |cx| {
+                if polls.fetch_add(1, Ordering::Relaxed) > 0 {
+                    return Poll::Ready(());
+                }
+                store_waker(&waker_slot, cx);
+                let task = task_of_waker(cx.waker()).unwrap();
+                assert!(task.is_of(&shared));
+                *key.lock().unwrap() = Some(task.key());
+                Poll::Pending
+            })
+        };
+        drop(event_loop.scheduler.spawn(task, origin()));
+        event_loop.run_ready();
+        let other_thread = thread::spawn(move || take_waker(&waker_slot).unwrap().wake());
+        let key = key.lock().unwrap().take().unwrap();
+        event_loop.scheduler.wakes().wake_task(key);
+        event_loop.run_ready();
+        assert_eq!(polls.load(Ordering::Relaxed), 2);
+        event_loop.scheduler.wakes().wake_task(key);
+        event_loop.run_ready();
+        other_thread.join().unwrap();
+        event_loop.scheduler.collect_messages(8);
+        event_loop.run_ready();
+        assert_eq!(polls.load(Ordering::Relaxed), 2);
         event_loop.close();
     });
 }
