@@ -115,9 +115,11 @@ impl<S: AsyncWrite + Unpin + 'static> IoWriter<S> {
     ///
     /// # Errors
     /// As there.
-    pub async fn shutdown(&mut self) -> Result<(), StreamError> {
-        self.flush().await?;
-        poll_fn(|cx| self.state.poll_close(cx)).await
+    pub fn shutdown(&mut self) -> impl Future<Output = Result<(), StreamError>> {
+        poll_fn(|cx| {
+            ready!(self.state.poll_flush(cx))?;
+            self.state.poll_close(cx)
+        })
     }
 
     /// As [`IoStream::reset`](crate::IoStream::reset).
