@@ -20,12 +20,15 @@ pub(crate) fn is_authority(text: &[u8]) -> bool {
 /// The length of the `reg-name` of RFC 3986 at the beginning of `text`. IPv4 addresses are such
 /// names too.
 fn name_len(text: &[u8]) -> usize {
-    let plain = text.iter().take_while(|byte| IN_NAME[usize::from(**byte)]).count();
-    match &text[plain..] {
-        [b'%', high, low, rest @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
-            plain + 3 + name_len(rest)
+    let mut len = 0;
+    loop {
+        len += text[len..].iter().take_while(|byte| IN_NAME[usize::from(**byte)]).count();
+        match &text[len..] {
+            [b'%', high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
+                len += 3;
+            }
+            _ => return len,
         }
-        _ => plain,
     }
 }
 

@@ -14,8 +14,8 @@ use squall_reactor::Process;
 use crate::error::RunError;
 use crate::insight::panics::set_hook;
 use crate::loop_core::Core;
-use crate::task::budget;
 use crate::task::shared_state::SharedOwner;
+use crate::task::{block_pool, budget};
 use crate::time::timers::TimerId;
 
 thread_local! {
@@ -160,6 +160,7 @@ impl<'a> Running<'a> {
         RUNNING_IN.set(Some(core.process));
         core.scheduler.inbox().mark_awake();
         core.clock.begin_run();
+        block_pool::loop_runs();
         Ok(Running { core, outer, _entered: Entered::new(core) })
     }
 }
@@ -169,6 +170,7 @@ impl Drop for Running<'_> {
         self.core.clock.count_busy(); // the last turn may not have counted its time
         self.core.scheduler.inbox().mark_asleep();
         budget::lift();
+        block_pool::loop_pauses();
         RUNNING_IN.set(self.outer);
     }
 }

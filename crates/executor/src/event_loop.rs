@@ -162,6 +162,7 @@ impl Core {
             while remaining > 0 {
                 // The kernel is asked after these, if the batch has more.
                 let entries = remaining.min(self.entries_before_asking());
+                self.count_ran(entries); // before they run, because one may panic
                 for _ in 0..entries {
                     match &self.slow_callback_hook {
                         None => self.run_next(run),
@@ -173,7 +174,7 @@ impl Core {
                     self.check_entered()?;
                 }
                 remaining -= entries;
-                ran += self.ask_kernel_if_due(entries, remaining)?; // only appends: the batch does not grow
+                ran += self.ask_kernel_if_due(remaining)?; // only appends: the batch does not grow
             }
             self.scheduler.end_batch();
             ran += batch;
@@ -213,7 +214,8 @@ impl Core {
             }
             fired += 1;
             self.check_entered()?;
-            self.ask_kernel_if_due(1, self.alarms.due_len())?; // only appends to the ready queue
+            self.count_ran(1);
+            self.ask_kernel_if_due(self.alarms.due_len())?; // only appends to the ready queue
         }
         self.alarms.all_fired(now, sequence_limit);
         if fired > 0 {
@@ -229,10 +231,13 @@ impl Core {
         ENTRIES_PER_TURN.saturating_sub(self.ran_since_asked.get()).max(1)
     }
 
-    /// Counts entries or timers that ran. Asks the kernel if [`ENTRIES_PER_TURN`] ran since it was
-    /// last asked, and the batch or the list of due timers has more `remaining`.
-    fn ask_kernel_if_due(&self, ran: usize, remaining: usize) -> Result<usize, RunError> {
-        self.ran_since_asked.set(self.ran_since_asked.get() + ran);
+    fn count_ran(&self, entries: usize) {
+        self.ran_since_asked.set(self.ran_since_asked.get() + entries);
+    }
+
+    /// Asks the kernel if [`ENTRIES_PER_TURN`] entries or timers ran since it was last asked, and the
+    /// batch or the list of due timers has more `remaining`.
+    fn ask_kernel_if_due(&self, remaining: usize) -> Result<usize, RunError> {
         let is_due = self.ran_since_asked.get() >= ENTRIES_PER_TURN && remaining > 0;
         if is_due { self.ask_kernel(Some(Duration::ZERO), false) } else { Ok(0) }
     }
@@ -394,6 +399,7 @@ impl Drop for EventLoop {
         }
         let _entered = self.enter(); // so that destructors find the loop and wake its tasks locally
         self.core.close();
+        block_pool::shrink();
     }
 }
 

@@ -34,7 +34,7 @@ impl Core {
             || !self.signal_listeners.borrow().is_empty()
             || self.scheduler.owner().has_handles()
             || self.scheduler.inbox().has_messages() // of a handle that is gone by now
-            || self.scheduler.wakers_elsewhere() > self.alarms.task_wakers();
+            || self.scheduler.wakers_elsewhere() > 0;
         assert!(
             can_be_woken,
             "the event loop would wait for ever: nothing is ready, no descriptor, blocking job, \

@@ -30,20 +30,23 @@ pub(crate) fn has_default_action(signal: c_int) -> io::Result<bool> {
 /// always goes on, because the kernel spares it.
 pub(crate) fn act_by_default(signal: c_int) {
     let Ok(handler) = SignalAction::of(signal) else { return };
-    let _ = handler.as_default().set(signal); // cannot fail: the signal was valid above
+    let _ = handler.as_default().set(); // cannot fail: the signal was valid above
     // SAFETY: `raise` takes no pointer. The signal stays pending, because it is blocked while its
     // handler runs.
     unsafe { libc::raise(signal) };
     let set = signal_set(&[signal]);
     exchange_mask(libc::SIG_UNBLOCK, &set);
     exchange_mask(libc::SIG_BLOCK, &set);
-    let _ = handler.set(signal); // as above
+    let _ = handler.set(); // as above
 }
 
-/// The action of a signal: one that a signal had once, or the default.
+/// An action that a signal had once, or its default action.
 #[derive(Clone, Copy)]
 #[expect(missing_debug_implementations, reason = "it is not part of the documented API")]
-pub struct SignalAction(libc::sigaction);
+pub struct SignalAction {
+    signal: c_int,
+    action: libc::sigaction,
+}
 
 impl SignalAction {
     /// `sigaction(2)`, which a signal handler may call. Returns the action of a signal.
@@ -56,28 +59,28 @@ impl SignalAction {
 
     /// Whether the action is `SIG_DFL` or `SIG_IGN`, as given.
     pub fn is(&self, action: libc::sighandler_t) -> bool {
-        self.0.sa_sigaction == action
+        self.action.sa_sigaction == action
     }
 
-    /// The default action, with the flags of this one.
+    /// The signal's default action, with the flags of this one.
     pub fn as_default(mut self) -> SignalAction {
-        self.0.sa_sigaction = libc::SIG_DFL;
+        self.action.sa_sigaction = libc::SIG_DFL;
         self
     }
 
-    /// The default action, without flags.
+    /// The signal's default action, without flags.
     pub fn as_plain_default(mut self) -> SignalAction {
-        self.0.sa_flags = 0;
+        self.action.sa_flags = 0;
         self.as_default()
     }
 
-    /// `sigaction(2)`, which a signal handler may call. Makes this the action of a signal, and
-    /// returns the former one.
+    /// `sigaction(2)`, which a signal handler may call. Makes this the action of its signal, and
+    /// returns the former one. A handler must still be part of the program.
     ///
     /// # Errors
-    /// `InvalidInput`: there is no such signal, or its action cannot be changed.
-    pub fn set(&self, signal: c_int) -> io::Result<SignalAction> {
-        exchange_action(signal, Some(self))
+    /// `InvalidInput`: the action of this signal cannot be changed.
+    pub fn set(&self) -> io::Result<SignalAction> {
+        exchange_action(self.signal, Some(self))
     }
 }
 
@@ -88,11 +91,15 @@ fn exchange_action(signal: c_int, action: Option<&SignalAction>) -> io::Result<S
         sa_flags: 0,
         sa_restorer: None,
     };
-    let action = action.map_or(ptr::null(), |action| ptr::from_ref(&action.0));
+    let action = action.map_or(ptr::null(), |action| ptr::from_ref(&action.action));
     // SAFETY: `action` is null, which sets nothing, or points to an action that the kernel returned,
     // with its handler or with the default: `SignalAction` has no other. `former` is alive.
     let result = unsafe { libc::sigaction(signal, action, &raw mut former) };
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(SignalAction(former)) }
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(SignalAction { signal, action: former })
+    }
 }
 
 /// Unblocks a signal for this thread, which may have inherited it as blocked.

@@ -240,6 +240,31 @@ fn reset_after_counts_from_now_in_every_state_of_a_sleep() {
     assert_eq!(outcome.get(), 1);
 }
 
+#[test]
+fn a_sleep_whose_first_poll_has_no_loop_waits_its_whole_time_later() {
+    let mut nap = Box::pin(sleep(60 * SECOND));
+    let poll = || nap.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(poll)).is_err());
+    let limited = squall_executor::block_on(timeout(Duration::from_millis(1), nap));
+    assert!(limited.is_err(), "the sleep has ended early");
+}
+
+#[test]
+fn reset_after_counts_on_the_clock_of_the_loop_that_is_entered() {
+    let (test, other) = (TestLoop::new(), EventLoop::new().unwrap());
+    let mut nap = test.sleep(SECOND);
+    let waker = Waker::noop();
+    {
+        let _entered = test.event_loop.enter();
+        assert!(pin!(&mut nap).poll(&mut Context::from_waker(waker)).is_pending());
+    }
+    test.advance(3600 * SECOND);
+    other.block_on(async {
+        nap.reset_after(Duration::from_millis(1));
+        timeout(20 * SECOND, nap).await.expect("it counted on the clock of the first loop");
+    });
+}
+
 // T4
 #[test]
 fn a_sleep_that_is_moved_while_it_is_due_has_not_fired_and_is_removed_with_its_drop() {

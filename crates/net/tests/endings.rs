@@ -8,7 +8,7 @@ use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Wake};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -506,5 +506,77 @@ fn every_task_that_waits_for_a_flush_is_woken() {
         for flush in flushes {
             flush.await.unwrap().unwrap();
         }
+    });
+}
+
+/// Takes every byte, and tells once that a flush has failed.
+struct FailsToFlush(bool);
+
+impl AsyncRead for FailsToFlush {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        _: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        Poll::Pending
+    }
+}
+
+impl AsyncWrite for FailsToFlush {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        from: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(from.len()))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match std::mem::replace(&mut self.0, true) {
+            false => Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
+            true => Poll::Pending,
+        }
+    }
+
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[test]
+fn an_error_of_a_flush_that_is_told_only_once_reaches_the_caller() {
+    run(async {
+        let mut stream = IoStream::new(FailsToFlush(false));
+        stream.write("x").unwrap();
+        let error = io::Error::from(stream.flush().await.unwrap_err());
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+        let mut stream = IoStream::new(FailsToFlush(false));
+        let error = io::Error::from(stream.write_all(b"x").await.unwrap_err());
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    });
+}
+
+/// Panics when it is read. The other half of the pair sees when it is dropped.
+struct PanicsOverMemory(#[expect(dead_code, reason = "its drop ends the pair")] DuplexStream);
+
+impl AsyncRead for PanicsOverMemory {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        _: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        panic!("a transport")
+    }
+}
+
+#[test]
+fn a_close_drops_a_transport_that_has_panicked() {
+    run(async {
+        let (here, there) = duplex(8);
+        let mut stream = IoStream::new(PanicsOverMemory(here));
+        let read = || stream.poll_fill(&mut Context::from_waker(Waker::noop()));
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(read)).is_err());
+        stream.close();
+        assert_eq!(IoStream::new(there).read_until_close().await.unwrap(), "");
     });
 }

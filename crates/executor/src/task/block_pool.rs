@@ -7,8 +7,9 @@
 //!
 //! Block sizes are multiples of [`STEP`] bytes, and each size is a class. For each class, a thread
 //! has a free list, which it frees when it ends. The lists follow what the program uses: they may
-//! grow to [`MAX_KEPT_BYTES`] each, and [`trim`], which the loop calls before it sleeps, frees blocks
-//! that were not needed since the last call, down to [`MIN_KEPT_BYTES`]. A block in a free list has no owner, so it does
+//! grow to [`MAX_KEPT_BYTES`] each while the thread runs a loop. [`trim`], which the loop calls before
+//! it sleeps, frees blocks that were not needed since the last call, down to [`MIN_KEPT_BYTES`]. So a
+//! loop that sleeps for ever right after a burst keeps what the burst used. A block in a free list has no owner, so it does
 //! not matter which thread allocated it. Builds with debug assertions cache no blocks, so that
 //! AddressSanitizer sees the end of every task.
 
@@ -28,11 +29,13 @@ const CLASSES: usize = 16;
 const MAX_KEPT_BYTES: usize = if cfg!(debug_assertions) { 0 } else { 16 << 20 };
 /// The bytes of a class that are kept even if they are not needed.
 const MIN_KEPT_BYTES: usize = 256 << 10;
+/// As [`MAX_KEPT_BYTES`], while the thread runs no loop.
+const KEPT_BYTES_WITHOUT_LOOP: usize = if cfg!(debug_assertions) { 0 } else { MIN_KEPT_BYTES };
 /// The most blocks of a class that one [`trim`] frees, so that it is short.
 const MAX_TRIMMED: usize = 1024;
 
 thread_local! {
-    static CACHE: Cache = const { Cache::new(MAX_KEPT_BYTES) };
+    static CACHE: Cache = const { Cache::new(KEPT_BYTES_WITHOUT_LOOP) };
 }
 
 /// Allocates uninitialised memory for one `T`.
@@ -80,6 +83,33 @@ pub(crate) fn trim() {
     });
 }
 
+/// Lets this thread's lists grow, because it runs a loop, which trims them.
+pub(crate) fn loop_runs() {
+    let _ = CACHE.try_with(|cache| cache.max_kept_bytes.set(MAX_KEPT_BYTES));
+}
+
+/// Ends what [`loop_runs`] has begun. Trims.
+pub(crate) fn loop_pauses() {
+    let _ = CACHE.try_with(|cache| cache.max_kept_bytes.set(KEPT_BYTES_WITHOUT_LOOP));
+    trim();
+}
+
+/// Frees all blocks beyond [`MIN_KEPT_BYTES`] of each class, because a loop has ended.
+pub(crate) fn shrink() {
+    let _ = CACHE.try_with(|cache| {
+        for (class, list) in cache.lists.iter().enumerate() {
+            while list.len.get() > min_kept(class) {
+                cache.free_one(class);
+            }
+        }
+    });
+}
+
+/// The number of blocks of a class that are kept even if they are not needed.
+const fn min_kept(class: usize) -> usize {
+    MIN_KEPT_BYTES / ((class + 1) * STEP)
+}
+
 /// The class of a `T`. `None` if `T` is too large or its alignment is too strict.
 const fn class_of<T>() -> Option<usize> {
     let class = size_of::<T>().saturating_sub(1) / STEP;
@@ -116,7 +146,7 @@ struct FreeBlock {
 /// The free blocks of a thread, one list for each class.
 struct Cache {
     lists: [FreeList; CLASSES],
-    max_kept_bytes: usize,
+    max_kept_bytes: Cell<usize>,
     /// Whether a list may hold more than [`MIN_KEPT_BYTES`].
     is_large: Cell<bool>,
 }
@@ -137,7 +167,7 @@ impl FreeList {
 impl Cache {
     const fn new(max_kept_bytes: usize) -> Cache {
         let lists = [const { FreeList::new() }; CLASSES];
-        Cache { lists, max_kept_bytes, is_large: Cell::new(false) }
+        Cache { lists, max_kept_bytes: Cell::new(max_kept_bytes), is_large: Cell::new(false) }
     }
 
     fn take(&self, class: usize) -> Option<NonNull<FreeBlock>> {
@@ -160,8 +190,8 @@ impl Cache {
     unsafe fn keep(&self, class: usize, block: NonNull<FreeBlock>) -> bool {
         let list = &self.lists[class];
         let bytes = list.len.get() * (class + 1) * STEP;
-        if bytes >= MIN_KEPT_BYTES.min(self.max_kept_bytes) {
-            if bytes >= self.max_kept_bytes {
+        if bytes >= MIN_KEPT_BYTES.min(self.max_kept_bytes.get()) {
+            if bytes >= self.max_kept_bytes.get() {
                 return false;
             }
             self.is_large.set(true);
@@ -179,8 +209,7 @@ impl Cache {
     fn trim(&self) {
         let mut is_large = false;
         for (class, list) in self.lists.iter().enumerate() {
-            let min = MIN_KEPT_BYTES / ((class + 1) * STEP);
-            let surplus = list.len.get().saturating_sub(min);
+            let surplus = list.len.get().saturating_sub(min_kept(class));
             let freed = surplus.min(list.unneeded.get().div_ceil(2)).min(MAX_TRIMMED);
             for _ in 0..freed {
                 self.free_one(class);

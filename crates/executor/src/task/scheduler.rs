@@ -70,9 +70,13 @@ impl Wakes<'_> {
         }
     }
 
-    /// As [`Scheduler::wake`].
+    /// Wakes a task of this loop. Any other waker may run foreign code, also one of another loop
+    /// that has just closed, so it is queued.
     pub(crate) fn wake(&self, waker: Waker) {
-        self.scheduler.wake(waker);
+        match self.scheduler.key_of(&waker) {
+            Some(key) => self.wake_task(key),
+            None => self.scheduler.push_foreign_waker(waker),
+        }
     }
 }
 

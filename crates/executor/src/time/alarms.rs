@@ -11,7 +11,6 @@ use crate::insight::origin::Origin;
 use crate::insight::panics::shield;
 use crate::task::scheduler::Scheduler;
 use crate::task::task::TaskKey;
-use crate::task::waker::is_task_waker;
 use crate::time::timers::{TimerId, Timers};
 
 pub(crate) struct Alarms {
@@ -161,13 +160,6 @@ impl Alarms {
         let mut timers: Vec<_> = timers.iter().collect();
         timers.sort_by_key(|(order, _)| *order);
         timers.into_iter().map(|((deadline, _), armed)| f(deadline, armed)).collect()
-    }
-
-    /// The number of armed timers whose waker is a task's.
-    pub(crate) fn task_wakers(&self) -> usize {
-        let timers = self.timers.borrow();
-        let is_task = |armed: &Armed| matches!(&armed.alarm, Alarm::Wake(w) if is_task_waker(w));
-        timers.iter().filter(|(_, armed)| is_task(armed)).count()
     }
 
     /// Removes all timers. Wakes the sleeping tasks, which find the loop closed, and drops the

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::mem;
 use std::panic::Location;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -16,7 +17,7 @@ use crate::loop_core::Core;
 use crate::time::alarms::Alarm;
 use crate::time::clock::Clock;
 use crate::time::timers::TimerId;
-use crate::time::turn_clock::whole_nanos;
+use crate::time::turn_clock::{MAX_ORIGIN_ERROR, whole_nanos};
 
 /// Waits for `duration`, counted from this call and not from the first poll. Tornado: `gen.sleep`.
 ///
@@ -186,12 +187,13 @@ impl Sleep {
     /// One reading of the clock. It is less work than `reset`, because no `Instant` is needed.
     pub fn reset_after(&mut self, duration: Duration) {
         match &self.state {
-            State::Armed(Armed { core, .. }) => {
+            State::Armed(Armed { core, .. }) if core.is_entered() => {
                 let deadline = core.clock.nanos_now().saturating_add(whole_nanos(duration));
                 if !self.move_to(deadline) {
                     self.state = State::after(duration);
                 }
             }
+            State::Armed(_) => self.set_deadline(now().checked_add(duration)),
             _ => self.state = State::after(duration),
         }
     }
@@ -222,36 +224,41 @@ impl Sleep {
     /// Arms a timer on the loop of this thread.
     #[inline]
     fn arm(&mut self, cx: &Context<'_>) {
-        match std::mem::replace(&mut self.state, State::Done) {
-            State::Bound(core, deadline) if core.is_entered() => self.arm_on(core, deadline, cx),
-            other => self.arm_on_this_loop(other, cx),
+        let alarm = match &self.state {
+            State::Bound(core, _) if core.is_entered() => {
+                if core.scheduler.is_closed() {
+                    return; // the loop is closing, and this sleep ends with it
+                }
+                Alarm::wake(cx.waker(), &core.scheduler)
+            }
+            State::Done => return,
+            _ => return self.bind_and_arm(cx),
+        };
+        if let State::Bound(core, deadline) = mem::replace(&mut self.state, State::Done) {
+            let timer = core.arm_at(deadline, alarm, self.location);
+            self.state = State::Armed(Armed { core, timer, deadline });
         }
     }
 
     /// Arms a timer of a sleep that was not made for the loop of this thread.
+    ///
+    /// # Panics
+    /// If there is no loop on this thread. The sleep is as before then.
     #[cold]
-    fn arm_on_this_loop(&mut self, state: State, cx: &Context<'_>) {
+    fn bind_and_arm(&mut self, cx: &Context<'_>) {
         let core = current::get();
-        let deadline = match state {
-            State::Unarmed(mut deadline) => deadline.bind(core.clock.clock()),
-            State::Bound(other, deadline) => other.clock.time_at(deadline),
+        let deadline = match &mut self.state {
+            State::Unarmed(deadline) => deadline.bind(core.clock.clock()),
             // Armed on another loop, which may not run when the deadline comes.
-            State::Armed(armed) => armed.core.clock.time_at(armed.deadline),
+            State::Bound(other, deadline) | State::Armed(Armed { core: other, deadline, .. }) => {
+                let time = other.clock.time_at(*deadline);
+                time.and_then(|time| time.checked_add(MAX_ORIGIN_ERROR)) // never early
+            }
             State::Done => return,
         };
         let deadline = core.clock.deadline(deadline);
-        self.arm_on(core, deadline, cx);
-    }
-
-    #[inline]
-    fn arm_on(&mut self, core: Rc<Core>, deadline: u64, cx: &Context<'_>) {
-        if core.scheduler.is_closed() {
-            self.state = State::Bound(core, deadline); // the loop is closing, and this sleep ends with it
-            return;
-        }
-        let alarm = Alarm::wake(cx.waker(), &core.scheduler);
-        let timer = core.arm_at(deadline, alarm, self.location);
-        self.state = State::Armed(Armed { core, timer, deadline });
+        self.state = State::Bound(core, deadline);
+        self.arm(cx);
     }
 }
 

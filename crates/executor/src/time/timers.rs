@@ -134,6 +134,7 @@ impl<T> Timers<T> {
         if self.heap.last().is_some_and(|last| last.sequence == id.sequence && last.stamp == stamp)
         {
             self.heap.pop();
+            self.limit_dead_nodes();
             return Some(value);
         }
         if self.heap.first().is_some_and(|head| head.deadline >= node_deadline) {

@@ -12,6 +12,24 @@ use crate::time::clock::Clock;
 /// A time that never comes: it is 584 years after the loop was made.
 pub(crate) const NEVER: u64 = u64::MAX;
 
+/// The most by which a time of a loop's clock as a number is behind the same time as an `Instant`,
+/// unless the thread is interrupted again and again while it makes the loop.
+pub(crate) const MAX_ORIGIN_ERROR: Duration = Duration::from_micros(1);
+
+/// The current time, as an `Instant` and as a number that is not behind it.
+fn origin_of(clock: &Clock) -> (Instant, u64) {
+    let mut before = sys::monotonic_nanos();
+    for _ in 0..100 {
+        let origin = clock.now();
+        let after = sys::monotonic_nanos();
+        if after - before < whole_nanos(MAX_ORIGIN_ERROR) {
+            return (origin, after);
+        }
+        before = after;
+    }
+    (clock.now(), sys::monotonic_nanos())
+}
+
 /// A duration in nanoseconds. Durations above 584 years saturate to [`NEVER`].
 pub(crate) fn whole_nanos(duration: Duration) -> u64 {
     let nanos = duration.as_secs().checked_mul(1_000_000_000);
@@ -36,8 +54,7 @@ pub(crate) struct TurnClock {
 
 impl TurnClock {
     pub(crate) fn new(clock: Clock) -> TurnClock {
-        let origin = clock.now();
-        let origin_nanos = sys::monotonic_nanos();
+        let (origin, origin_nanos) = origin_of(&clock);
         let zero = || Cell::new(0);
         let (now, busy, idle, turn, longest_turn) = (zero(), zero(), zero(), zero(), zero());
         TurnClock { clock, origin, origin_nanos, now, busy, idle, turn, longest_turn }

@@ -39,11 +39,17 @@ pub(crate) fn poll_readable<S>(transport: &S, cx: &Context<'_>) -> Poll<()> {
     }
 }
 
+/// A type without lifetime parameters.
+trait Socket: 'static {}
+
+impl Socket for TcpStream {}
+impl Socket for UnixStream {}
+
 /// The transport, if it is a `T`.
 #[inline]
-fn downcast<S, T: 'static>(transport: &S) -> Option<&T> {
-    // SAFETY: both types are the same, except that lifetimes are erased in the comparison; and `T`
-    // has none, since it is `'static`.
+fn downcast<S, T: Socket>(transport: &S) -> Option<&T> {
+    // SAFETY: both types are the same, except that the comparison erases lifetimes; and `T` has
+    // none, as every `Socket`.
     (type_id::<S>() == TypeId::of::<T>()).then(|| unsafe { &*ptr::from_ref(transport).cast::<T>() })
 }
 
@@ -73,6 +79,9 @@ fn type_id<S>() -> TypeId {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl Socket for u8 {}
+    impl Socket for i8 {}
 
     #[test]
     fn types_are_told_apart_whatever_they_borrow() {

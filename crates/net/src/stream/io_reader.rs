@@ -237,16 +237,18 @@ impl<S: AsyncRead + Unpin> IoReader<S> {
         if !readiness::may_read(lent.get()) {
             let polled = readiness::poll_readable(lent.get(), cx);
             lent.end();
-            if polled.is_pending() {
+            if polled.is_pending() && !state.is_closed() {
                 state.set_reader_waker(cx.waker());
                 return Poll::Pending;
             }
-            // No loop would wake this task.
+            // No loop would wake this task, or a foreign waker has closed the stream.
+            state.loan_ended();
             return self.poll_fill_to(cx, self.state.config().max_buffer_size);
         }
         let mut segment = Segment::pooled();
         let polled = Pin::new(lent.get()).poll_read(cx, segment.whole());
-        state.give_back(lent);
+        lent.end();
+        state.loan_ended();
         if let Poll::Ready(Ok(n)) = polled
             && n > 0
         {

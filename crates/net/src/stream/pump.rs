@@ -49,6 +49,9 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
             ready!(self.outbox.budget.poll(cx));
             ready!(self.poll_send_some(cx));
         }
+        if self.outbox.is_broken() {
+            return Poll::Ready(()); // the transport has told its error, and may tell it only once
+        }
         if let Err(error) = ready!(self.poll_transport(|transport| transport.poll_flush(cx))) {
             self.outbox.fail(Failure::Original(error.into()));
         }
@@ -140,7 +143,8 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
     pub(crate) fn poll_write(&self, cx: &mut Context<'_>, data: &[u8]) -> Written {
         let Some(mut lent) = self.transport.lend() else { return Written::NoTransport };
         let written = Written::to(Pin::new(lent.get()), cx, data);
-        self.give_back(lent);
+        lent.end();
+        self.loan_ended();
         written
     }
 

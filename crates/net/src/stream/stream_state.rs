@@ -149,14 +149,15 @@ impl<S> StreamState<S> {
     {
         let mut lent = self.transport.lend()?;
         let result = f(Pin::new(lent.get()));
-        self.give_back(lent);
+        lent.end();
+        self.loan_ended();
         Some(result)
     }
 
-    /// Ends a loan of the transport. Drops the transport if the stream was closed meanwhile.
+    /// Drops the transport if the stream was closed while the transport was lent. To be called when
+    /// the loan has ended.
     #[inline(always)]
-    pub(crate) fn give_back(&self, lent: Lent<'_, S>) {
-        lent.end();
+    pub(crate) fn loan_ended(&self) {
         if self.is_closed() {
             drop(self.transport.take());
         }
@@ -193,7 +194,8 @@ impl<S> StreamState<S> {
         let Some(mut lent) = self.transport.lend() else { return Poll::Ready(()) };
         let polled = readiness::poll_readable(lent.get(), cx);
         lent.end();
-        polled
+        self.loan_ended(); // a foreign waker may have closed the stream
+        if self.is_closed() { Poll::Ready(()) } else { polled }
     }
 
     /// Reads once into `spare`. Returns the number of bytes, 0 if there are none, and the outcome:
@@ -209,7 +211,8 @@ impl<S> StreamState<S> {
     {
         let Some(mut lent) = self.transport.lend() else { return (0, None) };
         let polled = Pin::new(lent.get()).poll_read(cx, spare);
-        self.give_back(lent);
+        lent.end();
+        self.loan_ended();
         (if let Poll::Ready(Ok(n)) = polled { n } else { 0 }, Some(polled))
     }
 

@@ -6,57 +6,58 @@
 #![allow(unsafe_code, reason = "the transport is used where it is, without a move")]
 
 use std::cell::{Cell, UnsafeCell};
+use std::mem;
 
 pub(crate) struct TransportCell<S> {
     /// `None` after the transport was taken.
     transport: UnsafeCell<Option<S>>,
-    /// True while the transport is lent, and for ever after it has panicked.
-    is_lent: Cell<bool>,
+    loan: Cell<Loan>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Loan {
+    Free,
+    Lent,
+    /// The transport has panicked while it was lent. It is not lent again.
+    Panicked,
 }
 
 impl<S> TransportCell<S> {
     pub(crate) fn new(transport: S) -> TransportCell<S> {
-        TransportCell { transport: UnsafeCell::new(Some(transport)), is_lent: Cell::new(false) }
+        TransportCell { transport: UnsafeCell::new(Some(transport)), loan: Cell::new(Loan::Free) }
     }
 
     /// Lends the transport. Returns `None` if it is lent already, was taken, or has panicked.
     #[inline(always)] // on the shortest roads of a stream
     pub(crate) fn lend(&self) -> Option<Lent<'_, S>> {
-        let lent = self.lend_place()?;
-        match lent {
-            Some(transport) => Some(Lent { transport, is_lent: &self.is_lent }),
-            None => {
-                self.is_lent.set(false);
-                None
-            }
-        }
-    }
-
-    /// Takes the transport out for good, if it could be lent.
-    pub(crate) fn take(&self) -> Option<S> {
-        let taken = self.lend_place()?.take();
-        self.is_lent.set(false);
-        taken
-    }
-
-    #[inline(always)]
-    #[expect(clippy::mut_from_ref, reason = "`is_lent` makes sure that there is only one")]
-    fn lend_place(&self) -> Option<&mut Option<S>> {
-        if self.is_lent.replace(true) {
+        if self.loan.get() != Loan::Free {
             return None;
         }
-        // SAFETY: `is_lent` was false, so no other reference to the transport exists: only this
-        // function makes them, and what sets `is_lent` to false again has given its reference up.
-        // The cell is not `Sync`.
-        Some(unsafe { &mut *self.transport.get() })
+        let transport = self.place().as_mut()?;
+        self.loan.set(Loan::Lent);
+        Some(Lent { transport, loan: &self.loan })
+    }
+
+    /// Takes the transport out for good, unless it is lent.
+    pub(crate) fn take(&self) -> Option<S> {
+        if self.loan.get() == Loan::Lent { None } else { self.place().take() }
+    }
+
+    /// The place of the transport. The caller has checked that the transport is not lent.
+    #[inline(always)]
+    #[expect(clippy::mut_from_ref, reason = "see the argument")]
+    fn place(&self) -> &mut Option<S> {
+        // SAFETY: no other reference to the transport exists: only this function makes them. The
+        // one that `take` uses ends with it. The one in a `Lent` ends when its loan ends, and until
+        // then the callers do not come here. The cell is not `Sync`.
+        unsafe { &mut *self.transport.get() }
     }
 }
 
-/// A lent transport. If it is dropped without [`end`](Self::end), as by a panic, the transport is
-/// never lent again.
+/// A lent transport. If it is dropped without [`end`](Self::end), the transport has panicked.
 pub(crate) struct Lent<'a, S> {
     transport: &'a mut S,
-    is_lent: &'a Cell<bool>,
+    loan: &'a Cell<Loan>,
 }
 
 impl<S> Lent<'_, S> {
@@ -67,6 +68,13 @@ impl<S> Lent<'_, S> {
 
     #[inline(always)]
     pub(crate) fn end(self) {
-        self.is_lent.set(false);
+        self.loan.set(Loan::Free);
+        mem::forget(self);
+    }
+}
+
+impl<S> Drop for Lent<'_, S> {
+    fn drop(&mut self) {
+        self.loan.set(Loan::Panicked);
     }
 }

@@ -117,7 +117,7 @@ impl BlockedSignals {
         let set = signal_set(&[signals, &[libc::SIGCHLD]].concat());
         let old_mask = exchange_mask(libc::SIG_BLOCK, &set);
         let old_child_action = action(libc::SIGCHLD);
-        let _ = old_child_action.as_plain_default().set(libc::SIGCHLD); // the signal exists
+        let _ = old_child_action.as_plain_default().set(); // the signal exists
         BlockedSignals { set, old_mask, old_child_action, ignored }
     }
 
@@ -163,7 +163,7 @@ impl BlockedSignals {
 
 impl Drop for BlockedSignals {
     fn drop(&mut self) {
-        let _ = self.old_child_action.set(libc::SIGCHLD); // as it was
+        let _ = self.old_child_action.set(); // as it was
         exchange_mask(libc::SIG_SETMASK, &self.old_mask);
     }
 }

@@ -328,3 +328,14 @@ fn scripts_that_move_timers_while_others_run_fire_as_a_map_does() {
         assert_eq!(got, expected);
     }
 }
+
+#[test]
+fn removing_the_last_of_the_heap_also_limits_the_dead_nodes() {
+    let mut timers = Timers::new(0);
+    timers.insert(0, 0);
+    let dead: Vec<_> = (0..5000).map(|n| timers.insert(1000 + n, 0)).collect();
+    let tail: Vec<_> = (0..5000).map(|n| timers.insert(1_000_000 + n, 0)).collect();
+    dead.into_iter().for_each(|id| assert!(timers.remove(id).is_some()));
+    tail.into_iter().rev().for_each(|id| assert!(timers.remove(id).is_some()));
+    assert!(timers.heap.len() <= 2 * timers.len() + CLEANUP_THRESHOLD, "{}", timers.heap.len());
+}
