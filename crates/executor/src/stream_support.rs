@@ -57,6 +57,7 @@ pub fn is_closing() -> bool {
 /// runs at the end of the next batch. Returns false if there is no loop on this thread, or the loop
 /// is closed.
 #[doc(hidden)]
+#[inline]
 pub fn at_batch_end(action: Rc<dyn BatchEnd>) -> bool {
     current::with(|core| core.scheduler.at_batch_end(action)).unwrap_or(false)
 }

@@ -348,7 +348,9 @@ impl Watched {
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        self.leave();
+        if let Some(source) = self.0.get() {
+            source.end();
+        }
     }
 }
 

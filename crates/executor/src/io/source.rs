@@ -4,7 +4,8 @@
 //! and stores its waker. A readiness bit stays set until a call on the descriptor returns
 //! `WouldBlock`, because edge-triggered epoll reports each change only once.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
+use std::ptr;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
@@ -13,13 +14,19 @@ use squall_reactor::{Event, Token};
 use crate::io::direction::Direction;
 use crate::io::waiter_list::{SlotKey, WaiterList};
 use crate::loop_core::Core;
+use crate::sync::Arc;
 use crate::task::scheduler::Wakes;
+use crate::task::shared_state::SharedState;
 use crate::task::task::TaskKey;
+use crate::task::waker::task_of_waker;
 
 pub(crate) struct Source {
     /// The loop that watches the descriptor. `None` before the first registration and after
     /// [`leave`](Source::leave).
-    home: RefCell<Option<Home>>,
+    home: Cell<Option<Home>>,
+    /// The address of that loop's shared state, which tells its tasks from others. Null if no loop
+    /// watches, or the loop is closed.
+    home_address: Cell<*const SharedState>,
     /// The tasks that wait through the `poll_` methods, if the bits say so. Both are tasks of the
     /// home loop. A key is not counted as a waker, so it does not keep the memory of a task when
     /// the descriptor outlives the task. It may then name a later task, which one event polls in
@@ -79,7 +86,8 @@ impl Default for Source {
     /// Makes a source that no loop watches. Both directions count as ready.
     fn default() -> Source {
         Source {
-            home: RefCell::new(None),
+            home: Cell::new(None),
+            home_address: Cell::new(ptr::null()),
             reader: Cell::new(TaskKey::NONE),
             writer: Cell::new(TaskKey::NONE),
             bits: Cell::new(READABLE | WRITABLE),
@@ -93,7 +101,10 @@ impl Source {
     /// Returns true if a loop watches the descriptor that still runs. False if that loop is closed,
     /// or if this is a forked child and the loop is the parent's.
     pub(crate) fn is_watched(&self) -> bool {
-        self.home.borrow().as_ref().is_some_and(|home| !home.core.scheduler.is_closed())
+        let home = self.home.take();
+        let is_watched = home.as_ref().is_some_and(|home| !home.core.scheduler.is_closed());
+        self.home.set(home); // it was empty, so nothing is dropped
+        is_watched
     }
 
     /// Records that a loop watches the descriptor from now on. `direction` was tried in vain; the
@@ -101,6 +112,7 @@ impl Source {
     pub(crate) fn settle(&self, core: Rc<Core>, token: Token, direction: Direction) {
         let ready = (READABLE | WRITABLE) & !direction.ready_bits();
         self.bits.set(self.bits.get() & HAS_LIST | WATCHED | ready);
+        self.home_address.set(Arc::as_ptr(core.scheduler.shared()));
         let former = self.home.replace(Some(Home { core, token }));
         drop(former); // last, because the end of a loop runs foreign code
     }
@@ -109,8 +121,36 @@ impl Source {
     pub(crate) fn leave(&self) {
         let former = self.home.take();
         if let Some(Home { core, token }) = former {
+            self.home_address.set(ptr::null());
             self.bits.set(self.bits.get() & HAS_LIST | READABLE | WRITABLE);
             core.driver.remove_source(token);
+        }
+    }
+
+    /// As [`leave`](Self::leave), because the descriptor's owner drops it. Wakes the tasks that wait:
+    /// their next poll finds the descriptor gone.
+    #[inline]
+    pub(crate) fn end(&self) {
+        if self.bits.get() & (READER_WAITS | WRITER_WAITS | HAS_LIST) != 0 {
+            self.wake_all();
+        }
+        self.leave();
+    }
+
+    #[cold]
+    fn wake_all(&self) {
+        let Some(home) = self.home.take() else { return };
+        let core = Rc::clone(&home.core);
+        self.home.set(Some(home)); // it was empty, so nothing is dropped
+        let bits = self.bits.get();
+        self.bits.set(bits & !(READER_WAITS | WRITER_WAITS));
+        for (waits, key) in [(READER_WAITS, &self.reader), (WRITER_WAITS, &self.writer)] {
+            if bits & waits != 0 {
+                core.scheduler.wakes().wake_task(key.get());
+            }
+        }
+        if bits & HAS_LIST != 0 {
+            self.wake_listed(READ_READY | WRITE_READY, |waker| core.scheduler.wake(waker));
         }
     }
 }
@@ -149,6 +189,7 @@ impl Source {
     /// Wakes every waiting task, because the loop is closed. Each task's next call finds this out.
     /// `wake` may run foreign code.
     pub(crate) fn close(&self, wake: impl FnMut(Waker)) {
+        self.home_address.set(ptr::null());
         // The tasks of the closed loop are gone.
         if self.bits.get() & HAS_LIST != 0 {
             self.wake_listed(READ_READY | WRITE_READY, wake);
@@ -211,9 +252,11 @@ impl Source {
     /// process's parent.
     #[inline(never)] // keeps the callers, which rarely wait, small
     pub(crate) fn wait(&self, direction: Direction, waker: &Waker) -> Poll<()> {
-        let Some(key) = self.key_at_home(waker) else {
+        let Some(task) = task_of_waker(waker).filter(|task| task.is_at(self.home_address.get()))
+        else {
             return self.wait_otherwise(direction, waker);
         };
+        let key = task.key();
         match direction {
             Direction::Read => self.reader.set(key),
             Direction::Write => self.writer.set(key),
@@ -224,15 +267,6 @@ impl Source {
             self.remove_owner(direction);
         }
         Poll::Pending
-    }
-
-    /// The key of a waker's task, if it is a task of the home loop, and that loop still runs.
-    #[inline]
-    fn key_at_home(&self, waker: &Waker) -> Option<TaskKey> {
-        match &*self.home.borrow() {
-            Some(home) if !home.core.scheduler.is_closed() => home.core.scheduler.key_of(waker),
-            _ => None,
-        }
     }
 
     /// As [`wait`](Self::wait), if no loop watches, or with a waker that is not that of a task of the

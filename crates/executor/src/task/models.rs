@@ -378,7 +378,7 @@ fn a_key_wakes_its_task_once_and_reaches_no_memory_after_its_end() {
                 }
                 store_waker(&waker_slot, cx);
                 let task = task_of_waker(cx.waker()).unwrap();
-                assert!(task.is_of(&shared));
+                assert!(task.is_at(Arc::as_ptr(&shared)));
                 *key.lock().unwrap() = Some(task.key());
                 Poll::Pending
             })

@@ -146,7 +146,7 @@ impl Scheduler {
     #[inline]
     pub(crate) fn key_of(&self, waker: &Waker) -> Option<TaskKey> {
         let task = task_of_waker(waker)?;
-        task.is_of(self.owner.shared()).then(|| task.key())
+        task.is_at(Arc::as_ptr(self.owner.shared())).then(|| task.key())
     }
 
     /// Begins a round of wakes. Until it ends, the list of tasks must not change.
@@ -161,11 +161,13 @@ impl Scheduler {
 
     /// Registers an action for the end of the batch. Returns false if the loop is closed, because
     /// then no batch will end any more.
+    #[inline]
     pub(crate) fn at_batch_end(&self, action: Rc<dyn BatchEnd>) -> bool {
-        if !self.closed.get() {
+        let is_open = !self.closed.get();
+        if is_open {
             self.batch_ends.borrow_mut().push(action);
         }
-        !self.closed.get()
+        is_open
     }
 
     /// Keeps a waker until the next turn begins, which is after this turn has asked the kernel for

@@ -203,9 +203,9 @@ impl TaskPtr {
         self.header().key.set(key);
     }
 
-    /// Whether the task belongs to the loop with this shared state.
+    /// Whether the task belongs to the loop whose shared state is at this address.
     #[inline]
-    pub(crate) fn is_of(self, shared: &SharedState) -> bool {
+    pub(crate) fn is_at(self, shared: *const SharedState) -> bool {
         ptr::eq(&raw const *self.header().shared, shared)
     }
 

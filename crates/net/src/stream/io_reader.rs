@@ -238,8 +238,7 @@ impl<S: AsyncRead + Unpin> IoReader<S> {
             let polled = readiness::poll_readable(lent.get(), cx);
             lent.end();
             if polled.is_pending() && !state.is_closed() {
-                state.set_reader_waker(cx.waker());
-                return Poll::Pending;
+                return Poll::Pending; // the other half wakes this task by dropping the socket
             }
             // No loop would wake this task, or a foreign waker has closed the stream.
             state.loan_ended();
