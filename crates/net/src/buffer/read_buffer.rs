@@ -29,17 +29,14 @@ impl ReadBuffer {
 
     /// Returns the end of the first delimiter in the first `max` bytes. A read passes the same
     /// `searched`, 0 at first, in all its calls: then no byte is searched twice.
+    #[inline]
     pub(crate) fn find(
         &mut self,
         delimiter: &[u8],
         max: usize,
         searched: &mut usize,
     ) -> Option<usize> {
-        let segment = self.segment.as_mut()?;
-        let mut position = segment.search_position;
-        let found = position.find(delimiter, &segment.data()[..max.min(segment.len())], searched);
-        segment.search_position = position;
-        found
+        self.segment.as_mut()?.find(delimiter, max, searched)
     }
 
     /// Calls `read` with spare room behind the data: at least 1 and at most `max` bytes. `read`
@@ -106,11 +103,14 @@ impl ReadBuffer {
     #[inline]
     #[track_caller]
     pub(crate) fn consume(&mut self, n: usize) {
-        match &mut self.segment {
-            Some(segment) => segment.consume(n),
-            None => assert!(n == 0, "consumed {n} of 0 bytes"),
+        if n == self.len() {
+            self.clear();
+        } else {
+            match &mut self.segment {
+                Some(segment) => segment.consume(n),
+                None => panic!("consumed {n} of 0 bytes"),
+            }
         }
-        self.give_back_if_empty();
     }
 
     /// Removes the first `n` bytes and returns them. The result never keeps a pooled segment alive:

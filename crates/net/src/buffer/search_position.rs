@@ -60,11 +60,17 @@ impl SearchPosition {
     }
 }
 
+#[inline]
 fn find(delimiter: &[u8], data: &[u8]) -> Option<usize> {
     match delimiter {
         [byte] => memchr(*byte, data),
-        _ => memmem::find(data, delimiter),
+        _ => find_longer(delimiter, data),
     }
+}
+
+#[inline(never)] // keeps the search for one byte small
+fn find_longer(delimiter: &[u8], data: &[u8]) -> Option<usize> {
+    memmem::find(data, delimiter)
 }
 
 #[cfg(test)]

@@ -4,7 +4,6 @@
 //! takes a segment and returns it as soon as the segment holds no bytes. An idle stream owns none.
 
 use std::cell::Cell;
-use std::mem;
 
 use crate::buffer::search_position::SearchPosition;
 
@@ -17,32 +16,51 @@ pub(crate) const SEGMENT_SIZE: usize = 64 << 10;
 const MAX_POOLED: usize = 128;
 
 thread_local! {
-    static POOL: Pool = const { Pool { first: Cell::new(None), len: Cell::new(0) } };
+    static POOL: Pool = const { Pool::new() };
 }
 
-/// Empty segments of [`SEGMENT_SIZE`], the one that was returned last in front.
+/// Empty segments of [`SEGMENT_SIZE`].
 struct Pool {
-    first: Cell<Option<Box<Segment>>>,
-    len: Cell<usize>,
+    /// The segment that was returned last, if it was not taken since. Most reads take it and return
+    /// it at once.
+    last: Cell<Option<Box<Segment>>>,
+    /// The others, as a stack.
+    stack: Cell<Option<Box<Segment>>>,
+    stack_len: Cell<usize>,
 }
 
 impl Pool {
-    #[inline]
+    const fn new() -> Pool {
+        Pool { last: Cell::new(None), stack: Cell::new(None), stack_len: Cell::new(0) }
+    }
+
+    #[inline(always)]
     fn take(&self) -> Option<Box<Segment>> {
-        let mut segment = self.first.take()?;
-        mem::forget(self.first.replace(segment.next.take())); // it was taken, as below
-        self.len.set(self.len.get() - 1);
-        Some(segment)
+        self.last.take().or_else(|| self.pop())
     }
 
     /// Keeps a segment, or frees it if the pool is full.
-    #[inline]
-    fn put(&self, mut segment: Box<Segment>) {
-        if self.len.get() < MAX_POOLED {
-            // What these replace is `None`, so there is nothing to drop.
-            mem::forget(mem::replace(&mut segment.next, self.first.take()));
-            mem::forget(self.first.replace(Some(segment)));
-            self.len.set(self.len.get() + 1);
+    #[inline(always)]
+    fn put(&self, segment: Box<Segment>) {
+        if let Some(former) = self.last.replace(Some(segment)) {
+            self.push(former);
+        }
+    }
+
+    #[inline(never)] // keeps the road of a read small
+    fn pop(&self) -> Option<Box<Segment>> {
+        let mut segment = self.stack.take()?;
+        self.stack.set(segment.next.take());
+        self.stack_len.set(self.stack_len.get() - 1);
+        Some(segment)
+    }
+
+    #[inline(never)]
+    fn push(&self, mut segment: Box<Segment>) {
+        if self.stack_len.get() < MAX_POOLED {
+            segment.next = self.stack.take();
+            self.stack.set(Some(segment));
+            self.stack_len.set(self.stack_len.get() + 1);
         }
     }
 }
@@ -72,6 +90,15 @@ impl Segment {
     pub(crate) fn pooled() -> Box<Segment> {
         let pooled = POOL.try_with(Pool::take).ok().flatten();
         pooled.unwrap_or_else(|| Segment::sized(SEGMENT_SIZE))
+    }
+
+    /// As [`pooled`](Self::pooled), with a copy of `bytes` as its data, which must fit.
+    #[inline]
+    pub(crate) fn pooled_with(bytes: &[u8]) -> Box<Segment> {
+        let mut segment = Segment::pooled();
+        segment.bytes[..bytes.len()].copy_from_slice(bytes);
+        segment.end = bytes.len();
+        segment
     }
 
     /// Returns an empty segment for at least one and at most `max` bytes.
@@ -144,6 +171,18 @@ impl Segment {
     pub(crate) fn fill(&mut self, n: usize) {
         assert!(n <= self.bytes.len(), "a transport has read more bytes than it had room for");
         self.end = n;
+    }
+
+    /// As [`ReadBuffer::find`](super::read_buffer::ReadBuffer::find).
+    #[inline]
+    pub(crate) fn find(
+        &mut self,
+        delimiter: &[u8],
+        max: usize,
+        searched: &mut usize,
+    ) -> Option<usize> {
+        let data = &self.bytes[self.start..self.end];
+        self.search_position.find(delimiter, &data[..max.min(data.len())], searched)
     }
 
     /// Appends the first `n` bytes of the spare room to the data.

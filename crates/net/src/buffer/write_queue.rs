@@ -85,31 +85,28 @@ impl WriteQueue {
         matches!(self.0, Content::Nothing)
     }
 
-    /// Queues bytes. Returns the chunk if it is empty or its bytes were copied. Its destructor may
-    /// run user code, so the caller must drop it while nothing is borrowed.
-    #[inline]
-    #[must_use = "drop the chunk while nothing is borrowed"]
-    pub(crate) fn push<'a>(&mut self, chunk: Chunk<'a>) -> Option<Chunk<'a>> {
-        let bytes = chunk.bytes();
-        if bytes.is_empty() {
-            return Some(chunk);
+    /// Queues a copy of a few bytes. Returns false, and does nothing, if they are not few or need a
+    /// piece of their own.
+    #[inline(always)] // the road of every small write
+    pub(crate) fn push_copy(&mut self, bytes: &[u8]) -> bool {
+        if bytes.len().wrapping_sub(1) >= MAX_COPIED {
+            return false;
         }
-        if bytes.len() <= MAX_COPIED {
-            if self.is_empty() {
-                self.0 = Content::Copied(Segment::pooled());
-            }
-            if let Content::Copied(segment) = &mut self.0
-                && segment.room() >= bytes.len()
-            {
-                segment.push(bytes);
-                return Some(chunk);
-            }
+        match &mut self.0 {
+            Content::Nothing => self.0 = Content::Copied(Segment::pooled_with(bytes)),
+            Content::Copied(segment) if segment.room() >= bytes.len() => _ = segment.push(bytes),
+            _ => return false,
         }
-        self.push_piece(chunk)
+        true
     }
 
-    #[inline(never)] // keeps the push of a small write small
-    fn push_piece<'a>(&mut self, chunk: Chunk<'a>) -> Option<Chunk<'a>> {
+    /// Queues any bytes. Returns the chunk if it is empty or its bytes were copied. Its destructor
+    /// may run user code, so the caller must drop it while nothing is borrowed.
+    #[must_use = "drop the chunk while nothing is borrowed"]
+    pub(crate) fn push_piece<'a>(&mut self, chunk: Chunk<'a>) -> Option<Chunk<'a>> {
+        if chunk.len() == 0 {
+            return Some(chunk);
+        }
         let pieces = self.make_pieces();
         pieces.len += chunk.len();
         match chunk.0 {
@@ -292,6 +289,12 @@ impl Drop for WriteQueue {
 mod tests {
     use super::*;
 
+    fn push(queue: &mut WriteQueue, chunk: Chunk<'_>) {
+        if !queue.push_copy(chunk.bytes()) {
+            drop(queue.push_piece(chunk));
+        }
+    }
+
     // IOS-36
     #[test]
     fn bytes_leave_in_order_for_every_mix_of_pieces_and_advances() {
@@ -307,11 +310,11 @@ mod tests {
                 let size = [0, 1, 5, 300, 2048, 2049, 70_000][next(7)];
                 let bytes: Vec<u8> = (0..size).map(|_| u8::try_from(next(256)).unwrap()).collect();
                 expected.extend_from_slice(&bytes);
-                drop(if next(2) == 0 {
-                    queue.push(bytes.into())
+                if next(2) == 0 {
+                    push(&mut queue, bytes.into());
                 } else {
-                    queue.push((&bytes).into()).map(|_| "".into())
-                });
+                    push(&mut queue, (&bytes).into());
+                }
                 let n = next(queue.len() + 1).min(next(100_000) + 1).min(queue.len());
                 let max = [1, 1000, usize::MAX][next(3)];
                 let visible = match queue.single(max) {
@@ -347,7 +350,7 @@ mod tests {
     fn small_writes_share_a_piece_and_an_empty_queue_owns_no_memory() {
         let mut queue = WriteQueue::default();
         for _ in 0..1000 {
-            drop(queue.push("tiny".into()));
+            push(&mut queue, "tiny".into());
         }
         assert_eq!(queue.single(usize::MAX).unwrap().len(), 4000);
         queue.advance(4000);

@@ -41,7 +41,7 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
         self.on_close.set(Some(|state, reason| {
             state.before_close(reason);
             if reason == CloseReason::Requested
-                && state.outbox.queue.borrow().is_empty()
+                && !state.outbox.has_queued()
                 && !state.outbox.is_broken()
             {
                 let cx = &mut Context::from_waker(Waker::noop());
@@ -52,7 +52,7 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
     }
 
     fn before_close(self: &Rc<Self>, reason: CloseReason) {
-        let queued = self.outbox.queue.borrow().len();
+        let queued = self.outbox.queued();
         match reason {
             CloseReason::AfterFlush => return self.flush_and_close(),
             CloseReason::Requested | CloseReason::Dropped
@@ -64,7 +64,7 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
         }
         // A write that fails drops the queue.
         let is_broken = self.outbox.is_broken();
-        let lost = if is_broken { queued } else { self.outbox.queue.borrow().len() };
+        let lost = if is_broken { queued } else { self.outbox.queued() };
         if lost > 0 || self.outbox.is_cut() || reason == CloseReason::Failed {
             self.lose(lost);
         }
@@ -96,7 +96,7 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
     /// Sends the queue until the transport would block or fails.
     fn try_send(&self) {
         let cx = &mut Context::from_waker(Waker::noop());
-        while !self.outbox.queue.borrow().is_empty() {
+        while self.outbox.has_queued() {
             if self.poll_send_some(cx).is_pending() {
                 return;
             }

@@ -33,7 +33,7 @@ impl<S> IoWriter<S> {
 
     /// As [`IoStream::queued`](crate::IoStream::queued).
     pub fn queued(&self) -> usize {
-        self.state.outbox.queue.borrow().len()
+        self.state.outbox.queued()
     }
 
     /// Closes the whole stream, as [`IoStream::close`](crate::IoStream::close). Wakes the task that
@@ -54,16 +54,21 @@ impl<S: AsyncWrite + Unpin + 'static> IoWriter<S> {
     /// # Errors
     /// As there.
     pub fn write<'a>(&mut self, data: impl Into<Chunk<'a>>) -> Result<(), StreamError> {
-        let data = data.into();
-        self.state.check_writable()?;
-        if let Some(limit) = self.state.config().max_write_buffer_size
-            && self.queued().saturating_add(data.len()) > limit
+        self.queue(data.into())
+    }
+
+    fn queue(&mut self, data: Chunk<'_>) -> Result<(), StreamError> {
+        let state = &self.state;
+        state.check_writable()?;
+        if let Some(limit) = state.max_write_buffer_size()
+            && state.outbox.queued().saturating_add(data.len()) > limit
         {
             return Err(StreamError::BufferFull { limit });
         }
-        let copied = self.state.outbox.queue.borrow_mut().push(data);
-        drop(copied); // after the borrow, because its destructor is foreign code
-        self.state.schedule_send();
+        state.outbox.push(data);
+        if !state.outbox.is_scheduled.get() {
+            state.schedule_send();
+        }
         Ok(())
     }
 
@@ -141,13 +146,13 @@ impl<S: AsyncWrite + Unpin + 'static> Future for WriteAll<'_, '_, S> {
 
     #[inline(always)] // the road of every write that is not queued
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let state = &*self.writer.state;
-        if self.sent > 0 || !state.writes_directly(self.data) {
+        let (state, data) = (&*self.writer.state, self.data);
+        if self.sent > 0 || !state.writes_directly(data) {
             return self.poll_slowly(cx);
         }
-        match state.poll_write(cx, self.data) {
+        match state.poll_write(cx, data) {
             Written::All => {
-                state.outbox.budget.spend(self.data.len());
+                state.outbox.budget.spend(data.len());
                 Poll::Ready(Ok(()))
             }
             written => self.conclude(cx, written),

@@ -7,10 +7,12 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::io;
+use std::mem;
 use std::task::Waker;
 
 use squall_executor::JoinHandle;
 
+use crate::buffer::chunk::Chunk;
 use crate::buffer::write_queue::WriteQueue;
 use crate::stream::stream_error::Cause;
 use crate::stream::turn_budget::TurnBudget;
@@ -18,11 +20,14 @@ use crate::stream::waker_list::WakerList;
 
 #[derive(Default)]
 pub(crate) struct Outbox {
-    pub(crate) queue: RefCell<WriteQueue>,
+    /// Empty while a method of this file or a write to the transport works on it.
+    queue: Cell<WriteQueue>,
     /// The number of bytes that may still be sent in this turn.
     pub(crate) budget: TurnBudget,
     /// Whether the end of the batch will send the queue.
     pub(crate) is_scheduled: Cell<bool>,
+    /// False if nothing is queued, and no write has ever completed only in part or failed.
+    is_used: Cell<bool>,
     /// Whether a write has failed.
     is_broken: Cell<bool>,
     /// The number of `write_all` that have sent a part of their bytes. One that is dropped then stays
@@ -53,13 +58,72 @@ impl Outbox {
     /// Whether nothing is queued or being sent, and nothing has failed.
     #[inline]
     pub(crate) fn is_idle(&self) -> bool {
-        self.queue.borrow().is_empty() && !self.has_pump() && !self.is_broken.get()
+        !self.has_queued() && !self.has_pump() && !self.is_broken.get()
     }
 
-    /// Whether nothing is queued, and no write has ever completed only in part or failed.
+    /// True only if nothing is queued, and no write has ever completed only in part or failed.
     #[inline]
     pub(crate) fn is_unused(&self) -> bool {
-        self.slow_path.get().is_none() && self.queue.borrow().is_empty()
+        !self.is_used.get()
+    }
+
+    /// The number of queued bytes.
+    #[inline]
+    pub(crate) fn queued(&self) -> usize {
+        self.with_queue(|queue| queue.len())
+    }
+
+    #[inline]
+    pub(crate) fn has_queued(&self) -> bool {
+        self.with_queue(|queue| !queue.is_empty())
+    }
+
+    /// Queues bytes.
+    #[inline]
+    pub(crate) fn push(&self, chunk: Chunk<'_>) {
+        self.is_used.set(true);
+        if !self.with_queue(|queue| queue.push_copy(chunk.bytes())) {
+            self.push_piece(chunk);
+        }
+        // The chunk is dropped after the queue is back, because its destructor is foreign code.
+    }
+
+    #[inline(never)] // keeps the push of a small write small
+    fn push_piece(&self, chunk: Chunk<'_>) {
+        let copied = self.with_queue(|queue| queue.push_piece(chunk));
+        drop(copied); // as above
+    }
+
+    /// Takes the queue, to send it. No borrow is held while the transport runs.
+    #[inline]
+    pub(crate) fn take_queue(&self) -> WriteQueue {
+        self.queue.take()
+    }
+
+    /// Puts the queue back, in front of what was queued meanwhile: the transport may have run code
+    /// that wrote to the stream.
+    pub(crate) fn put_back(&self, mut queue: WriteQueue) {
+        queue.append(self.queue.take());
+        self.is_used.set(self.slow_path.get().is_some() || !queue.is_empty());
+        self.queue.set(queue);
+    }
+
+    /// As [`put_back`](Self::put_back) with an empty queue. Returns true if nothing was queued
+    /// meanwhile.
+    #[inline]
+    pub(crate) fn all_sent(&self) -> bool {
+        let is_empty = !self.has_queued();
+        self.is_used.set(self.slow_path.get().is_some() || !is_empty);
+        is_empty
+    }
+
+    /// Calls `f` with the queue. `f` must not run foreign code.
+    #[inline(always)]
+    fn with_queue<R>(&self, f: impl FnOnce(&mut WriteQueue) -> R) -> R {
+        let mut queue = self.queue.take();
+        let result = f(&mut queue);
+        mem::forget(self.queue.replace(queue)); // it was empty, so there is nothing to drop
+        result
     }
 
     #[inline]
@@ -84,6 +148,7 @@ impl Outbox {
     }
 
     fn slow_path(&self) -> &SlowPath {
+        self.is_used.set(true);
         self.slow_path.get_or_init(Box::default)
     }
 

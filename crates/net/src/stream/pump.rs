@@ -23,15 +23,14 @@ use crate::stream::stream_state::StreamState;
 use crate::stream::turn_budget::MAX_BYTES_AT_ONCE;
 
 impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
-    /// Schedules the queue to be sent at the end of the batch. Does nothing if that is scheduled
-    /// already, or if a pump sends the queue.
+    /// Schedules the queue to be sent at the end of the batch. Does nothing if a pump sends it.
+    #[inline]
     pub(crate) fn schedule_send(self: &Rc<Self>) {
         let outbox = &self.outbox;
-        if outbox.is_scheduled.get() || outbox.has_pump() {
-            return;
+        if !outbox.has_pump() {
+            self.enable_close_hook();
+            outbox.is_scheduled.set(at_batch_end(Rc::clone(self) as Rc<dyn BatchEnd>));
         }
-        self.enable_close_hook();
-        outbox.is_scheduled.set(at_batch_end(Rc::clone(self) as Rc<dyn BatchEnd>));
     }
 
     /// Sends what is queued, as much as this turn's budget allows. A failed write is also ready;
@@ -45,7 +44,7 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
     }
 
     fn poll_send_rest(&self, cx: &mut Context<'_>) -> Poll<()> {
-        while !self.outbox.queue.borrow().is_empty() {
+        while self.outbox.has_queued() {
             ready!(self.outbox.budget.poll(cx));
             ready!(self.poll_send_some(cx));
         }
@@ -60,12 +59,11 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
 
     /// Sends a queue that is in one piece. Returns true if that sent everything; otherwise
     /// [`poll_send_rest`](Self::poll_send_rest) goes on.
-    #[inline]
+    #[inline(always)] // the road of every write that is queued
     fn send_at_once(&self, cx: &mut Context<'_>) -> bool {
-        // The queue is taken out, so that no borrow is held while the transport runs.
-        let queue = self.outbox.queue.take();
+        let queue = self.outbox.take_queue();
         let Some(bytes) = queue.single(MAX_BYTES_AT_ONCE) else {
-            self.outbox.queue.replace(queue);
+            self.outbox.put_back(queue);
             return false;
         };
         let len = bytes.len();
@@ -73,7 +71,7 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
             Written::All if len == queue.len() => {
                 self.outbox.budget.spend(len);
                 drop(queue);
-                self.outbox.queue.borrow().is_empty() // unless the transport has run code that wrote
+                self.outbox.all_sent()
             }
             written => {
                 let _ = self.record_sent(queue, len, written); // a pending write is tried once more
@@ -84,7 +82,7 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
 
     /// Writes once to the transport.
     pub(crate) fn poll_send_some(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let queue = self.outbox.queue.take(); // as above
+        let queue = self.outbox.take_queue();
         let (given, written) = match queue.single(MAX_BYTES_AT_ONCE) {
             Some(bytes) => (bytes.len(), self.poll_write(cx, bytes)),
             None => {
@@ -110,12 +108,11 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
         self.check_sent(sent, queue.len());
         queue.advance(sent);
         outbox.budget.spend(sent);
-        // The transport may have woken a waker that wrote to the stream or closed it.
-        queue.append(outbox.queue.take());
+        // The transport may have woken a waker that closed the stream.
         if self.is_closed() {
             return Poll::Ready(());
         }
-        drop(outbox.queue.replace(queue));
+        outbox.put_back(queue);
         let failure = match written {
             Written::All => return Poll::Ready(()),
             Written::Some(n) if n > 0 => return Poll::Ready(()),
@@ -128,11 +125,13 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
         Poll::Ready(())
     }
 
-    /// Whether `data` can be written directly and at once: it is not empty, nothing was written
-    /// before it that the transport has not taken, and the turn's budget is not used up.
+    /// Whether `data` can be written directly and at once: it is not empty and not too long, nothing
+    /// was written before it that the transport has not taken, and the turn's budget is not used up.
     #[inline]
     pub(crate) fn writes_directly(&self, data: &[u8]) -> bool {
-        !data.is_empty() && self.outbox.is_unused() && self.outbox.budget.is_left()
+        (1..=MAX_BYTES_AT_ONCE).contains(&data.len())
+            && self.outbox.is_unused()
+            && self.outbox.budget.is_left()
     }
 
     /// Writes `data` directly; the queue must be empty.
@@ -316,7 +315,7 @@ impl<S: AsyncWrite + Unpin + 'static> BatchEnd for StreamState<S> {
     fn batch_ended(self: Rc<Self>) {
         self.outbox.is_scheduled.set(false);
         // An empty queue was flushed already, and another task may wait for the transport now.
-        if !self.outbox.queue.borrow().is_empty()
+        if self.outbox.has_queued()
             && !self.outbox.has_pump()
             && self.poll_send(&mut Context::from_waker(Waker::noop())).is_pending()
         {

@@ -135,6 +135,14 @@ impl<S> StreamState<S> {
         self.config.as_deref().unwrap_or(&StreamConfig::DEFAULT)
     }
 
+    #[inline]
+    pub(crate) fn max_write_buffer_size(&self) -> Option<usize> {
+        match &self.config {
+            Some(config) => config.max_write_buffer_size,
+            None => StreamConfig::DEFAULT.max_write_buffer_size,
+        }
+    }
+
     #[cfg(feature = "tls")]
     pub(crate) fn shared_config(&self) -> Option<Rc<StreamConfig>> {
         self.config.clone()

@@ -60,9 +60,9 @@ impl TurnBudget {
 
     #[inline]
     pub(crate) fn spend(&self, bytes: usize) {
-        // More than this is not moved at once. The sum stays small, since it is looked at before
-        // bytes are moved; only the last attempt of a closing stream does not.
-        let bytes = u32::try_from(bytes.min(MAX_BYTES_AT_ONCE)).unwrap_or_default();
+        // Nothing moves 4 GiB at once. The sum stays small, since it is looked at before bytes are
+        // moved; only the last attempt of a closing stream does not.
+        let bytes = u32::try_from(bytes & 0xffff_ffff).unwrap_or_default();
         self.used.set(self.used.get().wrapping_add(bytes));
     }
 }
