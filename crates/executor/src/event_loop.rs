@@ -187,9 +187,10 @@ impl Core {
 
     #[inline]
     fn run_next(&self, run: &mut Run<'_>) {
-        self.scheduler.run_next();
-        if let Some(root) = &mut run.root {
-            root.poll_if_woken();
+        if self.scheduler.run_next()
+            && let Some(root) = &mut run.root
+        {
+            root.poll();
         }
     }
 

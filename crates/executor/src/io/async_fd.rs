@@ -206,7 +206,8 @@ impl<T: AsFd> AsyncFd<T> {
     /// Ready if [`is_read_ready`](Self::is_read_ready); otherwise stores the waker.
     #[inline]
     pub fn poll_read_ready(&self, cx: &Context<'_>) -> Poll<()> {
-        self.watched.poll_ready(Direction::Read, |source| source.wait(Direction::Read, cx.waker()))
+        let wait = |source: &Rc<Source>| source.wait_here(Direction::Read, cx.waker());
+        self.watched.poll_ready(Direction::Read, wait)
     }
 
     /// Notes that a read filled only part of its buffer.

@@ -248,10 +248,16 @@ impl Source {
 /// Cloning or dropping a waker may run foreign code, which may call these methods again. So both
 /// happen only while no cell is taken.
 impl Source {
+    /// As [`wait_here`](Self::wait_here), for the callers that rarely wait.
+    #[inline(never)]
+    pub(crate) fn wait(&self, direction: Direction, waker: &Waker) -> Poll<()> {
+        self.wait_here(direction, waker)
+    }
+
     /// Lets the owner wait. Ready if no loop would wake it: it is closed, or it is the loop of this
     /// process's parent.
-    #[inline(never)] // keeps the callers, which rarely wait, small
-    pub(crate) fn wait(&self, direction: Direction, waker: &Waker) -> Poll<()> {
+    #[inline(always)]
+    pub(crate) fn wait_here(&self, direction: Direction, waker: &Waker) -> Poll<()> {
         let Some(task) = task_of_waker(waker).filter(|task| task.is_at(self.home_address.get()))
         else {
             return self.wait_otherwise(direction, waker);

@@ -2,11 +2,10 @@
 //! loop.
 //!
 //! The future need not be `'static`, so it cannot be a task itself. Its wakers are those of a
-//! *stand-in* task. A poll of that task only records that the root future was woken; the turn polls
-//! the root future right after. A waker that outlives its `block_on` wakes a finished task, which
+//! *stand-in* task. That task does nothing; the turn polls the root future right after it. A waker that outlives its `block_on` wakes a finished task, which
 //! does nothing. So it can never reach a later `block_on`.
 
-use std::cell::{Cell, OnceCell};
+use std::cell::OnceCell;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -20,15 +19,8 @@ pub(crate) struct RootFuture<'a> {
     is_done: bool,
     scheduler: &'a Scheduler,
     stand_in: JoinHandle<()>,
-    wakes: Rc<WakeState>,
-}
-
-/// The state that the stand-in task shares with the root future.
-#[derive(Default)]
-struct WakeState {
-    is_woken: Cell<bool>,
     /// The stand-in's waker. Set by its first poll.
-    waker: OnceCell<Waker>,
+    waker: Rc<OnceCell<Waker>>,
 }
 
 impl<'a> RootFuture<'a> {
@@ -38,17 +30,16 @@ impl<'a> RootFuture<'a> {
         origin: Origin,
         poll: &'a mut dyn FnMut(&mut Context<'_>) -> Poll<()>,
     ) -> RootFuture<'a> {
-        let wakes = Rc::new(WakeState::default());
-        let wakes_of_stand_in = Rc::clone(&wakes);
+        let waker = Rc::new(OnceCell::new());
+        let waker_of_stand_in = Rc::clone(&waker);
         let stand_in = scheduler.spawn_root(
             poll_fn(move |cx| {
-                wakes_of_stand_in.waker.get_or_init(|| cx.waker().clone());
-                wakes_of_stand_in.is_woken.set(true);
+                waker_of_stand_in.get_or_init(|| cx.waker().clone());
                 Poll::Pending
             }),
             origin,
         );
-        RootFuture { poll, is_done: false, scheduler, stand_in, wakes }
+        RootFuture { poll, is_done: false, scheduler, stand_in, waker }
     }
 
     #[inline]
@@ -56,18 +47,10 @@ impl<'a> RootFuture<'a> {
         self.is_done
     }
 
-    /// Polls the future if the stand-in has run since the last poll. A panic of the future
-    /// propagates to the caller of `block_on`.
-    #[inline]
-    pub(crate) fn poll_if_woken(&mut self) {
-        if self.wakes.is_woken.get() {
-            self.poll();
-        }
-    }
-
-    fn poll(&mut self) {
-        self.wakes.is_woken.set(false); // before the poll, so that a wake during it counts
-        if let Some(waker) = self.wakes.waker.get()
+    /// Polls the future, because the stand-in has run. A panic of the future propagates to the
+    /// caller of `block_on`.
+    pub(crate) fn poll(&mut self) {
+        if let Some(waker) = self.waker.get()
             && !self.is_done
         {
             self.is_done = (self.poll)(&mut Context::from_waker(waker)).is_ready();

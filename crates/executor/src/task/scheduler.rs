@@ -300,9 +300,10 @@ impl Scheduler {
         self.owner.queue().len()
     }
 
-    /// Runs the entry at the head of the queue.
+    /// Runs the entry at the head of the queue. Returns true if that was the stand-in of a root
+    /// future.
     #[inline(always)]
-    pub(crate) fn run_next(&self) {
+    pub(crate) fn run_next(&self) -> bool {
         match self.owner.queue().pop() {
             // Tasks are by far the most frequent entries. Testing for them first is one comparison;
             // a match over all variants would be a jump through a table.
@@ -311,6 +312,7 @@ impl Scheduler {
                 budget::renew();
                 match task.run() {
                     Ran::Unfinished => {}
+                    Ran::StandIn => return true,
                     Ran::Finished => self.unlist(task),
                     Ran::Stale => self.unlist_stale(task),
                 }
@@ -318,6 +320,7 @@ impl Scheduler {
             Some(other) => self.run_other(other),
             None => {}
         }
+        false
     }
 
     #[inline(never)]

@@ -136,6 +136,8 @@ pub(crate) struct TaskPtr(pub(super) NonNull<Header>);
 pub(crate) enum Ran {
     /// The task will be polled again, or is queued again. It stays in the task list.
     Unfinished,
+    /// As `Unfinished`, and the task is the stand-in of a root future, which must be polled now.
+    StandIn,
     /// The task is finished and not queued. The caller must [`unlist`](TaskPtr::unlist) it.
     Finished,
     /// The task had finished before it was popped. The caller must unlist it.
@@ -252,32 +254,53 @@ impl TaskPtr {
     }
 
     /// Runs a task that was popped from the ready queue: polls it, or cancels it if it was aborted.
-    #[inline]
+    #[inline(always)] // the road of every poll
     pub(crate) fn run(self) -> Ran {
-        let header = self.header();
-        let flags = header.flags.get();
-        header.flags.set(flags & !(QUEUED | FOREIGN));
+        let cell = &self.header().flags;
+        let flags = cell.get();
+        cell.set(flags & !(QUEUED | FOREIGN));
+        if flags & (FOREIGN | CLOSED | ABORTED | ROOT) != 0 {
+            return self.run_special(flags);
+        }
+        match self.poll() {
+            Poll::Pending => Ran::Unfinished,
+            Poll::Ready(()) => self.ran_to_its_end(),
+        }
+    }
+
+    /// As [`run`](Self::run), for a task with any of the flags that are tested there.
+    #[inline(never)]
+    fn run_special(self, flags: u8) -> Ran {
         if flags & FOREIGN != 0 {
             // Acquires what the waking threads wrote before their swaps. A later wake sends the
             // task again.
-            header.notified.swap(false, Ordering::AcqRel);
+            self.header().notified.swap(false, Ordering::AcqRel);
         }
         if flags & CLOSED != 0 {
             return Ran::Stale;
         }
         if flags & ABORTED != 0 {
             self.cancel();
-        } else {
-            // SAFETY: the waker lives only during this call and is not dropped, so it needs no
-            // counted reference. The list keeps the task alive meanwhile.
-            let waker = ManuallyDrop::new(unsafe { Waker::from_raw(waker::raw(self)) });
-            // SAFETY: the list keeps the task alive, this is the loop's thread, and the task is not
-            // CLOSED, so the stage still holds the future.
-            let polled = unsafe { (header.vtable.poll)(self, &mut Context::from_waker(&waker)) };
-            if polled.is_pending() {
-                return Ran::Unfinished;
-            }
+        } else if self.poll().is_pending() {
+            return if flags & ROOT != 0 { Ran::StandIn } else { Ran::Unfinished };
         }
+        self.ran_to_its_end()
+    }
+
+    /// Polls the future. The task is LISTED and not CLOSED.
+    #[inline(always)]
+    fn poll(self) -> Poll<()> {
+        // SAFETY: the waker lives only during this call and is not dropped, so it needs no counted
+        // reference. The list keeps the task alive meanwhile.
+        let waker = ManuallyDrop::new(unsafe { Waker::from_raw(waker::raw(self)) });
+        // SAFETY: the list keeps the task alive, this is the loop's thread, and the task is not
+        // CLOSED, so the stage still holds the future.
+        unsafe { (self.header().vtable.poll)(self, &mut Context::from_waker(&waker)) }
+    }
+
+    /// Wakes the task that awaits the outcome.
+    #[inline]
+    fn ran_to_its_end(self) -> Ran {
         self.wake_joiner();
         if self.has(QUEUED) { Ran::Unfinished } else { Ran::Finished }
     }
