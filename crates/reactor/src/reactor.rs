@@ -157,6 +157,10 @@ impl<S> Reactor<S> {
     fn add(&mut self, fd: RawFd, interest: Interest, mode: Mode, state: S) -> io::Result<Token> {
         self.check_process()?;
         let flags = epoll_flags(interest, mode)?;
+        let len = self.sources.len();
+        if len == self.sources.capacity() {
+            self.sources.reserve_exact(len / 4 + 16); // a list that doubles is half empty
+        }
         let slot = self.sources.vacant_entry();
         let index = u32::try_from(slot.key()).ok().filter(|&index| index != NO_OWNER);
         let index = index.ok_or(io::ErrorKind::OutOfMemory)?;

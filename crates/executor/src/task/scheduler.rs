@@ -201,7 +201,15 @@ impl Scheduler {
             task.cancel();
             task.unlist();
         } else {
-            task.set_key(TaskKey::new(self.tasks.borrow_mut().insert(Listed { task, origin })));
+            let key = {
+                let mut tasks = self.tasks.borrow_mut();
+                let len = tasks.len();
+                if len == tasks.capacity() {
+                    tasks.reserve_exact(len / 4 + 16); // a list that doubles is half empty
+                }
+                tasks.insert(Listed { task, origin })
+            };
+            task.set_key(TaskKey::new(key));
             task.enqueue(self.owner.queue());
         }
         task

@@ -57,7 +57,14 @@ impl<P: fmt::Debug> Connections<P> {
     /// Adds a connection. `start` spawns its task, which keeps the guard until the task's future is
     /// dropped.
     pub(crate) fn add(self: &Rc<Self>, start: impl FnOnce(ConnectionGuard<P>) -> JoinHandle<()>) {
-        let key = self.tasks.borrow_mut().insert(None);
+        let key = {
+            let mut tasks = self.tasks.borrow_mut();
+            let len = tasks.len();
+            if len == tasks.capacity() {
+                tasks.reserve_exact(len / 4 + 16); // a list that doubles is half empty
+            }
+            tasks.insert(None)
+        };
         let task = start(ConnectionGuard { connections: Rc::clone(self), key });
         self.tasks.borrow_mut()[key] = Some(task); // still there: the task runs in the next batch
     }

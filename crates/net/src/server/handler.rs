@@ -36,11 +36,13 @@ where
         peer: L::Peer,
         guard: ConnectionGuard<L::Peer>,
     ) -> JoinHandle<()> {
+        let peer = L::pack(&peer); // the task stores it until the handler has returned
         spawn(async move {
-            let handler = self(stream.stream(), peer.clone());
+            let handler = self(stream.stream(), L::unpack(&peer));
             let (result, stream) = Handling { handler, stream: Some(stream) }.await;
             if let Err(error) = &result {
-                guard.connections.report(&peer, error); // the guard is dropped with the future
+                // The guard is dropped with the future.
+                guard.connections.report(&L::unpack(&peer), error);
             }
             let is_ok = result.err().as_ref().is_none_or(is_end_of_peer);
             if let Some(finish) = stream.and_then(|stream| stream.end(is_ok)) {

@@ -17,6 +17,16 @@ pub trait Listener: Sealed + 'static {
     /// The address of the other end of a connection.
     type Peer: Clone + fmt::Debug + 'static;
 
+    /// The same in less memory. The server keeps it while the handler runs.
+    #[doc(hidden)]
+    type PackedPeer: 'static;
+
+    #[doc(hidden)]
+    fn pack(peer: &Self::Peer) -> Self::PackedPeer;
+
+    #[doc(hidden)]
+    fn unpack(packed: &Self::PackedPeer) -> Self::Peer;
+
     /// Polls for the next connection.
     #[doc(hidden)]
     fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Self::Stream, Self::Peer)>>;

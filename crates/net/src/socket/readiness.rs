@@ -15,6 +15,13 @@ use std::task::{Context, Poll};
 use crate::socket::tcp_stream::TcpStream;
 use crate::socket::unix_stream::UnixStream;
 
+/// Whether `S` is a socket that can be asked. The drop of such a socket wakes the task that waits
+/// for it.
+#[inline]
+pub(crate) fn is_known<S>() -> bool {
+    type_id::<S>() == TypeId::of::<TcpStream>() || type_id::<S>() == TypeId::of::<UnixStream>()
+}
+
 /// False if `transport` is a socket whose last read has drained it.
 #[inline]
 pub(crate) fn may_read<S>(transport: &S) -> bool {

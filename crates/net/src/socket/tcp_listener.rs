@@ -1,7 +1,7 @@
 //! A listening TCP socket.
 
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -126,6 +126,21 @@ impl Sealed for TcpListener {}
 impl Listener for TcpListener {
     type Stream = TcpStream;
     type Peer = SocketAddr;
+    type PackedPeer = PackedPeer;
+
+    fn pack(peer: &SocketAddr) -> PackedPeer {
+        match *peer {
+            SocketAddr::V4(peer) => PackedPeer::V4(peer),
+            SocketAddr::V6(peer) => PackedPeer::V6(Box::new(peer)),
+        }
+    }
+
+    fn unpack(packed: &PackedPeer) -> SocketAddr {
+        match packed {
+            PackedPeer::V4(peer) => (*peer).into(),
+            PackedPeer::V6(peer) => (**peer).into(),
+        }
+    }
 
     fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
         TcpListener::poll_accept(self, cx)
@@ -152,6 +167,14 @@ impl AsFd for TcpListener {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
+}
+
+/// A `SocketAddr` has the size of an IPv6 address, which few connections need.
+#[doc(hidden)]
+#[derive(Debug)]
+pub enum PackedPeer {
+    V4(SocketAddrV4),
+    V6(Box<SocketAddrV6>),
 }
 
 /// The stream of [`TcpListener::incoming`].

@@ -99,6 +99,15 @@ impl Sealed for UnixListener {}
 impl Listener for UnixListener {
     type Stream = UnixStream;
     type Peer = SocketAddr;
+    type PackedPeer = SocketAddr;
+
+    fn pack(peer: &SocketAddr) -> SocketAddr {
+        peer.clone()
+    }
+
+    fn unpack(packed: &SocketAddr) -> SocketAddr {
+        packed.clone()
+    }
 
     fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(UnixStream, SocketAddr)>> {
         UnixListener::poll_accept(self, cx)

@@ -19,7 +19,6 @@ use crate::stream::read_end::ReadEnd;
 use crate::stream::stream_error::StreamError;
 use crate::stream::stream_flags::StreamFlags;
 use crate::stream::stream_state::{CloseReason, StreamState};
-use crate::stream::turn_budget::TurnBudget;
 
 /// The reading half of an [`IoStream`](crate::IoStream), made by
 /// [`IoStream::split`](crate::IoStream::split).
@@ -29,13 +28,11 @@ use crate::stream::turn_budget::TurnBudget;
 pub struct IoReader<S = TcpStream> {
     pub(crate) state: Rc<StreamState<S>>,
     buffer: ReadBuffer,
-    /// The number of bytes that may still be read in this turn.
-    budget: TurnBudget,
 }
 
 impl<S> IoReader<S> {
     pub(crate) fn new(state: Rc<StreamState<S>>) -> IoReader<S> {
-        IoReader { state, buffer: ReadBuffer::default(), budget: TurnBudget::default() }
+        IoReader { state, buffer: ReadBuffer::default() }
     }
 
     /// As [`IoStream::buffer`](crate::IoStream::buffer).
@@ -253,7 +250,7 @@ impl<S: AsyncRead + Unpin> IoReader<S> {
         {
             segment.fill(n);
             self.buffer.adopt(segment);
-            self.budget.spend(n);
+            state.read_budget.spend(n);
             return Poll::Ready(Ok(n));
         }
         segment.give_back();
@@ -265,7 +262,7 @@ impl<S: AsyncRead + Unpin> IoReader<S> {
     fn reads_whole_segment(&self) -> bool {
         !self.state.flags.has_any(StreamFlags::READS_OTHERWISE)
             && self.buffer.is_unallocated()
-            && self.budget.is_left()
+            && self.state.read_budget.is_left()
     }
 
     /// Reads once, at most until the buffer holds `most` bytes. Fails if the buffer holds them
@@ -280,7 +277,7 @@ impl<S: AsyncRead + Unpin> IoReader<S> {
         if let Some(outcome) = self.poll_without_transport(cx, room) {
             return outcome;
         }
-        ready!(self.budget.poll(cx));
+        ready!(self.state.read_budget.poll(cx));
         if !self.state.may_read() {
             ready!(self.poll_wait(cx));
         }
@@ -288,7 +285,7 @@ impl<S: AsyncRead + Unpin> IoReader<S> {
         let most = room.min(state.config().read_chunk_size);
         match self.buffer.receive(most, |spare| state.poll_read(cx, spare)) {
             Some(Poll::Ready(Ok(n))) if n > 0 => {
-                self.budget.spend(n);
+                state.read_budget.spend(n);
                 self.update_watcher();
                 Poll::Ready(Ok(n))
             }
@@ -327,7 +324,7 @@ impl<S: AsyncRead + Unpin> IoReader<S> {
 
     /// Records the end of the stream, and returns the result of the read that found it.
     fn record_end(&mut self, read: io::Result<usize>) -> Result<usize, StreamError> {
-        self.state.set_read_end(ReadEnd::of(&read));
+        self.state.set_read_end(&read);
         if read.is_err() {
             self.state.outbox.wake_writers();
         }

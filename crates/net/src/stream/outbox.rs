@@ -30,9 +30,6 @@ pub(crate) struct Outbox {
     is_used: Cell<bool>,
     /// Whether a write has failed.
     is_broken: Cell<bool>,
-    /// The number of `write_all` that have sent a part of their bytes. One that is dropped then stays
-    /// counted.
-    begun: Cell<u32>,
     /// Allocated when a write first completes only in part, or fails. Most streams never need it.
     slow_path: OnceCell<Box<SlowPath>>,
 }
@@ -45,6 +42,9 @@ struct SlowPath {
     flush_wakers: WakerList,
     /// The error of the failed write.
     failure: Cell<Option<Failure>>,
+    /// The number of `write_all` that have sent a part of their bytes. One that is dropped then stays
+    /// counted.
+    begun: Cell<u32>,
 }
 
 /// The error of a failed write. The first caller gets the original `io::Error`; later ones get a
@@ -134,13 +134,13 @@ impl Outbox {
     /// Counts a `write_all` that has sent a part of its bytes, or uncounts one that has ended.
     #[cold]
     pub(crate) fn count_begun(&self, is_begun: bool) {
-        let begun = self.begun.get();
-        self.begun.set(if is_begun { begun.saturating_add(1) } else { begun - 1 });
+        let count = &self.slow_path().begun;
+        count.set(if is_begun { count.get().saturating_add(1) } else { count.get() - 1 });
     }
 
     /// Whether a `write_all` was dropped after it had sent a part of its bytes, or may be.
     pub(crate) fn is_cut(&self) -> bool {
-        self.begun.get() > 0
+        self.slow_path.get().is_some_and(|slow_path| slow_path.begun.get() > 0)
     }
 
     pub(crate) fn is_broken(&self) -> bool {

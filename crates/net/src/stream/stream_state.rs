@@ -18,9 +18,10 @@ use crate::stream::close_watcher::CloseWatcher;
 use crate::stream::outbox::Outbox;
 use crate::stream::read_end::ReadEnd;
 use crate::stream::stream_config::StreamConfig;
-use crate::stream::stream_error::StreamError;
+use crate::stream::stream_error::{Cause, StreamError};
 use crate::stream::stream_flags::StreamFlags;
 use crate::stream::transport_cell::{Lent, TransportCell};
+use crate::stream::turn_budget::TurnBudget;
 use crate::stream::waker_slot::WakerSlot;
 
 pub(crate) struct StreamState<S> {
@@ -32,21 +33,31 @@ pub(crate) struct StreamState<S> {
     pub(crate) flags: StreamFlags,
     /// The number of halves that have not been dropped, at most 2.
     live_halves: Cell<u8>,
-    read_end: Cell<ReadEnd>,
     /// The number of forks, modulo 2³², when the stream was made. After a fork it differs, and the
     /// child's copy must not send.
     forks_at_start: u32,
-    /// The waker of the reading task. It is woken when the other half closes the stream, or when
-    /// the close watcher has read something.
-    reader_waker: WakerSlot,
-    /// Set by the first call of `closed` or `set_close_callback`.
-    watcher: OnceCell<Rc<CloseWatcher>>,
+    /// The number of bytes that may still be read in this turn.
+    pub(crate) read_budget: TurnBudget,
     pub(crate) outbox: Outbox,
+    /// Allocated when it is first needed. Most streams never need it.
+    rare: OnceCell<Box<Rare>>,
     /// Sends what is queued when the stream closes, or resets the connection. Only methods that can
     /// write to the transport set the hook.
     pub(crate) on_close: Cell<Option<CloseHook<S>>>,
     /// Whether a server decides how the stream ends when its owner has dropped it.
     pub(crate) control: Cell<Control>,
+}
+
+/// The part of the state that few streams need.
+#[derive(Default)]
+struct Rare {
+    /// The waker of the reading task. It is woken when the other half closes the stream, or when
+    /// the close watcher has read something.
+    reader_waker: WakerSlot,
+    /// Set by the first call of `closed` or `set_close_callback`.
+    watcher: OnceCell<Rc<CloseWatcher>>,
+    /// Why reading has failed.
+    read_failure: Cell<Option<Cause>>,
 }
 
 /// A server's control of the end of a stream that a handler owns.
@@ -94,11 +105,10 @@ impl<S> StreamState<S> {
             config,
             transport: TransportCell::new(transport),
             live_halves: Cell::new(2),
-            read_end: Cell::new(ReadEnd::NotReached),
             forks_at_start: forks_modulo(),
-            reader_waker: WakerSlot::default(),
-            watcher: OnceCell::new(),
+            read_budget: TurnBudget::default(),
             outbox: Outbox::default(),
+            rare: OnceCell::new(),
             on_close: Cell::new(None),
             control: Cell::new(Control::None),
         })
@@ -111,23 +121,35 @@ impl<S> StreamState<S> {
 
     /// How the peer ended the stream.
     pub(crate) fn read_end(&self) -> ReadEnd {
-        self.read_end.get()
+        if !self.flags.has_any(StreamFlags::READ_ENDED) {
+            return ReadEnd::NotReached;
+        }
+        let failure = self.rare.get().and_then(|rare| rare.read_failure.get());
+        failure.map_or(ReadEnd::Orderly, ReadEnd::Failed)
     }
 
-    pub(crate) fn set_read_end(&self, end: ReadEnd) {
-        self.read_end.set(end);
-        self.flags.set(StreamFlags::READ_ENDED, end != ReadEnd::NotReached);
+    /// Records the outcome of a read that has returned 0 bytes or an error.
+    pub(crate) fn set_read_end(&self, read: &io::Result<usize>) {
+        self.flags.set(StreamFlags::READ_ENDED, true);
+        if let Err(error) = read {
+            self.rare().read_failure.set(Some(Cause::of(error)));
+        }
+    }
+
+    #[cold]
+    fn rare(&self) -> &Rare {
+        self.rare.get_or_init(Box::default)
     }
 
     /// The close watcher, if there is one.
     #[inline]
     pub(crate) fn watcher(&self) -> Option<&Rc<CloseWatcher>> {
-        if self.flags.has_any(StreamFlags::WATCHED) { self.watcher.get() } else { None }
+        if self.flags.has_any(StreamFlags::WATCHED) { self.rare.get()?.watcher.get() } else { None }
     }
 
     pub(crate) fn get_or_make_watcher(&self) -> &Rc<CloseWatcher> {
         self.flags.set(StreamFlags::WATCHED, true);
-        self.watcher.get_or_init(Rc::default)
+        self.rare().watcher.get_or_init(Rc::default)
     }
 
     #[inline]
@@ -315,22 +337,27 @@ impl<S> StreamState<S> {
         drop(transport); // last, because its destructor is foreign code
     }
 
-    /// Stores the reading task's waker for the other half and for the close watcher. Without
-    /// either, the waker is not stored, since it would keep the memory of its task.
+    /// Stores the reading task's waker for the close watcher, and for the other half unless its
+    /// close wakes the task anyway. A waker that nobody needs would keep the memory of its task.
     #[inline]
     pub(crate) fn set_reader_waker(&self, waker: &Waker) {
-        if self.flags.has_any(StreamFlags::SPLIT | StreamFlags::WATCHED) {
-            self.reader_waker.set(waker);
+        let split = if readiness::is_known::<S>() { 0 } else { StreamFlags::SPLIT };
+        if self.flags.has_any(split | StreamFlags::WATCHED) {
+            self.rare().reader_waker.set(waker);
         }
     }
 
     /// Drops the reading task's waker.
     pub(crate) fn clear_reader_waker(&self) {
-        self.reader_waker.clear();
+        if let Some(rare) = self.rare.get() {
+            rare.reader_waker.clear();
+        }
     }
 
     pub(crate) fn wake_reader(&self) {
-        self.reader_waker.wake();
+        if let Some(rare) = self.rare.get() {
+            rare.reader_waker.wake();
+        }
     }
 
     pub(crate) fn too_long(&self) -> StreamError {

@@ -80,7 +80,7 @@ impl<S: AsyncRead + Unpin> WatcherTask<S> {
             state.wake_reader();
             return Poll::Pending;
         }
-        state.set_read_end(ReadEnd::of(&read));
+        state.set_read_end(&read);
         if let Err(failure) = read {
             watcher.set_failure(failure);
             state.outbox.wake_writers();
@@ -93,7 +93,7 @@ impl<S> Drop for WatcherTask<S> {
     fn drop(&mut self) {
         let state = &self.state;
         if state.read_end() == ReadEnd::NotReached && !state.is_closed() && !state.has_transport() {
-            state.set_read_end(ReadEnd::of(&Err(state.no_transport_error().into())));
+            state.set_read_end(&Err(state.no_transport_error().into()));
         }
         self.watcher.task_ended(state.read_end());
         state.wake_reader();
