@@ -210,6 +210,15 @@ impl<T: AsFd> AsyncFd<T> {
         self.watched.poll_ready(Direction::Read, wait)
     }
 
+    /// Wakes the tasks that wait for the descriptor, as an event would. For a stream that lets
+    /// another task wait in their place.
+    #[doc(hidden)]
+    pub fn wake_waiting(&self) {
+        if let Some(source) = self.watched.0.get() {
+            source.wake_all();
+        }
+    }
+
     /// Notes that a read filled only part of its buffer.
     ///
     /// On a TCP socket, this means that the socket is drained. The next read then waits for an

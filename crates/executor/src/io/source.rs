@@ -137,8 +137,9 @@ impl Source {
         self.leave();
     }
 
+    /// Wakes every task that waits, as an event would.
     #[cold]
-    fn wake_all(&self) {
+    pub(crate) fn wake_all(&self) {
         let Some(home) = self.home.take() else { return };
         let core = Rc::clone(&home.core);
         self.home.set(Some(home)); // it was empty, so nothing is dropped

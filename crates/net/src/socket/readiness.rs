@@ -46,6 +46,15 @@ pub(crate) fn poll_readable<S>(transport: &S, cx: &Context<'_>) -> Poll<()> {
     }
 }
 
+/// Wakes the tasks that wait for a socket.
+pub(crate) fn wake_waiting<S>(transport: &S) {
+    if let Some(socket) = downcast::<S, TcpStream>(transport) {
+        socket.wake_waiting();
+    } else if let Some(socket) = downcast::<S, UnixStream>(transport) {
+        socket.wake_waiting();
+    }
+}
+
 /// A type without lifetime parameters.
 trait Socket: 'static {}
 

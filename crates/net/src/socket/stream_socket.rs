@@ -111,6 +111,11 @@ macro_rules! stream_traits {
                 self.socket.fd.is_read_ready()
             }
 
+            /// Wakes the tasks that wait for the socket.
+            pub(crate) fn wake_waiting(&self) {
+                self.socket.fd.wake_waiting();
+            }
+
             /// As `may_read`. If false, stores the waker.
             #[inline]
             pub(crate) fn poll_readable(&self, cx: &Context<'_>) -> Poll<()> {

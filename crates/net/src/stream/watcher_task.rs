@@ -17,6 +17,7 @@ use squall_executor::future::Future;
 use squall_executor::{spawn, wake_in_next_turn};
 
 use crate::stream::close_watcher::CloseWatcher;
+use crate::socket::readiness;
 use crate::stream::read_end::ReadEnd;
 use crate::stream::stream_state::StreamState;
 
@@ -37,6 +38,7 @@ impl<S: AsyncRead + Unpin + 'static> StreamState<S> {
                 // The transport will store only the task's waker, so a waiting reader must poll
                 // again.
                 self.wake_reader();
+                self.with_transport(|transport| readiness::wake_waiting(&*transport));
             }
         }
         watcher.closed()
