@@ -22,7 +22,9 @@ pub(crate) fn is_authority(text: &[u8]) -> bool {
 fn name_len(text: &[u8]) -> usize {
     let mut len = 0;
     loop {
-        len += text[len..].iter().take_while(|byte| IN_NAME[usize::from(**byte)]).count();
+        let rest = &text[len..];
+        let end = rest.iter().position(|byte| !IN_NAME[usize::from(*byte)]);
+        len += end.unwrap_or(rest.len());
         match &text[len..] {
             [b'%', high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
                 len += 3;

@@ -19,7 +19,6 @@
 //! separate box, which lives from the first byte until all requests are answered. While a handler
 //! waits, [`disconnect`](crate::disconnect) looks whether the client is still there.
 
-use std::cell::Cell;
 use std::io;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
@@ -33,6 +32,7 @@ use crate::body::Body;
 use crate::config::Config;
 use crate::disconnect::{NextPart, unless_client_leaves};
 use crate::head::Head;
+use crate::head_text::HeadText;
 use crate::rejection::Rejection;
 use crate::request::Request;
 use crate::response::{HandlerResult, Payload, Persistence, Pieces, Response};
@@ -263,21 +263,20 @@ impl Connection<'_> {
         persistence: Persistence,
     ) -> Result<Option<Pieces>, StreamError> {
         let sends_body = response.sends_body(head);
-        let mut text = Scratch::take();
-        response.write_head(&mut text.0, head.minor, persistence);
+        let mut text = HeadText::of(&response, head.minor, persistence);
         match response.body {
             Payload::Whole(body) if sends_body && body.len() <= SMALL_BODY => {
-                text.0.extend_from_slice(&body);
-                self.wire.write_response(&text.0)?;
+                text.append(&body);
+                self.wire.write_response(&text)?;
             }
             Payload::Whole(body) => {
-                self.wire.write_response(&text.0)?;
+                self.wire.write_response(&text)?;
                 if sends_body {
                     self.wire.stream.write(body)?;
                 }
             }
             Payload::Pieces(pieces) => {
-                self.wire.write_response(&text.0)?;
+                self.wire.write_response(&text)?;
                 return Ok(sends_body.then_some(pieces));
             }
         }
@@ -361,12 +360,11 @@ impl Connection<'_> {
     ) -> Result<(), StreamError> {
         log::debug!("refused with {status}: {why}");
         let response = Response::refusal(status, why);
-        let mut text = Scratch::take();
-        response.write_head(&mut text.0, 1, Persistence::Close);
+        let mut text = HeadText::of(&response, 1, Persistence::Close);
         if let (Payload::Whole(body), true) = (&response.body, with_body) {
-            text.0.extend_from_slice(body);
+            text.append(body);
         }
-        self.wire.write_response(&text.0)?;
+        self.wire.write_response(&text)?;
         drop(text);
         self.linger(self.config.linger_timeout).await
     }
@@ -387,25 +385,4 @@ fn has_empty_line(data: &[u8]) -> bool {
         let rest = &data[at + 1..];
         rest.starts_with(b"\n") || rest.starts_with(b"\r\n")
     })
-}
-
-/// The thread's reusable buffer for the head of a response.
-struct Scratch(Vec<u8>);
-
-thread_local! {
-    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-}
-
-impl Scratch {
-    fn take() -> Scratch {
-        let mut text = SCRATCH.take();
-        text.clear();
-        Scratch(text)
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        SCRATCH.set(std::mem::take(&mut self.0));
-    }
 }

@@ -139,10 +139,10 @@ impl Head {
         parts.text.clear();
         parts.text.extend_from_slice(&data[..length]);
         parts.fields.clear();
-        parts.fields.extend(request.headers.iter().map(|field| Field {
-            name: range_in(data, field.name.as_bytes()),
-            value: range_in(data, field.value),
-        }));
+        for field in &*request.headers {
+            let name = range_in(data, field.name.as_bytes());
+            parts.fields.push(Field { name, value: range_in(data, field.value) });
+        }
         parts.method = method;
         parts.minor = minor;
         parts.framing = rules.framing;

@@ -30,6 +30,7 @@ mod connection;
 mod date;
 mod disconnect;
 mod head;
+mod head_text;
 mod rejection;
 mod request;
 mod response;

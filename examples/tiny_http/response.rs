@@ -9,7 +9,6 @@ use futures_lite::Stream;
 use http::header::{HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 
-use crate::date;
 use crate::head::Head;
 use crate::rejection::Rejection;
 
@@ -17,9 +16,9 @@ use crate::rejection::Rejection;
 /// `Transfer-Encoding`.
 pub struct Response {
     pub(crate) status: StatusCode,
-    content_type: Option<HeaderValue>,
+    pub(crate) content_type: Option<HeaderValue>,
     /// Further fields. The types of names and values exclude line ends.
-    fields: Vec<(HeaderName, HeaderValue)>,
+    pub(crate) fields: Vec<(HeaderName, HeaderValue)>,
     pub(crate) body: Payload,
 }
 
@@ -94,61 +93,9 @@ impl Response {
         Response { status, ..Response::text(format!("{} {name}: {why}\n", status.as_u16())) }
     }
 
-    /// Appends the head to `into`. `minor` is the minor version of the request.
-    pub(crate) fn write_head(&self, into: &mut Vec<u8>, minor: u8, persistence: Persistence) {
-        self.write_status_line(into);
-        date::write_field(into);
-        match persistence {
-            Persistence::Close => into.extend_from_slice(b"Connection: close\r\n"),
-            Persistence::KeepAlive if minor == 0 => {
-                into.extend_from_slice(b"Connection: Keep-Alive\r\n");
-            }
-            Persistence::KeepAlive => {}
-        }
-        if let Some(content_type) = &self.content_type {
-            into.extend_from_slice(b"Content-Type: ");
-            into.extend_from_slice(content_type.as_bytes());
-            into.extend_from_slice(b"\r\n");
-        }
-        for (name, value) in &self.fields {
-            into.extend_from_slice(name.as_str().as_bytes());
-            into.extend_from_slice(b": ");
-            into.extend_from_slice(value.as_bytes());
-            into.extend_from_slice(b"\r\n");
-        }
-        match &self.body {
-            _ if self.status == StatusCode::RESET_CONTENT => {
-                into.extend_from_slice(b"Content-Length: 0\r\n"); // RFC 9110, 15.3.6
-            }
-            _ if !self.may_have_body() => {}
-            Payload::Whole(body) => {
-                into.extend_from_slice(b"Content-Length: ");
-                into.extend_from_slice(itoa::Buffer::new().format(body.len()).as_bytes());
-                into.extend_from_slice(b"\r\n");
-            }
-            Payload::Pieces(_) if minor > 0 => {
-                into.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
-            }
-            Payload::Pieces(_) => {}
-        }
-        into.extend_from_slice(b"\r\n");
-    }
-
-    fn write_status_line(&self, into: &mut Vec<u8>) {
-        if self.status == StatusCode::OK {
-            into.extend_from_slice(b"HTTP/1.1 200 OK\r\n"); // by far the most frequent one
-            return;
-        }
-        into.extend_from_slice(b"HTTP/1.1 ");
-        into.extend_from_slice(self.status.as_str().as_bytes());
-        into.push(b' ');
-        into.extend_from_slice(self.status.canonical_reason().unwrap_or("Unknown").as_bytes());
-        into.extend_from_slice(b"\r\n");
-    }
-
     /// Whether the status allows a body. A 204 and a 304 have neither a body nor a length, and a
     /// 205 has a length of zero.
-    fn may_have_body(&self) -> bool {
+    pub(crate) fn may_have_body(&self) -> bool {
         !matches!(
             self.status,
             StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED

@@ -16,8 +16,8 @@ use futures_io::AsyncRead;
 use squall_executor::future::Future;
 use squall_executor::{spawn, wake_in_next_turn};
 
-use crate::stream::close_watcher::CloseWatcher;
 use crate::socket::readiness;
+use crate::stream::close_watcher::CloseWatcher;
 use crate::stream::read_end::ReadEnd;
 use crate::stream::stream_state::StreamState;
 

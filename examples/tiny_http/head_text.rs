@@ -1,0 +1,104 @@
+//! Writes the head of a response.
+
+use std::cell::Cell;
+use std::ops::Deref;
+
+use http::StatusCode;
+
+use crate::date::DateField;
+use crate::response::{Payload, Persistence, Response};
+
+/// The text of a response's head, in memory that the thread's next response reuses.
+pub(crate) struct HeadText {
+    /// `None` only while it is dropped.
+    parts: Option<Box<Parts>>,
+}
+
+#[derive(Default)]
+struct Parts {
+    text: Vec<u8>,
+    date: DateField,
+}
+
+thread_local! {
+    static SPARE: Cell<Option<Box<Parts>>> = const { Cell::new(None) };
+}
+
+impl HeadText {
+    /// Writes the head. `minor` is the minor version of the request.
+    pub(crate) fn of(response: &Response, minor: u8, persistence: Persistence) -> HeadText {
+        let mut parts = SPARE.take().unwrap_or_default();
+        let Parts { text, date } = &mut *parts;
+        text.clear();
+        write_status_line(text, response.status);
+        text.extend_from_slice(date.current());
+        match persistence {
+            Persistence::Close => text.extend_from_slice(b"Connection: close\r\n"),
+            Persistence::KeepAlive if minor == 0 => {
+                text.extend_from_slice(b"Connection: Keep-Alive\r\n");
+            }
+            Persistence::KeepAlive => {}
+        }
+        if let Some(content_type) = &response.content_type {
+            text.extend_from_slice(b"Content-Type: ");
+            text.extend_from_slice(content_type.as_bytes());
+            text.extend_from_slice(b"\r\n");
+        }
+        for (name, value) in &response.fields {
+            text.extend_from_slice(name.as_str().as_bytes());
+            text.extend_from_slice(b": ");
+            text.extend_from_slice(value.as_bytes());
+            text.extend_from_slice(b"\r\n");
+        }
+        match &response.body {
+            _ if response.status == StatusCode::RESET_CONTENT => {
+                text.extend_from_slice(b"Content-Length: 0\r\n"); // RFC 9110, 15.3.6
+            }
+            _ if !response.may_have_body() => {}
+            Payload::Whole(body) => {
+                text.extend_from_slice(b"Content-Length: ");
+                text.extend_from_slice(itoa::Buffer::new().format(body.len()).as_bytes());
+                text.extend_from_slice(b"\r\n");
+            }
+            Payload::Pieces(_) if minor > 0 => {
+                text.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+            }
+            Payload::Pieces(_) => {}
+        }
+        text.extend_from_slice(b"\r\n");
+        HeadText { parts: Some(parts) }
+    }
+
+    /// Appends the body, or its begin.
+    pub(crate) fn append(&mut self, body: &[u8]) {
+        if let Some(parts) = &mut self.parts {
+            parts.text.extend_from_slice(body);
+        }
+    }
+}
+
+impl Deref for HeadText {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.parts.as_ref().map_or(&[], |parts| &parts.text)
+    }
+}
+
+impl Drop for HeadText {
+    fn drop(&mut self) {
+        SPARE.set(self.parts.take());
+    }
+}
+
+fn write_status_line(into: &mut Vec<u8>, status: StatusCode) {
+    if status == StatusCode::OK {
+        into.extend_from_slice(b"HTTP/1.1 200 OK\r\n"); // by far the most frequent one
+        return;
+    }
+    into.extend_from_slice(b"HTTP/1.1 ");
+    into.extend_from_slice(status.as_str().as_bytes());
+    into.push(b' ');
+    into.extend_from_slice(status.canonical_reason().unwrap_or("Unknown").as_bytes());
+    into.extend_from_slice(b"\r\n");
+}
