@@ -75,9 +75,18 @@ impl Alarms {
         self.timers.borrow_mut().insert(deadline, armed)
     }
 
-    /// Removes a timer. The caller must drop the alarm while it holds no borrow.
+    /// Removes a timer. Returns it unless its alarm is a task's. The caller must drop it while it
+    /// holds no borrow.
+    #[inline]
     pub(crate) fn disarm(&self, timer: TimerId) -> Option<Armed> {
-        self.timers.borrow_mut().remove(timer)
+        let mut timers = self.timers.borrow_mut();
+        match timers.get_mut(timer)?.alarm {
+            Alarm::Task(_) => {
+                timers.discard(timer);
+                None
+            }
+            Alarm::Wake(_) | Alarm::Call(_) => timers.remove(timer),
+        }
     }
 
     /// Makes a timer wake the task of `waker`. Returns false if the timer is no longer armed.

@@ -4,7 +4,7 @@
 //!   above the loop:   interval ─▶ sleep ◀─ timeout     periodic_callback     timer_guard, settle
 //!                        │          └───────────┬──────────┘   │                  │
 //!                        ▼               the loop's core ◀──── │ ─────────────────┘
-//!   below the loop:  periodic_times      alarms ─▶ timers   turn_clock ─▶ clock
+//!   below the loop:  periodic_times      alarms ─▶ timers ─▶ slots   turn_clock ─▶ clock
 //! ```
 //!
 //! The loop owns the parts in the lower row. They take the time as an argument, so their tests
@@ -17,6 +17,7 @@ pub(crate) mod periodic_callback;
 mod periodic_times;
 mod settle;
 pub(crate) mod sleep;
+mod slots;
 pub(crate) mod timeout;
 pub(crate) mod timer_guard;
 pub(crate) mod timers;

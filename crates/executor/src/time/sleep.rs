@@ -5,7 +5,6 @@
 
 use std::fmt;
 use std::future::Future;
-use std::mem;
 use std::panic::Location;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -73,24 +72,26 @@ pub struct Sleep {
 
 enum State {
     /// The sleep was not polled since it was made, or since its timer had fired.
-    Unarmed(Deadline),
-    /// As `Unarmed`, with a deadline in nanoseconds on the clock of a loop.
-    Bound(Rc<Core>, u64),
-    Armed(Armed),
+    Unbound(Deadline),
+    Bound(Bound),
     Done,
 }
 
-/// A sleep's timer. It may have fired.
-struct Armed {
+/// A sleep on a loop.
+struct Bound {
     core: Rc<Core>,
-    timer: TimerId,
     /// In nanoseconds on the clock of the loop.
     deadline: u64,
+    /// Never armed before the sleep was polled. Otherwise it may have fired.
+    timer: TimerId,
 }
 
-impl Drop for Armed {
+impl Drop for Bound {
+    #[inline]
     fn drop(&mut self) {
-        drop(self.core.alarms.disarm(self.timer));
+        if self.timer.was_armed() {
+            drop(self.core.alarms.disarm(self.timer));
+        }
     }
 }
 
@@ -101,11 +102,11 @@ impl State {
         match current::try_get() {
             Some(core) => {
                 let deadline = core.clock.nanos_now().saturating_add(whole_nanos(duration));
-                State::Bound(core, deadline)
+                State::Bound(Bound { core, deadline, timer: TimerId::never_armed() })
             }
             None => {
                 let created = Instant::now();
-                State::Unarmed(Deadline::Unbound(Box::new(Unbound { duration, created })))
+                State::Unbound(Deadline::After(Box::new(After { duration, created })))
             }
         }
     }
@@ -117,11 +118,11 @@ enum Deadline {
     Never,
     /// The sleep was made without a loop, and the loop that polls it first may have a clock of its
     /// own.
-    Unbound(Box<Unbound>),
+    After(Box<After>),
 }
 
 #[derive(Debug)]
-struct Unbound {
+struct After {
     duration: Duration,
     created: Instant,
 }
@@ -143,9 +144,9 @@ impl Deadline {
     /// clock: if it is a test's, the duration counts from now, because the sleep's creation has no
     /// time on it.
     fn bind(&mut self, clock: &Clock) -> Option<Instant> {
-        if let Deadline::Unbound(unbound) = self {
-            let begin = if clock.is_simulated() { clock.now() } else { unbound.created };
-            *self = Deadline::of(begin.checked_add(unbound.duration));
+        if let Deadline::After(after) = self {
+            let begin = if clock.is_simulated() { clock.now() } else { after.created };
+            *self = Deadline::of(begin.checked_add(after.duration));
         }
         self.known()
     }
@@ -154,7 +155,7 @@ impl Deadline {
 impl Sleep {
     #[track_caller]
     fn new(deadline: Deadline) -> Sleep {
-        Sleep { state: State::Unarmed(deadline), location: Location::caller() }
+        Sleep { state: State::Unbound(deadline), location: Location::caller() }
     }
 
     /// With `None`, the sleep never ends.
@@ -187,13 +188,15 @@ impl Sleep {
     /// One reading of the clock. It is less work than `reset`, because no `Instant` is needed.
     pub fn reset_after(&mut self, duration: Duration) {
         match &self.state {
-            State::Armed(Armed { core, .. }) if core.is_entered() => {
+            State::Bound(Bound { core, timer, .. }) if timer.was_armed() => {
+                if !core.is_entered() {
+                    return self.set_deadline(now().checked_add(duration));
+                }
                 let deadline = core.clock.nanos_now().saturating_add(whole_nanos(duration));
                 if !self.move_to(deadline) {
                     self.state = State::after(duration);
                 }
             }
-            State::Armed(_) => self.set_deadline(now().checked_add(duration)),
             _ => self.state = State::after(duration),
         }
     }
@@ -201,77 +204,74 @@ impl Sleep {
     /// As [`reset`](Self::reset). With `None`, the sleep never ends.
     pub(crate) fn set_deadline(&mut self, deadline: Option<Instant>) {
         let is_moved = match &self.state {
-            State::Armed(Armed { core, .. }) => {
+            State::Bound(Bound { core, .. }) => {
                 let deadline = core.clock.deadline(deadline);
                 self.move_to(deadline)
             }
             _ => false,
         };
         if !is_moved {
-            self.state = State::Unarmed(Deadline::of(deadline));
+            self.state = State::Unbound(Deadline::of(deadline));
         }
     }
 
-    /// Moves the timer of an armed sleep. Returns false if it has fired.
+    /// Moves the timer. Returns false if it was never armed or has fired.
     #[inline]
     fn move_to(&mut self, deadline: u64) -> bool {
-        let State::Armed(armed) = &mut self.state else { return false };
-        let Some(timer) = armed.core.alarms.move_to(armed.timer, deadline) else { return false };
-        (armed.timer, armed.deadline) = (timer, deadline);
+        let State::Bound(bound) = &mut self.state else { return false };
+        let Some(timer) = bound.core.alarms.move_to(bound.timer, deadline) else { return false };
+        (bound.timer, bound.deadline) = (timer, deadline);
         true
     }
 
-    /// Arms a timer on the loop of this thread.
-    #[inline]
-    fn arm(&mut self, cx: &Context<'_>) {
-        let alarm = match &self.state {
-            State::Bound(core, _) if core.is_entered() => {
-                if core.scheduler.is_closed() {
-                    return; // the loop is closing, and this sleep ends with it
-                }
-                Alarm::wake(cx.waker(), &core.scheduler)
-            }
-            State::Done => return,
-            _ => return self.bind_and_arm(cx),
-        };
-        if let State::Bound(core, deadline) = mem::replace(&mut self.state, State::Done) {
-            let timer = core.arm_at(deadline, alarm, self.location);
-            self.state = State::Armed(Armed { core, timer, deadline });
-        }
-    }
-
-    /// Arms a timer of a sleep that was not made for the loop of this thread.
+    /// As a poll, of a sleep that is not bound to the loop of this thread.
     ///
     /// # Panics
     /// If there is no loop on this thread. The sleep is as before then.
     #[cold]
-    fn bind_and_arm(&mut self, cx: &Context<'_>) {
+    fn bind_and_poll(&mut self, cx: &Context<'_>) -> Poll<()> {
         let core = current::get();
         let deadline = match &mut self.state {
-            State::Unarmed(deadline) => deadline.bind(core.clock.clock()),
-            // Armed on another loop, which may not run when the deadline comes.
-            State::Bound(other, deadline) | State::Armed(Armed { core: other, deadline, .. }) => {
+            State::Unbound(deadline) => deadline.bind(core.clock.clock()),
+            // Bound to another loop, which may not run when the deadline comes.
+            State::Bound(Bound { core: other, deadline, .. }) => {
                 let time = other.clock.time_at(*deadline);
                 time.and_then(|time| time.checked_add(MAX_ORIGIN_ERROR)) // never early
             }
-            State::Done => return,
+            State::Done => return Poll::Ready(()),
         };
         let deadline = core.clock.deadline(deadline);
-        self.state = State::Bound(core, deadline);
-        self.arm(cx);
+        let mut bound = Bound { core, deadline, timer: TimerId::never_armed() };
+        bound.arm(cx, self.location);
+        self.state = State::Bound(bound);
+        Poll::Pending
     }
 }
 
-impl Armed {
+impl Bound {
     /// Ready if the timer has fired. Otherwise makes `cx` the task that it will wake.
     #[inline]
-    fn poll(&self, cx: &Context<'_>) -> Poll<()> {
+    fn poll(&mut self, cx: &Context<'_>, location: &'static Location<'static>) -> Poll<()> {
+        if !self.timer.was_armed() {
+            self.arm(cx, location);
+            return Poll::Pending;
+        }
         let alarms = &self.core.alarms;
         let has_fired = alarms.has_fired(self.timer, self.deadline);
         if has_fired || !alarms.set_waker(self.timer, cx.waker(), &self.core.scheduler) {
             return Poll::Ready(());
         }
         Poll::Pending
+    }
+
+    /// Arms the timer, unless the loop is closing: then the sleep ends with it.
+    #[inline]
+    fn arm(&mut self, cx: &Context<'_>, location: &'static Location<'static>) {
+        let core = &*self.core;
+        if !core.scheduler.is_closed() {
+            let alarm = Alarm::wake(cx.waker(), &core.scheduler);
+            self.timer = core.arm_at(self.deadline, alarm, location);
+        }
     }
 }
 
@@ -282,19 +282,17 @@ impl Future for Sleep {
     /// If there is no loop on this thread.
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        match &self.state {
-            State::Armed(armed) if armed.core.is_entered() => {
-                if armed.poll(cx).is_pending() {
+        let location = self.location;
+        match &mut self.state {
+            State::Bound(bound) if bound.core.is_entered() => {
+                if bound.poll(cx, location).is_pending() {
                     return Poll::Pending;
                 }
                 self.state = State::Done;
                 Poll::Ready(())
             }
             State::Done => Poll::Ready(()),
-            _ => {
-                self.arm(cx);
-                Poll::Pending
-            }
+            _ => self.bind_and_poll(cx),
         }
     }
 }
@@ -302,9 +300,8 @@ impl Future for Sleep {
 impl fmt::Debug for Sleep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let deadline = match &self.state {
-            State::Unarmed(deadline) => deadline.known(),
-            State::Bound(core, deadline) => core.clock.time_at(*deadline),
-            State::Armed(armed) => armed.core.clock.time_at(armed.deadline),
+            State::Unbound(deadline) => deadline.known(),
+            State::Bound(bound) => bound.core.clock.time_at(bound.deadline),
             State::Done => None,
         };
         let is_done = matches!(self.state, State::Done);

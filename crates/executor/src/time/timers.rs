@@ -1,4 +1,4 @@
-//! Timers in (deadline, sequence) order: a four-ary heap of small nodes, and a slab with the
+//! Timers in (deadline, sequence) order: a four-ary heap of small nodes, and slots with the
 //! timers' values.
 //!
 //! Pure: no method reads a clock. Times are arguments, in nanoseconds since the loop was made.
@@ -15,14 +15,14 @@
 use std::collections::VecDeque;
 use std::marker::PhantomData;
 
-use slab::Slab;
+use crate::time::slots::Slots;
 
 /// Identifies one timer of one loop, and no later timer. It is not `Send`.
 ///
 /// An id can be repeated only after one loop has armed 2⁴⁰ timers, or a process has made 2²⁴ loops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TimerId {
-    index: usize,
+    index: u32,
     sequence: u64,
     not_send: PhantomData<*const ()>,
 }
@@ -32,16 +32,22 @@ impl TimerId {
         self.sequence
     }
 
+    /// False for [`never_armed`](Self::never_armed).
+    #[inline]
+    pub(crate) fn was_armed(self) -> bool {
+        self.sequence != u64::MAX
+    }
+
     /// The id of a timer that was never armed.
     pub(crate) fn never_armed() -> TimerId {
-        TimerId { index: usize::MAX, sequence: u64::MAX, not_send: PhantomData }
+        TimerId { index: u32::MAX, sequence: u64::MAX, not_send: PhantomData }
     }
 }
 
 pub(crate) struct Timers<T> {
     /// No node is later than its four children. The first node is alive.
     heap: Vec<Node>,
-    slots: Slab<Slot<T>>,
+    slots: Slots<Slot<T>>,
     /// Nodes that [`take_due`](Timers::take_due) took off the heap and that have not run yet.
     due: VecDeque<Node>,
     /// Nodes that are due but were armed in this turn. Empty except inside `take_due`.
@@ -98,7 +104,7 @@ impl<T> Timers<T> {
     pub(crate) fn new(first_sequence: u64) -> Timers<T> {
         Timers {
             heap: Vec::new(),
-            slots: Slab::new(),
+            slots: Slots::new(),
             due: VecDeque::new(),
             armed_this_turn: Vec::new(),
             postponed: 0,
@@ -121,27 +127,28 @@ impl<T> Timers<T> {
         self.next_sequence += 1;
         let slot = Slot { sequence, stamp: 0, node_deadline: deadline, deadline, value };
         let index = self.slots.insert(slot);
-        let slot = u32::try_from(index).expect("there is memory for 2^32 timers");
-        self.push_node(Node { deadline, sequence, slot, stamp: 0 });
+        self.push_node(Node { deadline, sequence, slot: index, stamp: 0 });
         TimerId { index, sequence, not_send: PhantomData }
     }
 
     /// Removes a timer and returns its value. Returns `None` if it ran or was removed before.
     pub(crate) fn remove(&mut self, id: TimerId) -> Option<T> {
-        self.slot(id)?;
-        let Slot { node_deadline, stamp, value, .. } = self.take(id.index);
-        // A timer that was armed last is often the last in the array too, and leaves no dead node.
-        if self.heap.last().is_some_and(|last| last.sequence == id.sequence && last.stamp == stamp)
-        {
-            self.heap.pop();
-            self.limit_dead_nodes();
-            return Some(value);
+        let node = self.node_of(id)?;
+        let value = self.take(node.slot);
+        self.node_died(node);
+        value
+    }
+
+    /// As [`remove`](Self::remove), but drops the value where it is. The value's destructor must not
+    /// run foreign code.
+    #[inline]
+    pub(crate) fn discard(&mut self, id: TimerId) {
+        if let Some(node) = self.node_of(id) {
+            self.count_out(node.slot);
+            self.slots.discard(node.slot);
+            self.start_over_if_empty(node.slot);
+            self.node_died(node);
         }
-        if self.heap.first().is_some_and(|head| head.deadline >= node_deadline) {
-            self.drop_dead_heads(); // the removed timer may have been the first
-        }
-        self.limit_dead_nodes();
-        Some(value)
     }
 
     /// The value of a timer. `None` if it ran or was removed.
@@ -157,19 +164,16 @@ impl<T> Timers<T> {
     /// So extending a timeout at every request costs one store, plus one extra wake-up of the loop
     /// for each period of the timeout's length.
     pub(crate) fn postpone(&mut self, id: TimerId, deadline: u64) -> bool {
-        if self.slot(id).is_none() {
-            return false;
-        }
-        let slot = &mut self.slots[id.index];
+        let slot = self.slots.get_mut(id.index);
+        let Some(slot) = slot.filter(|slot| slot.sequence == id.sequence) else { return false };
         self.postponed -= usize::from(slot.is_postponed());
         slot.deadline = deadline;
         self.postponed += usize::from(slot.is_postponed());
         if deadline < slot.node_deadline {
             slot.node_deadline = deadline;
             slot.stamp = slot.stamp.wrapping_add(1); // the former node is dead
-            let slot_index = u32::try_from(id.index).expect("it was one when it was armed");
-            let node =
-                Node { deadline, sequence: id.sequence, slot: slot_index, stamp: slot.stamp };
+            let (slot, stamp) = (id.index, slot.stamp);
+            let node = Node { deadline, sequence: id.sequence, slot, stamp };
             self.push_node(node);
             self.limit_dead_nodes();
         }
@@ -224,7 +228,7 @@ impl<T> Timers<T> {
             }
             match self.replace_if_postponed(node) {
                 Some(node) => self.push_node(node),
-                None => return Some(self.take(node.slot as usize).value),
+                None => return self.take(node.slot),
             }
         }
     }
@@ -232,7 +236,7 @@ impl<T> Timers<T> {
     /// Every timer that neither ran nor was removed, with its deadline and sequence number, in no
     /// particular order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = ((u64, u64), &T)> {
-        self.slots.iter().map(|(_, slot)| ((slot.deadline, slot.sequence), &slot.value))
+        self.slots.iter().map(|slot| ((slot.deadline, slot.sequence), &slot.value))
     }
 
     /// Removes all timers and returns their values, in no particular order.
@@ -243,20 +247,50 @@ impl<T> Timers<T> {
         self.slots.drain().map(|slot| slot.value).collect()
     }
 
-    fn slot(&self, id: TimerId) -> Option<&Slot<T>> {
-        self.slots.get(id.index).filter(|slot| slot.sequence == id.sequence)
+    /// The living node of a timer.
+    #[inline]
+    fn node_of(&self, id: TimerId) -> Option<Node> {
+        let slot = self.slots.get(id.index).filter(|slot| slot.sequence == id.sequence)?;
+        let (deadline, stamp) = (slot.node_deadline, slot.stamp);
+        Some(Node { deadline, sequence: id.sequence, slot: id.index, stamp })
     }
 
     #[inline]
-    fn take(&mut self, index: usize) -> Slot<T> {
-        let slot = self.slots.remove(index);
-        self.postponed -= usize::from(slot.is_postponed());
-        if self.slots.is_empty() && index >= CLEANUP_THRESHOLD {
-            // There were many timers. New ones are now stored side by side again, and not in the
-            // holes that the last ones left.
-            self.slots.clear();
+    fn take(&mut self, index: u32) -> Option<T> {
+        self.count_out(index);
+        let slot = self.slots.remove(index)?;
+        self.start_over_if_empty(index);
+        Some(slot.value)
+    }
+
+    /// To be called before a timer's slot becomes free.
+    #[inline]
+    fn count_out(&mut self, index: u32) {
+        let is_postponed = self.slots.get(index).is_some_and(Slot::is_postponed);
+        self.postponed -= usize::from(is_postponed);
+    }
+
+    /// To be called after a timer's slot became free.
+    #[inline]
+    fn start_over_if_empty(&mut self, index: u32) {
+        if self.slots.len() == 0 && index as usize >= CLEANUP_THRESHOLD {
+            // There were many timers. New ones must not be stored in the holes that the last ones
+            // left.
+            self.slots.start_over();
         }
-        slot
+    }
+
+    /// Removes the node of a timer that was removed, if that is cheap. Otherwise a dead node stays.
+    #[inline]
+    fn node_died(&mut self, node: Node) {
+        // A timer that was armed last is often the last in the array too.
+        let is_last = |last: &Node| last.sequence == node.sequence && last.stamp == node.stamp;
+        if self.heap.last().is_some_and(is_last) {
+            self.heap.pop();
+        } else if self.heap.first().is_some_and(|head| head.deadline >= node.deadline) {
+            self.drop_dead_heads(); // the removed timer may have been the first
+        }
+        self.limit_dead_nodes();
     }
 
     /// Whether some node is dead. Every timer has exactly one living node, so comparing the numbers
@@ -266,7 +300,7 @@ impl<T> Timers<T> {
     }
 
     fn is_alive(&self, node: Node) -> bool {
-        let slot = self.slots.get(node.slot as usize);
+        let slot = self.slots.get(node.slot);
         slot.is_some_and(|slot| slot.sequence == node.sequence && slot.stamp == node.stamp)
     }
 
@@ -276,7 +310,7 @@ impl<T> Timers<T> {
         if self.postponed == 0 {
             return None; // without reading the slot, which lies elsewhere in memory
         }
-        let slot = &mut self.slots[node.slot as usize];
+        let slot = self.slots.get_mut(node.slot)?;
         if !slot.is_postponed() {
             return None;
         }
