@@ -1,7 +1,7 @@
 //! squall.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 
 use bytes::Bytes;
 use squall_net::{IoStream, TcpServer, block_on};
@@ -11,13 +11,14 @@ use crate::service::{CHUNK, HELLO, REQUEST, Service};
 
 pub(crate) fn serve(listener: TcpListener, service: Service) -> io::Result<()> {
     block_on(async {
+        // As with the other runtimes, the tasks do not store the peer's address.
         let server = match service {
-            Service::Echo => TcpServer::new(echo),
-            Service::Once => TcpServer::new(once),
-            Service::Sink => TcpServer::new(sink),
-            Service::EchoSome => TcpServer::new(echo_some),
-            Service::EchoLine => TcpServer::new(echo_line),
-            Service::Source => TcpServer::new(source),
+            Service::Echo => TcpServer::new(|stream, _peer| echo(stream)),
+            Service::Once => TcpServer::new(|stream, _peer| once(stream)),
+            Service::Sink => TcpServer::new(|stream, _peer| sink(stream)),
+            Service::EchoSome => TcpServer::new(|stream, _peer| echo_some(stream)),
+            Service::EchoLine => TcpServer::new(|stream, _peer| echo_line(stream)),
+            Service::Source => TcpServer::new(|stream, _peer| source(stream)),
             Service::Http => return serve_http(listener).await,
         };
         server.add_sockets(vec![listener])?;
@@ -25,7 +26,7 @@ pub(crate) fn serve(listener: TcpListener, service: Service) -> io::Result<()> {
     })
 }
 
-async fn echo(mut stream: IoStream, _peer: SocketAddr) -> io::Result<()> {
+async fn echo(mut stream: IoStream) -> io::Result<()> {
     let (reader, writer) = stream.halves();
     while reader.fill().await? > 0 {
         writer.write_all(reader.buffer()).await?;
@@ -34,14 +35,14 @@ async fn echo(mut stream: IoStream, _peer: SocketAddr) -> io::Result<()> {
     Ok(())
 }
 
-async fn echo_some(mut stream: IoStream, _peer: SocketAddr) -> io::Result<()> {
+async fn echo_some(mut stream: IoStream) -> io::Result<()> {
     loop {
         let bytes = stream.read_some(CHUNK).await?;
         stream.write_all(&bytes).await?;
     }
 }
 
-async fn echo_line(mut stream: IoStream, _peer: SocketAddr) -> io::Result<()> {
+async fn echo_line(mut stream: IoStream) -> io::Result<()> {
     loop {
         let line = stream.read_until(b"\n").await?;
         stream.write(line)?;
@@ -56,20 +57,20 @@ async fn serve_http(listener: TcpListener) -> io::Result<()> {
     std::future::pending().await
 }
 
-async fn once(mut stream: IoStream, _peer: SocketAddr) -> io::Result<()> {
+async fn once(mut stream: IoStream) -> io::Result<()> {
     let request = stream.read_bytes(REQUEST).await?;
     stream.write(request)?;
     Ok(stream.shutdown().await?)
 }
 
-async fn sink(mut stream: IoStream, _peer: SocketAddr) -> io::Result<()> {
+async fn sink(mut stream: IoStream) -> io::Result<()> {
     while stream.fill().await? > 0 {
         stream.consume(stream.buffer().len());
     }
     Ok(())
 }
 
-async fn source(mut stream: IoStream, _peer: SocketAddr) -> io::Result<()> {
+async fn source(mut stream: IoStream) -> io::Result<()> {
     let mut number = [0; 8];
     stream.read_exact(&mut number).await?;
     let mut left = usize::try_from(u64::from_le_bytes(number)).expect("64 bits");

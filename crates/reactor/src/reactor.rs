@@ -178,7 +178,11 @@ impl<S> Reactor<S> {
     /// just accepted the number, so the former owner's descriptor is closed.
     fn set_owner(&mut self, fd: RawFd, index: u32) {
         let number = usize::try_from(fd).expect("the kernel accepted a negative descriptor");
-        if self.owners.len() <= number {
+        let missing = (number + 1).saturating_sub(self.owners.len());
+        if missing > 0 {
+            if number >= self.owners.capacity() {
+                self.owners.reserve_exact(missing + number / 4); // as above
+            }
             self.owners.resize(number + 1, NO_OWNER);
         }
         let former = std::mem::replace(&mut self.owners[number], index);
