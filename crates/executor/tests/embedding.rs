@@ -3,10 +3,14 @@
 #![allow(unsafe_code, reason = "poll(2) has no safe wrapper in std")]
 
 use std::cell::RefCell;
+use std::future::{pending, poll_fn};
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -100,4 +104,86 @@ fn the_descriptor_of_an_idle_loop_is_quiet_and_one_message_makes_it_readable() {
         [false],
         "the outer loop would spin"
     );
+}
+
+/// A descriptor that can be dropped while something waits for it.
+type Shared = Rc<RefCell<Option<AsyncFd<UnixStream>>>>;
+
+/// Ready when the descriptor is gone.
+fn poll_gone(shared: &Shared, cx: &mut Context<'_>) -> Poll<()> {
+    match &*shared.borrow() {
+        Some(fd) => fd.poll_read_with(cx, |mut fd| fd.read(&mut [0; 8])).map(drop),
+        None => Poll::Ready(()),
+    }
+}
+
+struct CountsWakes(AtomicUsize);
+
+impl Wake for CountsWakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn is_readable(event_loop: &EventLoop) -> bool {
+    poll([event_loop.as_fd()], Some(Duration::ZERO)) == [true]
+}
+
+fn run_until_idle(event_loop: &EventLoop) {
+    while event_loop.next_deadline().is_some() || is_readable(event_loop) {
+        event_loop.run_once(Some(Duration::ZERO)).unwrap();
+    }
+}
+
+#[test]
+fn a_drop_outside_the_loop_wakes_who_waits_and_makes_the_loops_descriptor_readable() {
+    let event_loop = EventLoop::new().unwrap();
+    for is_foreign in [false, true] {
+        let (ours, _peer) = UnixStream::pair().unwrap();
+        let shared = Shared::new(RefCell::new(Some(AsyncFd::new(ours).unwrap())));
+        let wakes = Arc::new(CountsWakes(AtomicUsize::new(0)));
+        let foreign = Waker::from(Arc::clone(&wakes));
+        let waiting = Rc::clone(&shared);
+        let task = event_loop.spawn(poll_fn(move |cx| {
+            let cx = &mut Context::from_waker(if is_foreign { &foreign } else { cx.waker() });
+            poll_gone(&waiting, cx)
+        }));
+        run_until_idle(&event_loop);
+        assert!(!task.is_finished() && !is_readable(&event_loop));
+        let fd = shared.take();
+        drop(fd);
+        assert!(is_readable(&event_loop), "the outer loop would sleep for ever");
+        run_until_idle(&event_loop);
+        let woken = wakes.0.load(Ordering::Relaxed);
+        assert_eq!((task.is_finished(), woken), (!is_foreign, usize::from(is_foreign)));
+    }
+}
+
+#[test]
+fn a_foreign_waker_is_woken_when_a_task_drops_the_descriptor_at_the_end_of_the_loop() {
+    struct Guard(Shared);
+    impl Drop for Guard {
+        fn drop(&mut self) {
+            let fd = self.0.take();
+            drop(fd);
+        }
+    }
+    let event_loop = EventLoop::new().unwrap();
+    let (ours, _peer) = UnixStream::pair().unwrap();
+    let shared = Shared::new(RefCell::new(Some(AsyncFd::new(ours).unwrap())));
+    let guard = Guard(Rc::clone(&shared));
+    let task = event_loop.spawn(async move {
+        let _guard = guard;
+        pending::<()>().await
+    });
+    run_until_idle(&event_loop);
+    let wakes = Arc::new(CountsWakes(AtomicUsize::new(0)));
+    let waker = Waker::from(Arc::clone(&wakes));
+    {
+        let _entered = event_loop.enter();
+        assert!(poll_gone(&shared, &mut Context::from_waker(&waker)).is_pending());
+    }
+    drop(event_loop);
+    assert_eq!(wakes.0.load(Ordering::Relaxed), 1);
+    assert!(task.is_finished() && shared.borrow().is_none());
 }

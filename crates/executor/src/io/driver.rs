@@ -211,9 +211,15 @@ impl Driver {
         let reactor = self.reactor.borrow_mut().take();
         self.handlers.set(0);
         self.final_stats.set(reactor.as_ref().map(Reactor::stats).unwrap_or_default());
-        for registered in reactor.map(Reactor::into_states).unwrap_or_default() {
+        let states = reactor.map(Reactor::into_states).unwrap_or_default();
+        for registered in &states {
+            if let Registered::Source(source) = registered {
+                source.close(); // all of them before a waker runs: it may use them on another loop
+            }
+        }
+        for registered in states {
             if let Registered::Source(source) = &registered {
-                source.close(|waker| shield("a waker", || waker.wake()));
+                source.wake_after_close(|waker| shield("a waker", || waker.wake()));
             }
             shield("the destructor of a handler", || drop(registered));
         }

@@ -137,7 +137,7 @@ impl Source {
         self.leave();
     }
 
-    /// Wakes every task that waits, as an event would.
+    /// Wakes every task that waits, as an event would. May run foreign code if the loop is closed.
     #[cold]
     pub(crate) fn wake_all(&self) {
         let Some(home) = self.home.take() else { return };
@@ -147,11 +147,13 @@ impl Source {
         self.bits.set(bits & !(READER_WAITS | WRITER_WAITS));
         for (waits, key) in [(READER_WAITS, &self.reader), (WRITER_WAITS, &self.writer)] {
             if bits & waits != 0 {
-                core.scheduler.wakes().wake_task(key.get());
+                core.scheduler.wake_task_at_any_time(key.get());
             }
         }
         if bits & HAS_LIST != 0 {
-            self.wake_listed(READ_READY | WRITE_READY, |waker| core.scheduler.wake(waker));
+            self.wake_listed(READ_READY | WRITE_READY, |waker| {
+                core.scheduler.wake_at_any_time(waker);
+            });
         }
     }
 }
@@ -187,10 +189,14 @@ impl Source {
         }
     }
 
-    /// Wakes every waiting task, because the loop is closed. Each task's next call finds this out.
-    /// `wake` may run foreign code.
-    pub(crate) fn close(&self, wake: impl FnMut(Waker)) {
+    /// Lets no task of the loop wait any more, because the loop is closed.
+    pub(crate) fn close(&self) {
         self.home_address.set(ptr::null());
+    }
+
+    /// Wakes every waiting task of a loop that is closed. Each task's next call finds this out.
+    /// `wake` may run foreign code.
+    pub(crate) fn wake_after_close(&self, wake: impl FnMut(Waker)) {
         // The tasks of the closed loop are gone.
         if self.bits.get() & HAS_LIST != 0 {
             self.wake_listed(READ_READY | WRITE_READY, wake);
@@ -255,8 +261,7 @@ impl Source {
         self.wait_here(direction, waker)
     }
 
-    /// Lets the owner wait. Ready if no loop would wake it: it is closed, or it is the loop of this
-    /// process's parent.
+    /// Lets the owner wait. Ready if no loop would wake it.
     #[inline(always)]
     pub(crate) fn wait_here(&self, direction: Direction, waker: &Waker) -> Poll<()> {
         let Some(task) = task_of_waker(waker).filter(|task| task.is_at(self.home_address.get()))

@@ -6,6 +6,7 @@
 use std::cell::{Cell, Ref, RefCell};
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::panic::Location;
 use std::rc::Rc;
 use std::task::Waker;
 use std::time::Duration;
@@ -18,6 +19,7 @@ use crate::insight::panics::shield;
 use crate::insight::slow_callback::{SlowCallback, Work};
 use crate::sync::Arc;
 use crate::task::budget;
+use crate::task::callback::RemoteCallback;
 use crate::task::entry::{Entry, Message};
 use crate::task::inbox::Inbox;
 use crate::task::join_handle::JoinHandle;
@@ -139,6 +141,27 @@ impl Scheduler {
             waker.wake();
         } else {
             self.push_foreign_waker(waker);
+        }
+    }
+
+    /// As [`wake`](Self::wake), from code that may run at any time, such as a destructor. If the
+    /// loop is not entered, a message makes its descriptor readable. If it is closed, the waker is
+    /// woken at once.
+    pub(crate) fn wake_at_any_time(&self, waker: Waker) {
+        if is_task_waker(&waker) || self.closed.get() {
+            shield("a waker", || waker.wake());
+        } else if self.owner.is_entered() {
+            self.push_foreign_waker(waker);
+        } else {
+            let wake = RemoteCallback::new(Location::caller(), || waker.wake());
+            let _ = self.owner.shared().inbox.send(Message::Callback(wake)); // the loop is open
+        }
+    }
+
+    /// Likewise wakes the task with this key, if there is one.
+    pub(crate) fn wake_task_at_any_time(&self, key: TaskKey) {
+        if let Some(listed) = self.tasks.borrow().get(key.index()) {
+            listed.task.wake();
         }
     }
 

@@ -60,10 +60,14 @@ impl<S: AsyncWrite + Unpin + 'static> IoWriter<S> {
     fn queue(&mut self, data: Chunk<'_>) -> Result<(), StreamError> {
         let state = &self.state;
         state.check_writable()?;
+        let len = data.len();
         if let Some(limit) = state.max_write_buffer_size()
-            && state.outbox.queued().saturating_add(data.len()) > limit
+            && state.outbox.queued().saturating_add(len) > limit
         {
             return Err(StreamError::BufferFull { limit });
+        }
+        if len == 0 {
+            return Ok(());
         }
         state.outbox.push(data);
         if !state.outbox.is_scheduled.get() {
