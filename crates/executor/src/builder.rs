@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::insight::panics::PanicHook;
 use crate::insight::slow_callback::{SlowCallback, SlowCallbackHook};
+use crate::isolated::Isolation;
 use crate::threads::blocking_pool::{DEFAULT_THREADS, Job};
 use crate::time::clock::Clock;
 
@@ -26,6 +27,7 @@ pub(crate) struct Options {
     pub(crate) blocking_threads: usize,
     /// Runs the blocking jobs instead of the loop's own threads, if set.
     pub(crate) blocking_executor: Option<Rc<dyn Fn(Job)>>,
+    pub(crate) isolation: Option<Isolation>,
 }
 
 impl Default for Options {
@@ -36,6 +38,7 @@ impl Default for Options {
             slow_callback_hook: None,
             blocking_threads: DEFAULT_THREADS,
             blocking_executor: None,
+            isolation: None,
         }
     }
 }

@@ -118,7 +118,7 @@ impl Core {
     /// Runs one turn and returns the number of entries, timers, events and messages in it.
     /// `sleep_limit` gets this number as it is before the sleep, and returns the longest time that
     /// the loop may sleep.
-    fn turn(
+    pub(crate) fn turn(
         &self,
         run: &mut Run<'_>,
         sleep_limit: impl FnOnce(usize) -> Option<Duration>,

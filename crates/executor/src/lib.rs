@@ -45,6 +45,7 @@ mod functions;
 pub mod future;
 mod insight;
 mod io;
+mod isolated;
 mod large;
 mod loop_core;
 mod simulated_time;

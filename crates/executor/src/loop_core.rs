@@ -20,6 +20,7 @@ use crate::insight::panics::{PanicHook, shield};
 use crate::insight::slow_callback::SlowCallbackHook;
 use crate::insight::stats::Stats;
 use crate::io::driver::{Driver, Registered};
+use crate::isolated::Isolation;
 use crate::task::entry::Message;
 use crate::task::inbox::Inbox;
 use crate::task::scheduler::Scheduler;
@@ -40,6 +41,8 @@ pub(crate) struct Core {
     pub(crate) blocking: Blocking,
     /// The streams of signals that exist on this loop.
     pub(crate) signal_listeners: RefCell<Vec<Rc<SignalListener>>>,
+    /// Set if the loop has no part in the process.
+    pub(crate) isolation: Option<Isolation>,
     panic_hook: Option<PanicHook>,
     pub(crate) slow_callback_hook: Option<SlowCallbackHook>,
     /// The process that made the loop. A forked child must not touch the loop's epoll.
@@ -66,9 +69,10 @@ impl Core {
             alarms: Alarms::new(loop_number << 40),
             clock: TurnClock::new(options.clock),
             process: reactor.process(),
-            driver: Driver::new(reactor, loop_number),
+            driver: Driver::new(reactor, loop_number, options.isolation.is_some()),
             blocking: Blocking::new(options.blocking_threads, options.blocking_executor),
             signal_listeners: RefCell::new(Vec::new()),
+            isolation: options.isolation,
             panic_hook: options.panic_hook,
             slow_callback_hook: options.slow_callback_hook,
             is_stopping: Cell::new(false),

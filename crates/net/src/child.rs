@@ -11,6 +11,7 @@ use std::process::{Command, ExitStatus, Output};
 use futures_io::AsyncRead;
 use squall_executor::{AsyncFd, try_spawn};
 
+use crate::refuse;
 use crate::socket::pipe::{PipeReader, PipeWriter};
 use crate::stream::io_stream::IoStream;
 use crate::stream::stream_error::StreamError;
@@ -107,6 +108,7 @@ impl Child {
     /// Those of `fork(2)`, `execve(2)`, `pidfd_open(2)` and `fcntl(2)`. If the child has already
     /// started, it is killed.
     pub fn spawn(command: &mut Command) -> io::Result<Child> {
+        refuse("Child::spawn")?;
         let mut child = command.spawn()?;
         let pipes = (|| {
             // Nothing reads from the pidfd, so it need not be non-blocking.

@@ -44,12 +44,21 @@ mod buffer;
 mod child;
 mod connect;
 mod server;
+#[cfg(feature = "sim")]
+pub mod sim;
 mod socket;
 mod stream;
 mod sys;
 #[cfg(feature = "tls")]
 pub mod tls;
+#[cfg(not(feature = "sim"))]
+mod without_sim;
 mod workers;
+
+#[cfg(feature = "sim")]
+pub(crate) use sim::current::refuse;
+#[cfg(not(feature = "sim"))]
+pub(crate) use without_sim::refuse;
 
 pub use squall_executor as executor;
 #[doc(inline)]

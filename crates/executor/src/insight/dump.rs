@@ -5,7 +5,7 @@ use std::panic::Location;
 use std::time::Duration;
 
 /// Every task, timer and handler of a loop, to print or to inspect. Made by [`dump`](crate::dump).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Dump {
     /// The tasks that are not finished, and the future of a running `block_on`.

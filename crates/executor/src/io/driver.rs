@@ -17,6 +17,7 @@ use crate::insight::origin::Origin;
 use crate::insight::panics::shield;
 use crate::io::handler::{Handler, HandlerId};
 use crate::io::source::Source;
+use crate::isolated::refused;
 use crate::task::entry::Entry;
 use crate::task::scheduler::Scheduler;
 
@@ -31,6 +32,8 @@ pub(crate) struct Driver {
     events: Cell<Option<Events>>,
     /// This loop's number, unique within the process: part of every `HandlerId`.
     loop_number: u64,
+    /// Whether the loop is isolated: it watches no descriptor.
+    is_isolated: bool,
     handlers: Cell<usize>,
     stale_events: Cell<u64>,
     /// The reactor's last counters; valid after the loop is closed.
@@ -44,11 +47,12 @@ pub(crate) enum Registered {
 }
 
 impl Driver {
-    pub(crate) fn new(reactor: Reactor<Registered>, loop_number: u64) -> Driver {
+    pub(crate) fn new(reactor: Reactor<Registered>, loop_number: u64, is_isolated: bool) -> Driver {
         Driver {
             reactor: RefCell::new(Some(reactor)),
             events: Cell::new(None),
             loop_number,
+            is_isolated,
             handlers: Cell::new(0),
             stale_events: Cell::new(0),
             final_stats: Cell::default(),
@@ -165,6 +169,9 @@ impl Driver {
         mode: Mode,
         registered: Registered,
     ) -> io::Result<Token> {
+        if self.is_isolated {
+            return Err(refused());
+        }
         match &mut *self.reactor.borrow_mut() {
             Some(reactor) => reactor.register(fd, interest, mode, registered),
             None => Err(io::Error::other("the event loop is closed")),

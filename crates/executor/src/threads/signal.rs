@@ -151,16 +151,20 @@ impl Signals {
             Signals { listener, core: Rc::downgrade(&core), process, actions: Vec::new() };
         for signal in signals {
             // On an error, the drop of the stream removes the signals that were added before.
-            stream.add(signal)?;
+            stream.add(signal, core.isolation.is_some())?;
         }
         core.signal_listeners.borrow_mut().push(Rc::clone(&stream.listener));
         Ok(stream)
     }
 
-    fn add(&mut self, signal: c_int) -> io::Result<()> {
+    fn add(&mut self, signal: c_int, is_isolated: bool) -> io::Result<()> {
         if !(1..=64).contains(&signal) || FORBIDDEN.contains(&signal) {
             let what = format!("signal {signal} does not exist or cannot be handled");
             return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+        }
+        self.listener.listen_to(signal);
+        if is_isolated {
+            return Ok(()); // its signals are not those of the process
         }
         DEFAULTS.install(signal)?;
         let pending = self.listener.pending();

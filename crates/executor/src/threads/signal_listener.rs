@@ -14,6 +14,8 @@ pub(crate) struct SignalListener {
     pending: std::sync::Arc<PendingSignals>,
     /// The waker of the task that waits for a signal.
     waker: Cell<Option<Waker>>,
+    /// The signals that the stream listens to, as in [`PendingSignals`].
+    heard: Cell<u64>,
 }
 
 /// The signals that have arrived. Shared with the signal handler, which may run on any thread.
@@ -40,7 +42,21 @@ fn bit(signal: c_int) -> u64 {
 impl SignalListener {
     pub(crate) fn new(shared: sync::Arc<SharedState>) -> SignalListener {
         let pending = std::sync::Arc::new(PendingSignals { bits: AtomicU64::new(0), shared });
-        SignalListener { pending, waker: Cell::new(None) }
+        SignalListener { pending, waker: Cell::new(None), heard: Cell::new(0) }
+    }
+
+    pub(crate) fn listen_to(&self, signal: c_int) {
+        self.heard.set(self.heard.get() | bit(signal));
+    }
+
+    /// Records a signal of an isolated loop, which has no signal handler. Returns the waker of the
+    /// waiting task; `None` if the stream does not listen to the signal.
+    pub(crate) fn raise(&self, signal: c_int) -> Option<Option<Waker>> {
+        if self.heard.get() & bit(signal) == 0 {
+            return None;
+        }
+        self.pending.bits.fetch_or(bit(signal), Ordering::Release);
+        Some(self.take_waker())
     }
 
     pub(crate) fn pending(&self) -> std::sync::Arc<PendingSignals> {

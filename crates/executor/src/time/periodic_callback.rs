@@ -180,7 +180,7 @@ impl State {
         let now = core.clock.nanos(core.clock.time());
         let mut times = self.times.get();
         if self.jitter.get() > 0.0 {
-            times.advance_with_jitter(now, self.jitter.get(), self.draw());
+            times.advance_with_jitter(now, self.jitter.get(), self.draw(core));
         } else {
             times.advance(now);
         }
@@ -192,12 +192,19 @@ impl State {
     }
 
     /// Draws a random number between 0 and 1.
-    fn draw(&self) -> f64 {
+    fn draw(&self, core: &Core) -> f64 {
+        let bits = core
+            .isolation
+            .as_ref()
+            .map_or_else(|| self.draw_of_process(), |isolation| (isolation.random)());
+        f64::from(u32::try_from(bits >> 32).expect("32 bits are left")) / f64::from(u32::MAX)
+    }
+
+    fn draw_of_process(&self) -> u64 {
         self.draws.set(self.draws.get() + 1);
         // The process id is hashed too, because forked children inherit std's random keys. Without
         // it, the children of one parent would draw the same numbers.
-        let bits = self.random_state.hash_one((std::process::id(), self.draws.get())) >> 32;
-        f64::from(u32::try_from(bits).expect("32 bits are left")) / f64::from(u32::MAX)
+        self.random_state.hash_one((std::process::id(), self.draws.get()))
     }
 
     fn begin_call(self: Rc<Self>) {

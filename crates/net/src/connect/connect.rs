@@ -91,10 +91,18 @@ impl fmt::Debug for ConnectOptions {
 }
 
 /// A connected socket. [`TcpStream`](crate::TcpStream) wraps it.
-type Connected = AsyncFd<TcpStream>;
+#[cfg(not(feature = "sim"))]
+pub(crate) type Connected = AsyncFd<TcpStream>;
+#[cfg(feature = "sim")]
+pub(crate) use super::simulated::{Connected, connect_to};
+#[cfg(not(feature = "sim"))]
+pub(crate) use connect_by_kernel as connect_to;
 
 /// Connects to one address. A connection of the socket to itself is refused.
-pub(crate) async fn connect_to(to: SocketAddr, from: Option<SocketAddr>) -> io::Result<Connected> {
+pub(crate) async fn connect_by_kernel(
+    to: SocketAddr,
+    from: Option<SocketAddr>,
+) -> io::Result<AsyncFd<TcpStream>> {
     let fd = AsyncFd::from_nonblocking(sys::connect(to, from)?);
     // The socket becomes writable when the connect succeeds or fails. A socket that is still
     // connecting has no peer address.

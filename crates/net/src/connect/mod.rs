@@ -13,4 +13,6 @@ pub(crate) mod connect;
 pub(crate) mod connect_error;
 mod happy_eyeballs;
 pub(crate) mod resolver;
+#[cfg(feature = "sim")]
+mod simulated;
 pub(crate) mod target;

@@ -159,6 +159,10 @@ impl Drop for Permit {
 impl Resolver for SystemResolver {
     fn resolve(&self, host: &str, port: u16) -> Resolving {
         let host = host.to_owned();
+        #[cfg(feature = "sim")]
+        if let Some(place) = crate::sim::current::place() {
+            return Box::pin(crate::sim::names::look_up(place, host, port));
+        }
         run_with_permit(move || {
             let found = (host.as_str(), port).to_socket_addrs().map_err(sys::name_lookup_error)?;
             Ok(found.collect())

@@ -8,6 +8,7 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
+use crate::refuse;
 use crate::server::path_lock::PathLock;
 use crate::socket::listener::BACKLOG;
 use crate::sys;
@@ -74,6 +75,7 @@ pub fn bind_sockets(
     address: Option<&str>,
     options: BindOptions,
 ) -> io::Result<Vec<TcpListener>> {
+    refuse("bind_sockets")?;
     let mut addresses: Vec<SocketAddr> = match address {
         Some(host) => (host, port).to_socket_addrs().map_err(sys::name_lookup_error)?.collect(),
         None => {
@@ -151,6 +153,7 @@ fn is_family_missing(error: &io::Error, address: SocketAddr) -> bool {
 /// - `WouldBlock`: the lock file stays locked for a second.
 /// - Errors of `open(2)`, `bind(2)`, `chmod(2)` and `unlink(2)`.
 pub fn bind_unix_socket(path: impl AsRef<Path>, mode: u32) -> io::Result<UnixListener> {
+    refuse("bind_unix_socket")?;
     let path = path.as_ref();
     let address = sys::unix_address(path)?;
     if address.as_pathname().is_none() {

@@ -17,6 +17,7 @@ use std::os::unix::net::UnixListener;
 use std::process::{Child, Command};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::refuse;
 use crate::sys::{self, Family, SocketType};
 
 /// The descriptor number of the first socket.
@@ -171,6 +172,7 @@ pub fn spawn_with_sockets(
     command: &mut Command,
     sockets: &[(&str, BorrowedFd<'_>)],
 ) -> io::Result<Child> {
+    refuse("spawn_with_sockets")?;
     if let Some((name, _)) = sockets.iter().find(|(name, _)| name.contains(':')) {
         let text = format!("a colon in the name {name:?} of a socket");
         return Err(io::Error::new(io::ErrorKind::InvalidInput, text));

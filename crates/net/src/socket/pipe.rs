@@ -13,6 +13,8 @@ use std::task::{Context, Poll};
 use futures_io::{AsyncRead, AsyncWrite};
 use squall_executor::{AsyncFd, replace_nonblocking, set_nonblocking};
 
+use crate::refuse;
+
 /// Makes a pipe: bytes written to the writer are read from the reader.
 ///
 /// ```
@@ -31,6 +33,7 @@ use squall_executor::{AsyncFd, replace_nonblocking, set_nonblocking};
 /// # Errors
 /// Those of `pipe2(2)` and `fcntl(2)`.
 pub fn pipe() -> io::Result<(PipeReader, PipeWriter)> {
+    refuse("pipe")?;
     let (reader, writer) = io::pipe()?;
     Ok((PipeReader::from_unshared(reader.into())?, PipeWriter::from_unshared(writer.into())?))
 }

@@ -1,6 +1,7 @@
 //! Sending and receiving bytes, the part that the stream sockets of every family share.
 
 use std::io::{self, IoSlice};
+use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::task::{Context, Poll};
 
@@ -37,10 +38,6 @@ impl<T: AsFd> StreamSocket<T> {
 
     pub(crate) fn from_nonblocking(socket: T) -> StreamSocket<T> {
         StreamSocket { fd: AsyncFd::from_nonblocking(socket) }
-    }
-
-    pub(crate) fn from_fd(fd: AsyncFd<T>) -> StreamSocket<T> {
-        StreamSocket { fd }
     }
 
     pub(crate) fn std(&self) -> &T {
@@ -94,6 +91,56 @@ impl<T: AsFd + Family> StreamSocket<T> {
     }
 }
 
+/// Readiness, as of [`AsyncFd`].
+impl<T: AsFd> StreamSocket<T> {
+    #[inline]
+    pub(crate) fn is_read_ready(&self) -> bool {
+        self.fd.is_read_ready()
+    }
+
+    #[inline]
+    pub(crate) fn poll_read_ready(&self, cx: &Context<'_>) -> Poll<()> {
+        self.fd.poll_read_ready(cx)
+    }
+
+    pub(crate) fn wake_waiting(&self) {
+        self.fd.wake_waiting();
+    }
+}
+
+/// What only TCP has. A simulated socket has the same methods.
+impl StreamSocket<std::net::TcpStream> {
+    pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.std().local_addr()
+    }
+
+    pub(crate) fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.std().peer_addr()
+    }
+
+    pub(crate) fn set_nodelay(&self, on: bool) -> io::Result<()> {
+        self.std().set_nodelay(on)
+    }
+
+    pub(crate) fn make_close_a_reset(&self) {
+        let _ = sys::make_close_a_reset(self.as_fd()); // fails only for a bad descriptor
+    }
+
+    pub(crate) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        sys::shutdown(self.as_fd(), how)
+    }
+
+    pub(crate) fn into_std(self) -> std::net::TcpStream {
+        self.fd.into_inner()
+    }
+}
+
+impl<T: AsFd> From<AsyncFd<T>> for StreamSocket<T> {
+    fn from(fd: AsyncFd<T>) -> StreamSocket<T> {
+        StreamSocket { fd }
+    }
+}
+
 impl<T: AsFd> AsFd for StreamSocket<T> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
@@ -108,18 +155,18 @@ macro_rules! stream_traits {
             /// False if the last read has drained the socket.
             #[inline]
             pub(crate) fn may_read(&self) -> bool {
-                self.socket.fd.is_read_ready()
+                self.socket.is_read_ready()
             }
 
             /// Wakes the tasks that wait for the socket.
             pub(crate) fn wake_waiting(&self) {
-                self.socket.fd.wake_waiting();
+                self.socket.wake_waiting();
             }
 
             /// As `may_read`. If false, stores the waker.
             #[inline]
             pub(crate) fn poll_readable(&self, cx: &Context<'_>) -> Poll<()> {
-                self.socket.fd.poll_read_ready(cx)
+                self.socket.poll_read_ready(cx)
             }
         }
 

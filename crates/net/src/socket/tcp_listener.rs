@@ -7,11 +7,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
-use squall_executor::{AsyncFd, set_nonblocking};
 
-use crate::socket::listener::{BACKLOG, Listener, Sealed};
+use crate::refuse;
+use crate::socket::TcpAcceptor;
+use crate::socket::listener::{Listener, Sealed};
 use crate::socket::tcp_stream::TcpStream;
-use crate::sys;
 
 /// A TCP socket that accepts connections. Tornado: `bind_sockets` and `add_accept_handler`.
 ///
@@ -33,7 +33,7 @@ use crate::sys;
 /// ```
 #[derive(Debug)]
 pub struct TcpListener {
-    fd: AsyncFd<std::net::TcpListener>,
+    socket: TcpAcceptor,
 }
 
 impl TcpListener {
@@ -48,10 +48,7 @@ impl TcpListener {
     /// Those of `bind(2)`. If no address can be bound, the error of the last. `NotFound` for a name
     /// that does not exist, and `HostUnreachable` if the name service fails.
     pub fn bind(address: impl ToSocketAddrs) -> io::Result<TcpListener> {
-        let listener = std::net::TcpListener::bind(address).map_err(sys::name_lookup_error)?;
-        sys::set_backlog(&listener, BACKLOG)?;
-        sys::set_nodelay(&listener)?;
-        TcpListener::from_std(listener)
+        Ok(TcpListener { socket: TcpAcceptor::bind(address)? })
     }
 
     /// Takes over a listening socket and makes it non-blocking. Its other options do not change.
@@ -61,8 +58,8 @@ impl TcpListener {
     /// # Errors
     /// Those of `fcntl(2)`.
     pub fn from_std(listener: std::net::TcpListener) -> io::Result<TcpListener> {
-        set_nonblocking(listener.as_fd())?;
-        Ok(TcpListener { fd: AsyncFd::from_nonblocking(listener) })
+        refuse("TcpListener::from_std")?;
+        Ok(TcpListener { socket: TcpAcceptor::new(listener)? })
     }
 
     /// Takes over a listening socket from which other loops, in this process or in others, also
@@ -71,7 +68,8 @@ impl TcpListener {
     /// For a [server](crate::TcpServer::add_sockets), which calls `rest` before it stops accepting
     /// for a while. Otherwise, a waiting connection would make the loop spin.
     pub(crate) fn from_shared(listener: std::net::TcpListener) -> io::Result<TcpListener> {
-        Ok(TcpListener { fd: AsyncFd::new_shared(listener)? })
+        refuse("Server::add_sockets")?;
+        Ok(TcpListener { socket: TcpAcceptor::shared(listener)? })
     }
 
     /// Waits for the next connection.
@@ -87,8 +85,8 @@ impl TcpListener {
     /// # Cost
     /// One `accept4` per connection, and one that returns `WouldBlock` when the queue is empty.
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        let (stream, peer) = self.fd.read_with(sys::accept).await?;
-        Ok((TcpStream::from_nonblocking(stream), peer))
+        let (stream, peer) = self.socket.accept().await?;
+        Ok((TcpStream::from_accepted(stream), peer))
     }
 
     /// As [`accept`](Self::accept), for hand-written futures. Wakes only the task that polled last;
@@ -97,8 +95,8 @@ impl TcpListener {
     /// # Errors
     /// As [`accept`](Self::accept).
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
-        let (stream, peer) = ready!(self.fd.poll_read_with(cx, sys::accept))?;
-        Poll::Ready(Ok((TcpStream::from_nonblocking(stream), peer)))
+        let (stream, peer) = ready!(self.socket.poll_accept(cx))?;
+        Poll::Ready(Ok((TcpStream::from_accepted(stream), peer)))
     }
 
     /// Returns the connections as a stream that never ends.
@@ -111,13 +109,13 @@ impl TcpListener {
     /// # Errors
     /// Those of `getsockname(2)`.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.fd.get_ref().local_addr()
+        self.socket.local_addr()
     }
 
     /// Returns the socket, which stays non-blocking: call its `set_nonblocking(false)` to change
     /// that.
     pub fn into_std(self) -> std::net::TcpListener {
-        self.fd.into_inner()
+        self.socket.into_std()
     }
 }
 
@@ -147,8 +145,8 @@ impl Listener for TcpListener {
     }
 
     fn try_accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        let (stream, peer) = sys::accept(self.fd.get_ref())?;
-        Ok((TcpStream::from_nonblocking(stream), peer))
+        let (stream, peer) = self.socket.try_accept()?;
+        Ok((TcpStream::from_accepted(stream), peer))
     }
 
     fn describe(&self) -> String {
@@ -159,13 +157,13 @@ impl Listener for TcpListener {
     }
 
     fn rest(&self) {
-        self.fd.rest();
+        self.socket.rest();
     }
 }
 
 impl AsFd for TcpListener {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
+        self.socket.as_fd()
     }
 }
 

@@ -6,12 +6,11 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use squall_executor::AsyncFd;
-
-use crate::connect::connect::{ConnectOptions, connect, connect_to};
+use crate::connect::connect::{ConnectOptions, Connected, connect, connect_to};
 use crate::connect::target::{Kind, Target};
-use crate::socket::stream_socket::{StreamSocket, stream_traits};
-use crate::sys;
+use crate::refuse;
+use crate::socket::TcpSocket;
+use crate::socket::stream_socket::stream_traits;
 
 /// A TCP connection, with the traits of futures-io. Closing the write side sends a FIN; dropping
 /// the stream closes both sides.
@@ -22,7 +21,7 @@ use crate::sys;
 /// [`IoStream`](crate::IoStream) adds buffers: reads such as `read_until`, and writes that queue.
 #[derive(Debug)]
 pub struct TcpStream {
-    socket: StreamSocket<std::net::TcpStream>,
+    socket: TcpSocket,
 }
 
 impl TcpStream {
@@ -86,8 +85,8 @@ impl TcpStream {
         TcpStream::wrap(connect(target.into(), options).await)
     }
 
-    fn wrap(connected: io::Result<AsyncFd<std::net::TcpStream>>) -> io::Result<TcpStream> {
-        Ok(TcpStream { socket: StreamSocket::from_fd(connected?) })
+    fn wrap(connected: io::Result<Connected>) -> io::Result<TcpStream> {
+        Ok(TcpStream { socket: connected?.into() })
     }
 
     /// Takes over a socket and makes it non-blocking.
@@ -97,17 +96,18 @@ impl TcpStream {
     /// # Errors
     /// Those of `fcntl(2)`.
     pub fn from_std(stream: std::net::TcpStream) -> io::Result<TcpStream> {
-        Ok(TcpStream { socket: StreamSocket::new(stream)? })
+        refuse("TcpStream::from_std")?;
+        Ok(TcpStream { socket: TcpSocket::new(stream)? })
     }
 
-    pub(crate) fn from_nonblocking(stream: std::net::TcpStream) -> TcpStream {
-        TcpStream { socket: StreamSocket::from_nonblocking(stream) }
+    pub(crate) fn from_accepted(socket: TcpSocket) -> TcpStream {
+        TcpStream { socket }
     }
 
     /// Returns the socket, which stays non-blocking: call its `set_nonblocking(false)` to change
     /// that.
     pub fn into_std(self) -> std::net::TcpStream {
-        self.socket.fd.into_inner()
+        self.socket.into_std()
     }
 
     /// Returns the other end's address.
@@ -115,7 +115,7 @@ impl TcpStream {
     /// # Errors
     /// Those of `getpeername(2)`.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.socket.std().peer_addr()
+        self.socket.peer_addr()
     }
 
     /// Returns this end's address.
@@ -123,7 +123,7 @@ impl TcpStream {
     /// # Errors
     /// Those of `getsockname(2)`.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.socket.std().local_addr()
+        self.socket.local_addr()
     }
 
     /// Sets whether small writes are sent at once, without waiting for an acknowledgement
@@ -133,12 +133,12 @@ impl TcpStream {
     /// # Errors
     /// Those of `setsockopt(2)`.
     pub fn set_nodelay(&self, on: bool) -> io::Result<()> {
-        self.socket.std().set_nodelay(on)
+        self.socket.set_nodelay(on)
     }
 
     /// Makes the drop of the stream a reset instead of an orderly end.
     pub(crate) fn make_close_a_reset(&self) {
-        let _ = sys::make_close_a_reset(self.as_fd()); // fails only for a bad descriptor
+        self.socket.make_close_a_reset();
     }
 
     /// Closes one side, or both; the descriptor stays open.
@@ -146,7 +146,7 @@ impl TcpStream {
     /// # Errors
     /// Those of `shutdown(2)`.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        sys::shutdown(self.as_fd(), how)
+        self.socket.shutdown(how)
     }
 }
 

@@ -5,10 +5,9 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::task::{Context, Poll};
 
-use squall_executor::{AsyncFd, set_nonblocking};
-
+use crate::refuse;
+use crate::socket::UdpPort;
 use crate::socket::datagram::Datagram;
-use crate::sys;
 
 /// A UDP socket. Its async methods take `&self`, and any number of tasks may wait in them at once.
 ///
@@ -28,7 +27,7 @@ use crate::sys;
 /// ```
 #[derive(Debug)]
 pub struct UdpSocket {
-    fd: AsyncFd<std::net::UdpSocket>,
+    socket: UdpPort,
 }
 
 impl UdpSocket {
@@ -41,8 +40,7 @@ impl UdpSocket {
     /// Those of `bind(2)`. If no address can be bound, the error of the last. `NotFound` for a name
     /// that does not exist, and `HostUnreachable` if the name service fails.
     pub fn bind(address: impl ToSocketAddrs) -> io::Result<UdpSocket> {
-        let socket = std::net::UdpSocket::bind(address).map_err(sys::name_lookup_error)?;
-        UdpSocket::from_std(socket)
+        Ok(UdpSocket { socket: UdpPort::bind(address)? })
     }
 
     /// Takes over a socket and makes it non-blocking.
@@ -52,14 +50,14 @@ impl UdpSocket {
     /// # Errors
     /// Those of `fcntl(2)`.
     pub fn from_std(socket: std::net::UdpSocket) -> io::Result<UdpSocket> {
-        set_nonblocking(socket.as_fd())?;
-        Ok(UdpSocket { fd: AsyncFd::from_nonblocking(socket) })
+        refuse("UdpSocket::from_std")?;
+        Ok(UdpSocket { socket: UdpPort::new(socket)? })
     }
 
     /// Returns the socket, which stays non-blocking: call its `set_nonblocking(false)` to change
     /// that.
     pub fn into_std(self) -> std::net::UdpSocket {
-        self.fd.into_inner()
+        self.socket.into_std()
     }
 
     /// Sets the peer: [`send`](Self::send) sends to it, and only its datagrams are received.
@@ -67,7 +65,7 @@ impl UdpSocket {
     /// # Errors
     /// Those of `connect(2)`.
     pub fn connect(&self, peer: SocketAddr) -> io::Result<()> {
-        self.fd.get_ref().connect(peer)
+        self.socket.connect(peer)
     }
 
     /// Sends one datagram to the peer set by [`connect`](Self::connect). Returns its length.
@@ -79,7 +77,7 @@ impl UdpSocket {
     /// # Cancel safety
     /// Cancel safe: a dropped call has sent nothing.
     pub async fn send(&self, datagram: &[u8]) -> io::Result<usize> {
-        self.fd.write_with(|socket| socket.send(datagram)).await
+        self.socket.send(datagram).await
     }
 
     /// Sends one datagram to `peer`. Returns its length.
@@ -90,7 +88,7 @@ impl UdpSocket {
     /// # Cancel safety
     /// Cancel safe: a dropped call has sent nothing.
     pub async fn send_to(&self, datagram: &[u8], peer: SocketAddr) -> io::Result<usize> {
-        self.fd.write_with(|socket| socket.send_to(datagram, peer)).await
+        self.socket.send_to(datagram, peer).await
     }
 
     /// Receives one datagram from the peer set by [`connect`](Self::connect). Returns its length.
@@ -102,7 +100,7 @@ impl UdpSocket {
     /// # Cancel safety
     /// Cancel safe: a dropped call has received nothing.
     pub async fn recv(&self, into: &mut [u8]) -> io::Result<usize> {
-        self.fd.read_with(|socket| socket.recv(into)).await
+        self.socket.recv(into).await
     }
 
     /// Receives one datagram. Returns its length and the sender's address. Bytes that do not fit
@@ -114,7 +112,7 @@ impl UdpSocket {
     /// # Cancel safety
     /// Cancel safe: a dropped call has received nothing.
     pub async fn recv_from(&self, into: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        self.fd.read_with(|socket| socket.recv_from(into)).await
+        self.socket.recv_from(into).await
     }
 
     /// As [`recv_from`](Self::recv_from), and reports whether the datagram was longer than `into`.
@@ -141,10 +139,7 @@ impl UdpSocket {
     /// # Cancel safety
     /// Cancel safe: a dropped call has received nothing.
     pub async fn recv_datagram(&self, into: &mut [u8]) -> io::Result<Datagram<SocketAddr>> {
-        let room = into.len();
-        let receive = |socket: &std::net::UdpSocket| sys::recv_datagram(socket.as_fd(), into);
-        let (whole_len, sender) = self.fd.read_with(receive).await?;
-        Ok(Datagram::new(room, whole_len, sender))
+        self.socket.recv_datagram(into).await
     }
 
     /// As [`recv_from`](Self::recv_from), but leaves the datagram for the next receive.
@@ -155,7 +150,7 @@ impl UdpSocket {
     /// # Cancel safety
     /// Cancel safe.
     pub async fn peek_from(&self, into: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        self.fd.read_with(|socket| socket.peek_from(into)).await
+        self.socket.peek_from(into).await
     }
 
     /// As [`recv_from`](Self::recv_from), for hand-written futures. Wakes only the task that polled
@@ -168,7 +163,7 @@ impl UdpSocket {
         cx: &mut Context<'_>,
         into: &mut [u8],
     ) -> Poll<io::Result<(usize, SocketAddr)>> {
-        self.fd.poll_read_with(cx, |socket| socket.recv_from(into))
+        self.socket.poll_recv_from(cx, into)
     }
 
     /// As [`send_to`](Self::send_to), for hand-written futures. Wakes only the task that polled
@@ -182,7 +177,7 @@ impl UdpSocket {
         datagram: &[u8],
         peer: SocketAddr,
     ) -> Poll<io::Result<usize>> {
-        self.fd.poll_write_with(cx, |socket| socket.send_to(datagram, peer))
+        self.socket.poll_send_to(cx, datagram, peer)
     }
 
     /// Returns this end's address.
@@ -190,7 +185,7 @@ impl UdpSocket {
     /// # Errors
     /// Those of `getsockname(2)`.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.fd.get_ref().local_addr()
+        self.socket.local_addr()
     }
 
     /// Returns the address of the peer set by [`connect`](Self::connect).
@@ -198,12 +193,12 @@ impl UdpSocket {
     /// # Errors
     /// Those of `getpeername(2)`: `NotConnected` without a peer.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.fd.get_ref().peer_addr()
+        self.socket.peer_addr()
     }
 }
 
 impl AsFd for UdpSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
+        self.socket.as_fd()
     }
 }

@@ -11,6 +11,7 @@ use std::task::{Context, Poll, ready};
 
 use squall_executor::{AsyncFd, poll_spend_budget, set_nonblocking};
 
+use crate::refuse;
 use crate::socket::datagram::Datagram;
 use crate::socket::pauses::Pauses;
 use crate::sys;
@@ -49,6 +50,7 @@ impl UnixDatagram {
     /// # Errors
     /// Those of `bind(2)`: `AddrInUse` if the path exists.
     pub fn bind(path: impl AsRef<Path>) -> io::Result<UnixDatagram> {
+        refuse("UnixDatagram::bind")?;
         let address = sys::unix_address(path.as_ref())?;
         UnixDatagram::from_std(std::os::unix::net::UnixDatagram::bind_addr(&address)?)
     }
@@ -58,6 +60,7 @@ impl UnixDatagram {
     /// # Errors
     /// Those of `socket(2)`.
     pub fn unbound() -> io::Result<UnixDatagram> {
+        refuse("UnixDatagram::unbound")?;
         UnixDatagram::from_std(std::os::unix::net::UnixDatagram::unbound()?)
     }
 
@@ -79,6 +82,7 @@ impl UnixDatagram {
     /// # Errors
     /// Those of `socketpair(2)`.
     pub fn pair() -> io::Result<(UnixDatagram, UnixDatagram)> {
+        refuse("UnixDatagram::pair")?;
         let (first, second) = std::os::unix::net::UnixDatagram::pair()?;
         Ok((UnixDatagram::from_std(first)?, UnixDatagram::from_std(second)?))
     }
@@ -90,6 +94,7 @@ impl UnixDatagram {
     /// # Errors
     /// Those of `fcntl(2)`.
     pub fn from_std(socket: std::os::unix::net::UnixDatagram) -> io::Result<UnixDatagram> {
+        refuse("UnixDatagram::from_std")?;
         set_nonblocking(socket.as_fd())?;
         Ok(UnixDatagram { fd: AsyncFd::from_nonblocking(socket), pauses: Cell::new(None) })
     }

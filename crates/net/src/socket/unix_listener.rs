@@ -10,6 +10,7 @@ use std::task::{Context, Poll, ready};
 use futures_core::Stream;
 use squall_executor::{AsyncFd, set_nonblocking};
 
+use crate::refuse;
 use crate::socket::listener::{Listener, Sealed};
 use crate::socket::unix_stream::UnixStream;
 use crate::sys;
@@ -30,6 +31,7 @@ impl UnixListener {
     /// # Errors
     /// Those of `bind(2)`: `AddrInUse` if the path exists.
     pub fn bind(path: impl AsRef<Path>) -> io::Result<UnixListener> {
+        refuse("UnixListener::bind")?;
         let address = sys::unix_address(path.as_ref())?;
         UnixListener::from_std(std::os::unix::net::UnixListener::bind_addr(&address)?)
     }
@@ -41,6 +43,7 @@ impl UnixListener {
     /// # Errors
     /// Those of `fcntl(2)`.
     pub fn from_std(listener: std::os::unix::net::UnixListener) -> io::Result<UnixListener> {
+        refuse("UnixListener::from_std")?;
         set_nonblocking(listener.as_fd())?;
         Ok(UnixListener { fd: AsyncFd::from_nonblocking(listener) })
     }

@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 
 use squall_executor::poll_spend_budget;
 
+use crate::refuse;
 use crate::socket::pauses::Pauses;
 use crate::socket::stream_socket::{StreamSocket, stream_traits};
 use crate::sys;
@@ -60,6 +61,7 @@ impl UnixStream {
     /// # Cancel safety
     /// A dropped connect closes its socket.
     pub async fn connect(path: impl AsRef<Path>) -> io::Result<UnixStream> {
+        refuse("UnixStream::connect")?;
         let address = sys::unix_address(path.as_ref())?;
         let mut pauses = Pauses::default();
         loop {
@@ -77,6 +79,7 @@ impl UnixStream {
     /// # Errors
     /// Those of `socketpair(2)` and `fcntl(2)`.
     pub fn pair() -> io::Result<(UnixStream, UnixStream)> {
+        refuse("UnixStream::pair")?;
         let (first, second) = std::os::unix::net::UnixStream::pair()?;
         Ok((UnixStream::from_std(first)?, UnixStream::from_std(second)?))
     }
@@ -88,6 +91,7 @@ impl UnixStream {
     /// # Errors
     /// Those of `fcntl(2)`.
     pub fn from_std(stream: std::os::unix::net::UnixStream) -> io::Result<UnixStream> {
+        refuse("UnixStream::from_std")?;
         Ok(UnixStream { socket: StreamSocket::new(stream)? })
     }
 

@@ -57,6 +57,12 @@ fn socket(family: AddressFamily) -> io::Result<OwnedFd> {
     Ok(net::socket_with(family, SocketType::STREAM, FLAGS, None)?)
 }
 
+/// A socket that is not connected, for a simulated socket that is asked for a descriptor.
+#[cfg(feature = "sim")]
+pub(crate) fn stand_in(address: SocketAddr) -> io::Result<OwnedFd> {
+    socket(family_of(address))
+}
+
 fn family_of(address: SocketAddr) -> AddressFamily {
     if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 }
 }

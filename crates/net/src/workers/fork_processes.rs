@@ -6,6 +6,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use crate::refuse;
 use crate::workers::fork_options::{ForkOptions, Role};
 use crate::workers::supervisor::Supervisor;
 
@@ -74,6 +75,7 @@ static IS_WORKER: AtomicBool = AtomicBool::new(false);
 ///
 /// Source: Tornado's process.py; nginx for the order of a rolling restart.
 pub fn fork_processes(n: Option<usize>, options: ForkOptions) -> io::Result<Role> {
+    refuse("fork_processes")?;
     check_can_fork()?;
     let n = match n {
         None | Some(0) => thread::available_parallelism()?.get(),

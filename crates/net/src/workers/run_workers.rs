@@ -7,6 +7,8 @@ use std::thread;
 
 use squall_executor::{EventLoop, Handle, RunError};
 
+use crate::refuse;
+
 /// Runs `f` on `n` threads, each with an event loop of its own, and returns when all have ended.
 ///
 /// If `n` is 0, starts one thread for each core. `f` gets the number of its thread, 0 to n - 1. The
@@ -36,6 +38,7 @@ use squall_executor::{EventLoop, Handle, RunError};
 /// # std::io::Result::Ok(())
 /// ```
 pub fn run_workers(n: usize, f: impl AsyncFn(usize) -> io::Result<()> + Sync) -> io::Result<()> {
+    refuse("run_workers")?;
     let n = if n == 0 { thread::available_parallelism()?.get() } else { n };
     let team = Team::default();
     thread::scope(|scope| {

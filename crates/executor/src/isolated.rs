@@ -1,0 +1,65 @@
+//! A loop that has no part in its process. The hosts of a simulation are such loops.
+//!
+//! It watches no descriptor, gets only the signals that [`EventLoop::raise`] passes to it, and takes
+//! its random numbers from its maker. [`EventLoop::run_ready`] runs it without a system call.
+
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use libc::c_int;
+
+use crate::builder::Builder;
+use crate::current::Running;
+use crate::error::RunError;
+use crate::event_loop::{EventLoop, Run};
+use crate::insight::panics::shield;
+
+/// Where an isolated loop takes its random numbers from.
+#[derive(Clone)]
+pub(crate) struct Isolation {
+    pub(crate) random: Rc<dyn Fn() -> u64>,
+}
+
+/// The error of a call that an isolated loop refuses.
+#[cold]
+pub(crate) fn refused() -> io::Error {
+    let text = "the wait for a descriptor of the system (AsyncFd, add_handler) is not simulated";
+    io::Error::new(io::ErrorKind::Unsupported, text)
+}
+
+impl Builder {
+    /// Makes a loop that has no part in the process. `random` draws its random numbers.
+    #[doc(hidden)]
+    pub fn isolated(mut self, random: impl Fn() -> u64 + 'static) -> Builder {
+        self.options.isolation = Some(Isolation { random: Rc::new(random) });
+        self
+    }
+}
+
+impl EventLoop {
+    /// Runs one turn without sleeping. Asks the kernel only if the loop watches a descriptor.
+    ///
+    /// # Errors
+    /// As [`run_once`](Self::run_once).
+    #[doc(hidden)]
+    pub fn run_ready(&self) -> Result<usize, RunError> {
+        let _running = Running::begin(&self.core)?;
+        let mut run = Run { root: None, ends_on_stop: false, is_embedded: false };
+        self.core.turn(&mut run, |_| Some(Duration::ZERO))
+    }
+
+    /// Passes a signal to the streams of this loop that listen to it. Returns false if none does.
+    #[doc(hidden)]
+    pub fn raise(&self, signal: c_int) -> bool {
+        let listeners = self.core.signal_listeners.borrow();
+        let wakers: Vec<_> =
+            listeners.iter().filter_map(|listener| listener.raise(signal)).collect();
+        drop(listeners);
+        let is_taken = !wakers.is_empty();
+        for waker in wakers.into_iter().flatten() {
+            shield("a waker", || waker.wake());
+        }
+        is_taken
+    }
+}

@@ -1,0 +1,341 @@
+//! A simulation: hosts, their network and their time, replayed from a seed.
+//!
+//! ```text
+//!   step ──▶ is an event of the network due? ── yes ──▶ deliver it to its host
+//!                          │ no
+//!                          ├─▶ hosts are ready ──▶ draw one, and run one turn of its loop
+//!                          └─▶ none is ──▶ move the clock to the next event or timer
+//!                                            └─▶ there is none: stuck
+//! ```
+
+use std::fmt::{self, Write as _};
+use std::future::Future;
+use std::io;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use super::current::{self, Place};
+use super::ended::Ended;
+use super::host::Host;
+use super::machine::{Machine, Main};
+use super::net_config::{LinkConfig, NetConfig};
+use super::process::MainEnd;
+use super::trace::{Trace, What};
+use super::world::World;
+
+/// The name of the host whose code is the script of [`Simulation::block_on`].
+const SCRIPT: &str = "script";
+
+/// A network of simulated hosts, on one thread. All that happens follows from the seed.
+///
+/// The code of a host uses the types of this crate as it would on the real network: listeners,
+/// streams, servers, datagrams, timers, tasks. Time passes only when no host has anything to do, and
+/// then at once.
+///
+/// ```
+/// use std::time::Duration;
+/// use squall_net::sim::Simulation;
+/// use squall_net::{IoStream, TcpServer, TcpStream, timeout};
+///
+/// let simulation = Simulation::new(7);
+/// simulation.host("server", async || {
+///     let server = TcpServer::new(async |mut stream: IoStream, _| {
+///         let line = stream.read_until(b"\n").await?;
+///         Ok(stream.write_all(&line).await?)
+///     });
+///     server.listen("0.0.0.0:80")?;
+///     server.closed().await
+/// });
+/// simulation.block_on(async {
+///     let mut stream = IoStream::new(TcpStream::connect("server:80").await?);
+///     simulation.partition("script", "server");
+///     stream.write("hello\n")?;
+///     let answer = timeout(Duration::from_secs(60), stream.read_until(b"\n")).await;
+///     assert!(answer.is_err(), "the line is cut");
+///     simulation.heal("script", "server");
+///     assert_eq!(stream.read_until(b"\n").await?, "hello\n");
+///     Ok::<(), std::io::Error>(())
+/// })?;
+/// assert!(simulation.now() > Duration::from_secs(60));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub struct Simulation {
+    world: Rc<World>,
+    script: Place,
+}
+
+/// What [`Simulation::step`] has done.
+enum Step {
+    /// Something has happened. It may have woken the script.
+    Done,
+    /// It is the script's turn.
+    Script,
+    /// The clock stands at the limit.
+    Limit,
+}
+
+impl Simulation {
+    /// Makes a simulation with the default network. Equal seeds give equal runs.
+    pub fn new(seed: u64) -> Simulation {
+        Simulation::with(seed, NetConfig::default())
+    }
+
+    /// Makes a simulation with this network.
+    pub fn with(seed: u64, config: NetConfig) -> Simulation {
+        let world = Rc::new(World::new(seed, config));
+        current::set_world(&world);
+        let script = add_machine(&world, SCRIPT, None);
+        Simulation { world, script }
+    }
+
+    /// Adds a host and starts it. Its name resolves to its address.
+    ///
+    /// `main` is the whole program of the host: when it returns, the process ends, with its tasks
+    /// and sockets. A [restart](Host::restart) calls it again.
+    ///
+    /// # Panics
+    /// If a host has this name.
+    #[track_caller]
+    pub fn host(&self, name: &str, main: impl AsyncFn() -> io::Result<()> + 'static) -> Host {
+        assert!(self.world.machine_named(name).is_none(), "a host is named {name:?} already");
+        let main = Rc::new(main);
+        let main: Main = Rc::new(move || {
+            let main = Rc::clone(&main);
+            Box::pin(async move { main().await })
+        });
+        let place = add_machine(&self.world, name, Some(main));
+        place.start();
+        Host::new(&place)
+    }
+
+    /// Runs until every `main` has returned `Ok`, at most for `limit` of simulated time. A host that
+    /// was crashed or killed counts as ended.
+    ///
+    /// # Errors
+    /// See [`Ended`].
+    ///
+    /// # Panics
+    /// If a host calls this.
+    #[track_caller]
+    pub fn run(&self, limit: Duration) -> Result<(), Ended> {
+        check_outside();
+        let limit = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX);
+        let end = self.world.now().saturating_add(limit);
+        while self.places().any(|place| place.machine.has_main()) {
+            if let Step::Limit = self.step(end, None)? {
+                return Err(Ended::Limit);
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs the script and returns its output. The script is the program of one more host, named
+    /// `"script"`, and can use this simulation: cut links, crash hosts, look at the trace.
+    ///
+    /// # Panics
+    /// If a host fails or panics, if nothing will ever happen, or if a host calls this.
+    #[track_caller]
+    pub fn block_on<F: Future>(&self, script: F) -> F::Output {
+        check_outside();
+        self.script.start();
+        let mut script = pin!(Some(script));
+        let flag = Arc::new(Flag(AtomicBool::new(true)));
+        let waker = Waker::from(Arc::clone(&flag));
+        loop {
+            match self.step(u64::MAX, Some(&flag)) {
+                Ok(Step::Done) => {}
+                Ok(Step::Limit) => panic!("the simulated time is over"),
+                Err(ended) => panic!("{ended}"),
+                Ok(Step::Script) => {
+                    flag.0.store(false, Ordering::Relaxed);
+                    let cx = &mut Context::from_waker(&waker);
+                    let polled = self.script.enter(|| {
+                        let polled = script.as_mut().as_pin_mut().map(|script| script.poll(cx));
+                        if !matches!(polled, Some(Poll::Pending)) {
+                            script.set(None); // its sockets are those of the script's host
+                        }
+                        polled
+                    });
+                    if let Some(Poll::Ready(output)) = polled {
+                        return output;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Delivers what is due, or runs a turn of a host, or moves the clock, but not beyond `end`.
+    fn step(&self, end: u64, script: Option<&Flag>) -> Result<Step, Ended> {
+        if let Some(event) = self.world.take_due() {
+            event(&self.world);
+            return Ok(Step::Done);
+        }
+        let now = self.world.now();
+        let (mut ready, mut next) = (Vec::new(), self.world.next_event());
+        for place in self.places() {
+            match place.next_deadline() {
+                Some(time) if time <= now => ready.push(place),
+                Some(time) => next = Some(next.map_or(time, |next| next.min(time))),
+                None => {}
+            }
+        }
+        let is_script_ready = script.is_some_and(|flag| flag.0.load(Ordering::Relaxed));
+        let candidates = ready.len() + usize::from(is_script_ready);
+        if candidates > 0 {
+            return match ready.get(self.world.random_below(candidates)) {
+                Some(place) => run_turn(place),
+                None => Ok(Step::Script),
+            };
+        }
+        match next {
+            None => Err(Ended::Stuck(self.report(script.is_some()))),
+            Some(time) => {
+                self.world.move_to(time.min(end));
+                Ok(if time > end { Step::Limit } else { Step::Done })
+            }
+        }
+    }
+
+    fn places(&self) -> impl Iterator<Item = Place> {
+        let count = self.world.machines.borrow().len();
+        (0..count).map(|number| self.world.place(number))
+    }
+
+    /// Lists who waits where.
+    fn report(&self, has_script: bool) -> String {
+        let mut report = String::new();
+        if has_script {
+            report.push_str("script: the future of block_on waits\n");
+        }
+        for place in self.places() {
+            let Some(event_loop) = place.machine.event_loop() else { continue };
+            let dump = event_loop.dump();
+            if !dump.tasks.is_empty() {
+                let (name, ip) = (&place.machine.name, place.machine.ip);
+                let _ = writeln!(report, "{name} ({ip}): {dump}"); // a String takes everything
+            }
+        }
+        report
+    }
+
+    /// Returns the simulated time since the start.
+    pub fn now(&self) -> Duration {
+        Duration::from_nanos(self.world.now())
+    }
+
+    /// Cuts the link between two hosts, in both directions. A connection is silent, and what it
+    /// carries comes after the link is [healed](Self::heal); datagrams are lost.
+    ///
+    /// # Panics
+    /// If no host has one of the names.
+    #[track_caller]
+    pub fn partition(&self, a: &str, b: &str) {
+        self.partition_oneway(a, b);
+        self.partition_oneway(b, a);
+    }
+
+    /// Cuts the link for what `from` sends to `to`.
+    ///
+    /// # Panics
+    /// If no host has one of the names.
+    #[track_caller]
+    pub fn partition_oneway(&self, from: &str, to: &str) {
+        let (from, to) = (self.number(from), self.number(to));
+        self.world.links.borrow_mut().cut(from, to);
+        self.world.record(What::Cut(from, to));
+    }
+
+    /// Makes the link between two hosts carry again, in both directions. TCP sends lost packets
+    /// again after some time, as by the kernel.
+    ///
+    /// # Panics
+    /// If no host has one of the names.
+    #[track_caller]
+    pub fn heal(&self, a: &str, b: &str) {
+        let (a, b) = (self.number(a), self.number(b));
+        self.world.links.borrow_mut().heal(a, b);
+        self.world.record(What::Healed(a, b));
+    }
+
+    /// Sets how the link between two hosts carries packets, in both directions, from now on.
+    ///
+    /// # Panics
+    /// If no host has one of the names.
+    #[track_caller]
+    pub fn link(&self, a: &str, b: &str, config: LinkConfig) {
+        let (a, b) = (self.number(a), self.number(b));
+        self.world.links.borrow_mut().set(a, b, &config);
+    }
+
+    /// The number of a host.
+    #[track_caller]
+    fn number(&self, name: &str) -> usize {
+        match self.world.machine_named(name) {
+            Some(machine) => machine.number,
+            None => panic!("no host is named {name:?}"),
+        }
+    }
+
+    /// Returns what has happened so far.
+    pub fn trace(&self) -> Trace {
+        self.world.trace.borrow().clone()
+    }
+}
+
+fn add_machine(world: &Rc<World>, name: &str, main: Option<Main>) -> Place {
+    let number = world.machines.borrow().len();
+    let machine = Rc::new(Machine::new(number, name, main));
+    world.machines.borrow_mut().push(Rc::clone(&machine));
+    world.trace.borrow_mut().add_host(name);
+    Place { world: Rc::clone(world), machine }
+}
+
+fn run_turn(place: &Place) -> Result<Step, Ended> {
+    let host = || place.machine.name.clone();
+    match place.run_turn() {
+        None | Some(MainEnd::Ok) => Ok(Step::Done),
+        Some(MainEnd::Failed(error)) => Err(Ended::Failed { host: host(), error }),
+        Some(MainEnd::Panicked(message)) => Err(Ended::Panicked { host: host(), message }),
+    }
+}
+
+#[track_caller]
+fn check_outside() {
+    if let Some(place) = current::place() {
+        panic!("the host {} of a simulation cannot run a simulation", place.machine.name);
+    }
+}
+
+/// Set when the script is woken.
+struct Flag(AtomicBool);
+
+impl Wake for Flag {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Simulation {
+    /// Ends every process. Nobody hears of it.
+    fn drop(&mut self) {
+        for place in self.places() {
+            place.end_process();
+        }
+        self.world.forget_events();
+    }
+}
+
+impl fmt::Debug for Simulation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let machines = self.world.machines.borrow();
+        let hosts: Vec<_> = machines.iter().map(|machine| &machine.name).collect();
+        f.debug_struct("Simulation")
+            .field("now", &self.now())
+            .field("hosts", &hosts)
+            .finish_non_exhaustive()
+    }
+}

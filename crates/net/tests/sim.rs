@@ -1,0 +1,414 @@
+//! Simulated hosts: what their code sees, what failures do, and that a seed replays a run.
+
+use std::cell::{Cell, RefCell};
+use std::io::{self, Read};
+use std::process::Command;
+use std::rc::Rc;
+use std::time::Duration;
+
+use squall_net::sim::{Ended, LinkConfig, NetConfig, Simulation, check, random};
+use squall_net::{
+    AsyncFd, BindOptions, Child, ForkOptions, IoStream, PeriodicCallback, TcpListener, TcpServer,
+    TcpStream, UdpSocket, UnixDatagram, UnixListener, UnixStream, bind_sockets, fork_processes,
+    interval, now, pipe, run_workers, signal, sleep, spawn, spawn_blocking, timeout,
+};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Echoes lines on port 80 until the process ends.
+async fn echo() -> io::Result<()> {
+    let server = TcpServer::new(async |mut stream: IoStream, _| {
+        loop {
+            let line = stream.read_until(b"\n").await?;
+            stream.write_all(&line).await?;
+        }
+    });
+    server.listen("0.0.0.0:80")?;
+    server.closed().await
+}
+
+async fn connect(to: &str) -> io::Result<IoStream> {
+    Ok(IoStream::new(TcpStream::connect(to).await?))
+}
+
+async fn ask(stream: &mut IoStream, line: &str) -> io::Result<()> {
+    stream.write(line.as_bytes())?;
+    assert_eq!(stream.read_until(b"\n").await?, line);
+    Ok(())
+}
+
+/// A `main` that does nothing for some time.
+fn idle_for(time: Duration) -> impl AsyncFn() -> io::Result<()> {
+    async move || {
+        sleep(time).await;
+        Ok(())
+    }
+}
+
+fn simulation() -> Simulation {
+    Simulation::new(1)
+}
+
+#[test]
+fn a_script_talks_to_a_server_and_time_passes_by_the_latency() {
+    let simulation = simulation();
+    let server = simulation.host("server", echo);
+    simulation.block_on(async {
+        let mut stream = connect("server:80").await.unwrap();
+        let (local, peer) = (stream.local_addr().unwrap(), stream.peer_addr().unwrap());
+        assert_eq!((peer.ip(), peer.port()), (server.ip(), 80));
+        assert_ne!(local.ip(), peer.ip());
+        let before = now();
+        ask(&mut stream, "hello\n").await.unwrap();
+        let passed = now() - before;
+        assert!(
+            (Duration::from_millis(1)..Duration::from_millis(5)).contains(&passed),
+            "{passed:?}"
+        );
+    });
+}
+
+#[test]
+fn an_hour_of_timers_takes_no_time() {
+    let simulation = simulation();
+    let ticks = Rc::new(Cell::new(0));
+    let counted = Rc::clone(&ticks);
+    simulation.host("ticker", async move || {
+        let counter = Rc::clone(&counted);
+        let periodic =
+            PeriodicCallback::new(Duration::from_secs(1), move || counter.set(counter.get() + 1));
+        periodic.start();
+        let mut every = interval(Duration::from_secs(60));
+        for _ in 0..60 {
+            every.tick().await;
+        }
+        Ok(())
+    });
+    simulation.run(Duration::from_secs(4000)).unwrap();
+    assert!((3_539..=3_600).contains(&ticks.get()), "{}", ticks.get());
+    assert!(simulation.now() <= Duration::from_secs(3600));
+}
+
+#[test]
+fn a_connect_to_a_port_where_nobody_listens_is_refused_after_a_round_trip() {
+    let simulation = simulation();
+    simulation.host("empty", idle_for(MINUTE));
+    simulation.block_on(async {
+        let error = TcpStream::connect("empty:80").await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+    });
+    assert!(simulation.now() > Duration::from_millis(1));
+}
+
+#[test]
+fn a_name_that_no_host_has_is_not_found_and_an_address_that_none_has_is_unreachable() {
+    let simulation = simulation();
+    simulation.block_on(async {
+        let error = TcpStream::connect("nobody:80").await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        let error = TcpStream::connect("10.9.9.9:80").await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::HostUnreachable);
+    });
+}
+
+#[test]
+fn a_partition_is_silent_and_what_was_sent_comes_after_it() {
+    let simulation = simulation();
+    simulation.host("server", echo);
+    simulation.block_on(async {
+        let mut stream = connect("server:80").await.unwrap();
+        simulation.partition("script", "server");
+        stream.write("late\n").unwrap();
+        assert!(timeout(MINUTE, stream.read_until(b"\n")).await.is_err());
+        simulation.heal("server", "script");
+        let answer = timeout(2 * MINUTE, stream.read_until(b"\n")).await.unwrap();
+        assert_eq!(answer.unwrap(), "late\n");
+    });
+}
+
+#[test]
+fn a_connect_into_a_partition_times_out_after_127_seconds_as_by_the_kernel() {
+    let simulation = simulation();
+    simulation.host("server", echo);
+    simulation.block_on(async {
+        simulation.partition_oneway("script", "server");
+        let before = now();
+        let error = TcpStream::connect("server:80").await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        let passed = (now() - before).as_secs();
+        assert_eq!(passed, 127);
+    });
+}
+
+#[test]
+fn a_killed_peer_ends_the_stream_and_a_crashed_one_is_silent_until_it_answers_again() {
+    let simulation = simulation();
+    let server = simulation.host("server", echo);
+    simulation.block_on(async {
+        let mut stream = connect("server:80").await.unwrap();
+        ask(&mut stream, "one\n").await.unwrap();
+        server.kill();
+        assert!(!server.is_running());
+        let ended = io::Error::from(stream.read_until(b"\n").await.unwrap_err());
+        assert_eq!(ended.kind(), io::ErrorKind::UnexpectedEof);
+
+        server.restart();
+        sleep(Duration::from_secs(1)).await;
+        let mut stream = connect("server:80").await.unwrap();
+        ask(&mut stream, "two\n").await.unwrap();
+        server.crash();
+        stream.write("three\n").unwrap();
+        assert!(timeout(MINUTE, stream.read_until(b"\n")).await.is_err(), "nobody answers");
+        server.restart();
+        let error = io::Error::from(stream.read_until(b"\n").await.unwrap_err());
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    });
+}
+
+#[test]
+fn a_writer_waits_while_the_reader_does_not_read() {
+    let simulation = Simulation::with(1, NetConfig::default().buffer(100_000));
+    simulation.host("server", async || {
+        let listener = TcpListener::bind("0.0.0.0:80")?;
+        let mut stream = IoStream::new(listener.accept().await?.0);
+        sleep(MINUTE).await;
+        let read = stream.read_bytes(1_000_000).await?;
+        assert!(read.iter().all(|byte| *byte == 7));
+        Ok(())
+    });
+    simulation.block_on(async {
+        let mut stream = connect("server:80").await.unwrap();
+        let before = now();
+        stream.write_all(&[7; 1_000_000]).await.unwrap();
+        assert!(now() - before >= MINUTE - Duration::from_secs(1));
+        sleep(Duration::from_secs(1)).await;
+    });
+}
+
+#[test]
+fn bandwidth_and_loss_delay_a_stream_and_lose_datagrams() {
+    let net = NetConfig::default().bandwidth(100_000);
+    let simulation = Simulation::with(3, net);
+    simulation.host("server", echo);
+    simulation.host("post", async || {
+        let socket = UdpSocket::bind("0.0.0.0:53")?;
+        let mut buffer = [0; 1500];
+        loop {
+            let (n, peer) = socket.recv_from(&mut buffer).await?;
+            socket.send_to(&buffer[..n], peer).await?;
+        }
+    });
+    simulation.block_on(async {
+        let mut stream = connect("server:80").await.unwrap();
+        let before = now();
+        let line = format!("{}\n", "x".repeat(99_999));
+        ask(&mut stream, &line).await.unwrap();
+        let passed = now() - before;
+        assert!((Duration::from_secs(2)..Duration::from_secs(3)).contains(&passed), "{passed:?}");
+
+        simulation.link("script", "post", LinkConfig::default().loss(0.5));
+        let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+        let mut answers = 0;
+        for _ in 0..100 {
+            socket.send_to(b"ping", (simulation_ip("post").await, 53).into()).await.unwrap();
+            let mut buffer = [0; 16];
+            if timeout(Duration::from_secs(1), socket.recv_from(&mut buffer)).await.is_ok() {
+                answers += 1;
+            }
+        }
+        assert!((10..45).contains(&answers), "a quarter of 100 comes back, and here {answers}");
+    });
+}
+
+async fn simulation_ip(name: &str) -> std::net::IpAddr {
+    use squall_net::{Resolver, SystemResolver};
+    SystemResolver.resolve(name, 53).await.unwrap()[0].ip()
+}
+
+#[test]
+fn datagrams_to_nobody_fail_a_connected_socket() {
+    let simulation = simulation();
+    let host = simulation.host("empty", idle_for(MINUTE));
+    simulation.block_on(async {
+        let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+        socket.connect((host.ip(), 9).into()).unwrap();
+        socket.send(b"x").await.unwrap();
+        let error = socket.recv(&mut [0; 8]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        let error = socket.send(&[0; 65_508]).await.unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::EMSGSIZE));
+    });
+}
+
+#[test]
+fn a_run_that_nothing_can_end_is_stuck_and_names_every_task() {
+    let simulation = simulation();
+    simulation.host("server", echo);
+    let ended = simulation.run(MINUTE).unwrap_err();
+    let Ended::Stuck(report) = &ended else { panic!("{ended}") };
+    assert!(report.contains("server (10.0.0.2): tasks: 2"), "{report}");
+    assert!(report.contains(file!()) && report.contains("waiting"), "{report}");
+}
+
+#[test]
+fn a_run_ends_with_an_error_a_panic_or_the_limit() {
+    let simulation = simulation();
+    simulation.host("bad", async || Err(io::Error::other("no disk")));
+    let ended = simulation.run(MINUTE).unwrap_err();
+    assert_eq!(ended.to_string(), "the host bad has failed: no disk");
+
+    let simulation = self::simulation();
+    simulation.host("bad", async || panic!("a bug"));
+    let ended = simulation.run(MINUTE).unwrap_err();
+    assert!(matches!(&ended, Ended::Panicked { host, .. } if host == "bad"), "{ended:?}");
+
+    let simulation = self::simulation();
+    simulation.host("slow", idle_for(2 * MINUTE));
+    assert!(matches!(simulation.run(MINUTE), Err(Ended::Limit)));
+    assert_eq!(simulation.now(), MINUTE);
+    simulation.run(MINUTE).unwrap();
+}
+
+#[test]
+fn blocking_jobs_and_signals_are_those_of_the_host() {
+    let simulation = simulation();
+    let got = Rc::new(RefCell::new(Vec::new()));
+    let log = Rc::clone(&got);
+    let host = simulation.host("daemon", async move || {
+        let answer = spawn_blocking(|| 40 + 2).await.unwrap();
+        log.borrow_mut().push(answer);
+        let mut signals = signal::Signals::new([signal::SIGTERM, signal::SIGHUP])?;
+        for _ in 0..2 {
+            let signal = signals.next().await.unwrap();
+            log.borrow_mut().push(signal);
+        }
+        Ok(())
+    });
+    let careless = simulation.host("careless", idle_for(MINUTE));
+    simulation.block_on(async {
+        sleep(Duration::from_secs(1)).await;
+        host.signal(signal::SIGHUP);
+        sleep(Duration::from_secs(1)).await;
+        careless.signal(signal::SIGCHLD);
+        assert!(careless.is_running(), "this signal does no harm");
+        careless.signal(signal::SIGTERM);
+        assert!(!careless.is_running());
+        host.signal(signal::SIGTERM);
+    });
+    simulation.run(MINUTE).unwrap();
+    assert_eq!(*got.borrow(), [42, signal::SIGHUP, signal::SIGTERM]);
+}
+
+#[test]
+fn sockets_run_out_and_an_address_is_used_once() {
+    let simulation = Simulation::with(1, NetConfig::default().max_sockets(2));
+    simulation.block_on(async {
+        let _one = TcpListener::bind("0.0.0.0:80").unwrap();
+        let error = TcpListener::bind("10.0.0.1:80").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+        let error = TcpListener::bind("10.0.0.9:80").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrNotAvailable);
+        let _two = UdpSocket::bind("0.0.0.0:80").unwrap();
+        let error = TcpStream::connect("127.0.0.1:80").await.unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::EMFILE));
+    });
+}
+
+/// A busy day: clients, a partition, a crash. Returns the trace.
+fn day(simulation: &Simulation) -> u64 {
+    let server = simulation.host("server", echo);
+    for n in 0..3 {
+        simulation.host(&format!("client{n}"), async || {
+            for _ in 0..20 {
+                let Ok(mut stream) = connect("server:80").await else { continue };
+                for _ in 0..5 {
+                    let line = format!("{}\n", random());
+                    let answer = timeout(Duration::from_secs(2), ask(&mut stream, &line)).await;
+                    if !matches!(answer, Ok(Ok(()))) {
+                        break;
+                    }
+                    sleep(Duration::from_millis(random() % 500)).await;
+                }
+            }
+            Ok(())
+        });
+    }
+    simulation.block_on(async {
+        for _ in 0..3 {
+            sleep(Duration::from_millis(random() % 5_000)).await;
+            simulation.partition("server", "client1");
+            sleep(Duration::from_millis(random() % 3_000)).await;
+            simulation.heal("server", "client1");
+            server.crash();
+            sleep(Duration::from_millis(random() % 1_000)).await;
+            server.restart();
+        }
+        let idle = spawn(sleep(MINUTE));
+        idle.await.unwrap();
+    });
+    assert!(simulation.trace().len() > 500);
+    simulation.trace().hash()
+}
+
+#[test]
+fn a_seed_replays_a_run_and_another_seed_makes_another() {
+    let hash = |seed| day(&Simulation::new(seed));
+    assert_eq!(hash(1), hash(1));
+    assert_ne!(hash(1), hash(2));
+}
+
+#[test]
+fn check_finds_the_lowest_seed_that_fails_and_shows_the_end_of_its_trace() {
+    check(0..20, |simulation| {
+        day(simulation);
+    });
+    let outcome = std::panic::catch_unwind(|| {
+        check(0..100, |simulation| {
+            simulation.host("server", idle_for(Duration::from_secs(1)));
+            simulation.run(MINUTE).unwrap();
+            let drawn = simulation.block_on(async { random() });
+            assert!(!drawn.is_multiple_of(8), "an eighth fails");
+        });
+    });
+    let text = outcome.unwrap_err().downcast::<String>().unwrap();
+    let fails = |seed: u64| {
+        let simulation = Simulation::new(seed);
+        simulation.host("server", idle_for(Duration::from_secs(1)));
+        simulation.run(MINUTE).unwrap();
+        simulation.block_on(async { random() }).is_multiple_of(8)
+    };
+    let lowest = (0..100).find(|seed| fails(*seed)).unwrap();
+    assert!(text.starts_with(&format!("seed {lowest} of 0..100 fails: an eighth fails")), "{text}");
+    assert!(text.contains("1.000000000 server ends"), "{text}");
+    assert!(text.ends_with(&format!("SQUALL_SEED={lowest} runs it alone")), "{text}");
+}
+
+#[test]
+fn what_has_no_simulation_is_refused_by_name() {
+    let std_socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let simulation = simulation();
+    simulation.block_on(async {
+        let refusals = [
+            ("UdpSocket::from_std", UdpSocket::from_std(std_socket).err()),
+            ("UnixStream::pair", UnixStream::pair().err()),
+            ("UnixStream::connect", UnixStream::connect("/x").await.err()),
+            ("UnixListener::bind", UnixListener::bind("/x").err()),
+            ("UnixDatagram::unbound", UnixDatagram::unbound().err()),
+            ("pipe", pipe().err()),
+            ("Child::spawn", Child::spawn(&mut Command::new("true")).err()),
+            ("fork_processes", fork_processes(Some(1), ForkOptions::default()).err()),
+            ("run_workers", run_workers(1, async |_| Ok(())).err()),
+            ("bind_sockets", bind_sockets(0, None, BindOptions::default()).err()),
+        ];
+        for (call, error) in refusals {
+            let error = error.unwrap_or_else(|| panic!("{call} must be refused"));
+            assert_eq!(error.kind(), io::ErrorKind::Unsupported, "{call}");
+            assert_eq!(error.to_string(), format!("{call} is not simulated"));
+        }
+        let (reader, _writer) = io::pipe().unwrap();
+        let reader = AsyncFd::new(reader).unwrap();
+        let error = reader.read_with(|mut reader| reader.read(&mut [0])).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::Unsupported);
+        assert!(error.to_string().contains("AsyncFd"), "{error}");
+    });
+}
