@@ -75,6 +75,8 @@ pub use insight::stats::Stats;
 pub use io::async_fd::AsyncFd;
 pub use io::handler::HandlerId;
 #[doc(hidden)]
+pub use isolated::TurnByTurn;
+#[doc(hidden)]
 pub use stream_support::{at_batch_end, forks, is_closing, try_spawn, turns, wake_in_next_turn};
 #[doc(hidden)]
 pub use sys::{SignalAction, exchange_mask, signal_set};

@@ -1,4 +1,5 @@
-//! The same stream over every transport: TCP, Unix, pipe, memory, and TLS with its feature.
+//! The same stream over every transport: TCP, Unix, pipe, memory; TLS and simulated TCP with their
+//! features.
 
 #[cfg(feature = "tls")]
 mod tls_kit;
@@ -23,7 +24,11 @@ trait Writes: AsyncWrite + Unpin + 'static {}
 impl<T: AsyncWrite + Unpin + 'static> Writes for T {}
 
 fn run<F: Future<Output = ()>>(test: F) {
-    block_on(async { timeout(WATCHDOG, test).await.expect("the test hangs") });
+    block_on(watched(test));
+}
+
+async fn watched<F: Future<Output = ()>>(test: F) {
+    timeout(WATCHDOG, test).await.expect("the test hangs");
 }
 
 async fn tcp() -> (TcpStream, TcpStream) {
@@ -54,6 +59,16 @@ macro_rules! one_way {
                 run(async {
                     let (a, b) = tcp().await;
                     super::cases::$case(a, b).await
+                });
+            }
+            #[cfg(feature = "sim")]
+            #[test]
+            fn over_simulated_tcp() {
+                squall_net::sim::check(0..5, |simulation| {
+                    simulation.block_on(watched(async {
+                        let (a, b) = tcp().await;
+                        super::cases::$case(a, b).await
+                    }));
                 });
             }
             #[test]
@@ -100,6 +115,16 @@ macro_rules! both_ways {
                 run(async {
                     let (a, b) = tcp().await;
                     super::cases::$case(a, b).await
+                });
+            }
+            #[cfg(feature = "sim")]
+            #[test]
+            fn over_simulated_tcp() {
+                squall_net::sim::check(0..5, |simulation| {
+                    simulation.block_on(watched(async {
+                        let (a, b) = tcp().await;
+                        super::cases::$case(a, b).await
+                    }));
                 });
             }
             #[test]

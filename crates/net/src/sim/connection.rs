@@ -282,7 +282,6 @@ impl End {
 
     /// The socket was dropped at this time. Returns the last packet that must be sent.
     pub(crate) fn close(&self, now: u64) -> Option<Content> {
-        let wakers = self.take_wakers();
         let mut state = self.state.borrow_mut();
         let phase = std::mem::replace(&mut state.phase, Phase::Closed);
         let last = if state.is_dead {
@@ -297,8 +296,6 @@ impl End {
         } else {
             (!state.is_write_shut).then_some(Content::End)
         };
-        drop(state);
-        drop(wakers);
         last
     }
 }

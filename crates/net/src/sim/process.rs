@@ -7,7 +7,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use squall_executor::{EventLoop, JoinHandle};
+use squall_executor::{EventLoop, JoinHandle, TurnByTurn};
 
 use super::current::{self, Place};
 use super::machine::Process;
@@ -68,11 +68,13 @@ impl Place {
             .unwrap_or_else(|error| panic!("cannot make the loop of a simulated host: {error}"))
     }
 
-    /// Runs one turn of the loop. Returns how `main` has ended, if it has.
-    pub(crate) fn run_turn(&self) -> Option<MainEnd> {
+    /// Runs one turn of the loop, of which a script is the root if there is one. Returns how `main`
+    /// has ended, if it has.
+    pub(crate) fn run_turn(&self, script: Option<&mut TurnByTurn<'_>>) -> Option<MainEnd> {
         let _place = current::enter(self.clone());
         let event_loop = self.machine.event_loop()?;
-        if let Err(error) = event_loop.run_ready() {
+        let ran = script.map_or_else(|| event_loop.run_ready(), TurnByTurn::run_ready);
+        if let Err(error) = ran {
             panic!("the host {} cannot run: {error}", self.machine.name);
         }
         let end = outcome(self.take_finished_main()?);

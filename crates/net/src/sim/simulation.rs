@@ -13,10 +13,10 @@ use std::future::Future;
 use std::io;
 use std::pin::pin;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
+
+use squall_executor::TurnByTurn;
 
 use super::current::{self, Place};
 use super::ended::Ended;
@@ -70,10 +70,7 @@ pub struct Simulation {
 
 /// What [`Simulation::step`] has done.
 enum Step {
-    /// Something has happened. It may have woken the script.
     Done,
-    /// It is the script's turn.
-    Script,
     /// The clock stands at the limit.
     Limit,
 }
@@ -142,34 +139,36 @@ impl Simulation {
     pub fn block_on<F: Future>(&self, script: F) -> F::Output {
         check_outside();
         self.script.start();
-        let mut script = pin!(Some(script));
-        let flag = Arc::new(Flag(AtomicBool::new(true)));
-        let waker = Waker::from(Arc::clone(&flag));
-        loop {
-            match self.step(u64::MAX, Some(&flag)) {
+        let Some(event_loop) = self.script.machine.event_loop() else {
+            unreachable!("nobody can end the process of the scripts")
+        };
+        let (mut script, mut output) = (pin!(Some(script)), None);
+        let mut poll = |cx: &mut Context<'_>| {
+            let Some(polled) = script.as_mut().as_pin_mut().map(|script| script.poll(cx)) else {
+                return Poll::Ready(());
+            };
+            polled.map(|value| {
+                output = Some(value);
+                script.set(None); // here, because its sockets are those of this host
+            })
+        };
+        let mut root = event_loop.root(&mut poll);
+        while !root.is_done() {
+            match self.step(u64::MAX, Some(&mut root)) {
                 Ok(Step::Done) => {}
                 Ok(Step::Limit) => panic!("the simulated time is over"),
                 Err(ended) => panic!("{ended}"),
-                Ok(Step::Script) => {
-                    flag.0.store(false, Ordering::Relaxed);
-                    let cx = &mut Context::from_waker(&waker);
-                    let polled = self.script.enter(|| {
-                        let polled = script.as_mut().as_pin_mut().map(|script| script.poll(cx));
-                        if !matches!(polled, Some(Poll::Pending)) {
-                            script.set(None); // its sockets are those of the script's host
-                        }
-                        polled
-                    });
-                    if let Some(Poll::Ready(output)) = polled {
-                        return output;
-                    }
-                }
             }
+        }
+        self.script.enter(|| drop(root));
+        match output {
+            Some(output) => output,
+            None => unreachable!("the script is done"),
         }
     }
 
     /// Delivers what is due, or runs a turn of a host, or moves the clock, but not beyond `end`.
-    fn step(&self, end: u64, script: Option<&Flag>) -> Result<Step, Ended> {
+    fn step(&self, end: u64, script: Option<&mut TurnByTurn<'_>>) -> Result<Step, Ended> {
         if let Some(event) = self.world.take_due() {
             event(&self.world);
             return Ok(Step::Done);
@@ -183,16 +182,13 @@ impl Simulation {
                 None => {}
             }
         }
-        let is_script_ready = script.is_some_and(|flag| flag.0.load(Ordering::Relaxed));
-        let candidates = ready.len() + usize::from(is_script_ready);
-        if candidates > 0 {
-            return match ready.get(self.world.random_below(candidates)) {
-                Some(place) => run_turn(place),
-                None => Ok(Step::Script),
-            };
+        if !ready.is_empty() {
+            let drawn = &ready[self.world.random_below(ready.len())];
+            let is_script = drawn.machine.number == self.script.machine.number;
+            return run_turn(drawn, script.filter(|_| is_script));
         }
         match next {
-            None => Err(Ended::Stuck(self.report(script.is_some()))),
+            None => Err(Ended::Stuck(self.report())),
             Some(time) => {
                 self.world.move_to(time.min(end));
                 Ok(if time > end { Step::Limit } else { Step::Done })
@@ -206,11 +202,8 @@ impl Simulation {
     }
 
     /// Lists who waits where.
-    fn report(&self, has_script: bool) -> String {
+    fn report(&self) -> String {
         let mut report = String::new();
-        if has_script {
-            report.push_str("script: the future of block_on waits\n");
-        }
         for place in self.places() {
             let Some(event_loop) = place.machine.event_loop() else { continue };
             let dump = event_loop.dump();
@@ -294,9 +287,9 @@ fn add_machine(world: &Rc<World>, name: &str, main: Option<Main>) -> Place {
     Place { world: Rc::clone(world), machine }
 }
 
-fn run_turn(place: &Place) -> Result<Step, Ended> {
+fn run_turn(place: &Place, script: Option<&mut TurnByTurn<'_>>) -> Result<Step, Ended> {
     let host = || place.machine.name.clone();
-    match place.run_turn() {
+    match place.run_turn(script) {
         None | Some(MainEnd::Ok) => Ok(Step::Done),
         Some(MainEnd::Failed(error)) => Err(Ended::Failed { host: host(), error }),
         Some(MainEnd::Panicked(message)) => Err(Ended::Panicked { host: host(), message }),
@@ -307,15 +300,6 @@ fn run_turn(place: &Place) -> Result<Step, Ended> {
 fn check_outside() {
     if let Some(place) = current::place() {
         panic!("the host {} of a simulation cannot run a simulation", place.machine.name);
-    }
-}
-
-/// Set when the script is woken.
-struct Flag(AtomicBool);
-
-impl Wake for Flag {
-    fn wake(self: Arc<Self>) {
-        self.0.store(true, Ordering::Relaxed);
     }
 }
 

@@ -185,6 +185,7 @@ impl Drop for SimulatedStream {
         if self.socket.is_lost() {
             return; // no kernel is left to tell the peer
         }
+        self.wake_waiting(); // their next poll finds the socket gone
         let Place { world, machine } = &self.socket.place;
         if let Some(last) = self.end().close(world.now()) {
             self.send(last, Bytes::new());
