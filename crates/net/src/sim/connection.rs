@@ -284,7 +284,7 @@ impl End {
     pub(crate) fn close(&self, now: u64) -> Option<Content> {
         let mut state = self.state.borrow_mut();
         let phase = std::mem::replace(&mut state.phase, Phase::Closed);
-        let last = if state.is_dead {
+        if state.is_dead {
             None
         } else if phase == Phase::Connecting {
             self.flight().clear();
@@ -295,8 +295,7 @@ impl End {
             Some(Content::Reset)
         } else {
             (!state.is_write_shut).then_some(Content::End)
-        };
-        last
+        }
     }
 }
 
