@@ -15,14 +15,14 @@ use std::io;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use squall_net::sim::{Simulation, check, random};
+use squall_net::sim::{LinkConfig, Simulation, check, random};
 use squall_net::{UdpSocket, now, sleep, spawn, timeout};
 
 const SEEDS: u64 = 1_000;
 const HOSTS: usize = 3;
 const LEASE: Duration = Duration::from_secs(1);
 /// How long a host waits for the votes.
-const PATIENCE: Duration = Duration::from_millis(100);
+const PATIENCE: Duration = Duration::from_millis(200);
 
 /// From when on a lease counts.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -80,6 +80,8 @@ async fn host(me: usize, lease: Lease, observer: Rc<RefCell<Observer>>) -> io::R
         if is_elected(me).await? {
             let begins = if lease == Lease::FromQuestion { asked } else { now() };
             observer.borrow_mut().leads(me, begins + LEASE);
+        } else {
+            sleep(LEASE).await; // its own promise must end, or all would vote for themselves for ever
         }
     }
 }
@@ -113,6 +115,10 @@ fn conflict(simulation: &Simulation, lease: Lease) -> Option<(usize, usize)> {
     for (me, name) in names.into_iter().enumerate() {
         let observer = Rc::clone(&observer);
         simulation.host(name, move || host(me, lease, Rc::clone(&observer)));
+    }
+    let slow = LinkConfig::default().latency(Duration::from_millis(1)..Duration::from_millis(90));
+    for (a, b) in [("a", "b"), ("b", "c"), ("c", "a")] {
+        simulation.link(a, b, slow.clone());
     }
     simulation.block_on(async {
         let end = now() + Duration::from_secs(60);
