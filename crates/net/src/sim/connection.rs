@@ -207,7 +207,7 @@ impl End {
         match state.error.take() {
             Some(error) => Err(io::Error::from_raw_os_error(error)),
             None if state.is_dead => Ok(0),
-            None => Err(io::ErrorKind::WouldBlock.into()),
+            None => Err(io::Error::from_raw_os_error(libc::EAGAIN)),
         }
     }
 
@@ -237,7 +237,7 @@ impl End {
             return Err(io::Error::from_raw_os_error(error));
         }
         match buffer - state.outstanding {
-            0 => Err(io::ErrorKind::WouldBlock.into()),
+            0 => Err(io::Error::from_raw_os_error(libc::EAGAIN)),
             room => Ok(room),
         }
     }

@@ -51,7 +51,8 @@ impl SimulatedListener {
         if is_full && !self.backlog.is_empty() {
             return Err(io::Error::from_raw_os_error(libc::EMFILE));
         }
-        let connection = self.backlog.pop().ok_or(io::ErrorKind::WouldBlock)?;
+        let none_queued = || io::Error::from_raw_os_error(libc::EAGAIN);
+        let connection = self.backlog.pop().ok_or_else(none_queued)?;
         let peer = connection.end(Side::Client).address;
         Ok((SimulatedStream::accept(place.clone(), connection)?, peer))
     }

@@ -38,6 +38,8 @@ mod process;
 mod random;
 mod simulation;
 mod socket;
+#[cfg(feature = "sim-std")]
+mod standard;
 pub(crate) mod stream;
 mod trace;
 pub(crate) mod udp;

@@ -47,7 +47,7 @@ impl Place {
         let event_loop = Rc::new(self.make_loop());
         let main = machine.main.as_ref().map(|main| {
             let main = Rc::clone(main);
-            event_loop.spawn(async move { main().await })
+            event_loop.spawn_named("main", async move { main().await })
         });
         *machine.process.borrow_mut() = Some(Process { event_loop, main });
     }

@@ -206,6 +206,7 @@ impl Simulation {
         let mut report = String::new();
         for place in self.places() {
             let Some(event_loop) = place.machine.event_loop() else { continue };
+            let _ = event_loop.run_ready(); // nothing is ready; the ages are then those of now
             let dump = event_loop.dump();
             if !dump.tasks.is_empty() {
                 let (name, ip) = (&place.machine.name, place.machine.ip);
@@ -310,6 +311,8 @@ impl Drop for Simulation {
             place.end_process();
         }
         self.world.forget_events();
+        #[cfg(feature = "sim-std")]
+        super::standard::end();
     }
 }
 

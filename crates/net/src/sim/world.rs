@@ -33,6 +33,8 @@ pub(crate) type Event = Box<dyn FnOnce(&Rc<World>)>;
 
 impl World {
     pub(crate) fn new(seed: u64, config: NetConfig) -> World {
+        #[cfg(feature = "sim-std")]
+        super::standard::begin(seed); // before the clock is made, which asks the system's
         let clock = Clock::manual();
         World {
             started: clock.now(),
@@ -60,6 +62,8 @@ impl World {
     /// Moves the clock to a time that is not in the past.
     pub(crate) fn move_to(&self, time: u64) {
         self.clock.advance(Duration::from_nanos(time.saturating_sub(self.now())));
+        #[cfg(feature = "sim-std")]
+        super::standard::set_time(self.now());
     }
 
     pub(crate) fn random(&self) -> u64 {
