@@ -412,3 +412,91 @@ fn what_has_no_simulation_is_refused_by_name() {
         assert!(error.to_string().contains("AsyncFd"), "{error}");
     });
 }
+
+/// The message of the panic of `f`.
+fn panic_of(f: impl FnOnce()) -> String {
+    let payload = std::panic::catch_unwind(std::panic::AssertUnwindSafe(f)).unwrap_err();
+    match payload.downcast::<String>() {
+        Ok(text) => *text,
+        Err(payload) => (*payload.downcast::<&str>().unwrap()).to_owned(),
+    }
+}
+
+#[test]
+fn misuse_is_a_panic_that_says_what_is_wrong() {
+    let simulation = simulation();
+    simulation.host("one", idle_for(MINUTE));
+    let twice = panic_of(|| drop(simulation.host("one", idle_for(MINUTE))));
+    assert_eq!(twice, "a host is named \"one\" already");
+    assert_eq!(panic_of(|| simulation.partition("one", "two")), "no host is named \"two\"");
+    let nested = panic_of(|| simulation.block_on(async { drop(Simulation::new(2)) }));
+    assert_eq!(nested, "the host script is simulated, and cannot have a simulation of its own");
+    let nested = panic_of(|| {
+        squall_net::block_on(async { simulation.run(MINUTE).unwrap() });
+    });
+    assert!(nested.contains("cannot run: "), "{nested}");
+    let failed = panic_of(|| {
+        simulation.host("bad", async || Err(io::Error::other("no disk")));
+        simulation.block_on(sleep(MINUTE));
+    });
+    assert_eq!(failed, "the host bad has failed: no disk");
+    let stuck = panic_of(|| simulation.block_on(std::future::pending()));
+    assert!(stuck.contains("the future of block_on"), "{stuck}");
+}
+
+#[test]
+fn a_run_goes_on_after_a_host_has_failed() {
+    let simulation = simulation();
+    simulation.host("bad", async || Err(io::Error::other("no disk")));
+    simulation.host("good", idle_for(MINUTE));
+    assert!(matches!(simulation.run(2 * MINUTE), Err(Ended::Failed { .. })));
+    simulation.run(2 * MINUTE).unwrap();
+    assert_eq!(simulation.now(), MINUTE);
+}
+
+#[test]
+fn a_simulation_that_is_dropped_in_mid_flight_leaves_nothing() {
+    let alive = Rc::new(());
+    for seed in 0..20 {
+        let simulation = Simulation::new(seed);
+        let held = Rc::clone(&alive);
+        simulation.host("server", async move || {
+            let _held = Rc::clone(&held);
+            echo().await
+        });
+        let held = Rc::clone(&alive);
+        simulation.host("client", async move || {
+            let _held = Rc::clone(&held);
+            let mut stream = connect("server:80").await?;
+            loop {
+                ask(&mut stream, "hello\n").await?;
+            }
+        });
+        assert!(matches!(simulation.run(Duration::from_millis(50)), Err(Ended::Limit)));
+        assert!(Rc::strong_count(&alive) > 1);
+        drop(simulation);
+        assert_eq!(Rc::strong_count(&alive), 1);
+    }
+}
+
+#[test]
+fn a_socket_that_outlives_its_simulation_does_no_harm() {
+    let stream = {
+        let simulation = simulation();
+        simulation.host("server", echo);
+        simulation.block_on(async { connect("server:80").await.unwrap() })
+    };
+    drop(stream);
+}
+
+#[test]
+fn a_simulated_socket_takes_options_that_change_nothing() {
+    let simulation = simulation();
+    simulation.host("server", echo);
+    simulation.block_on(async {
+        let stream = TcpStream::connect("server:80").await.unwrap();
+        rustix::net::sockopt::set_socket_keepalive(&stream, true).unwrap();
+        assert!(rustix::net::sockopt::socket_keepalive(&stream).unwrap());
+        stream.set_nodelay(true).unwrap();
+    });
+}

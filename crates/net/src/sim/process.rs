@@ -6,7 +6,9 @@ use std::io;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
+use rustix::time::{ClockId, clock_gettime};
 use squall_executor::{EventLoop, JoinHandle, TurnByTurn};
 
 use super::current::{self, Place};
@@ -14,6 +16,8 @@ use super::machine::Process;
 use super::trace::What;
 use super::world::World;
 
+/// A turn that takes longer, of real time, is reported: something in it has blocked the thread.
+const LONGEST_TURN: Duration = Duration::from_millis(100);
 /// The longest time before a job of `spawn_blocking` runs, in nanoseconds.
 const LONGEST_JOB_DELAY: u64 = 1_000_000;
 
@@ -73,9 +77,19 @@ impl Place {
     pub(crate) fn run_turn(&self, script: Option<&mut TurnByTurn<'_>>) -> Option<MainEnd> {
         let _place = current::enter(self.clone());
         let event_loop = self.machine.event_loop()?;
+        let begun = clock_gettime(ClockId::MonotonicCoarse);
         let ran = script.map_or_else(|| event_loop.run_ready(), TurnByTurn::run_ready);
         if let Err(error) = ran {
             panic!("the host {} cannot run: {error}", self.machine.name);
+        }
+        let taken = Duration::try_from(clock_gettime(ClockId::MonotonicCoarse) - begun);
+        if let Ok(taken) = taken
+            && taken > LONGEST_TURN
+        {
+            let name = &self.machine.name;
+            log::warn!(
+                "the host {name} has held up the whole simulation for {taken:?} of real time"
+            );
         }
         let end = outcome(self.take_finished_main()?);
         let number = self.machine.number;

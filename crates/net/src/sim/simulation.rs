@@ -77,12 +77,21 @@ enum Step {
 
 impl Simulation {
     /// Makes a simulation with the default network. Equal seeds give equal runs.
+    ///
+    /// # Panics
+    /// If a host of a simulation calls this.
+    #[track_caller]
     pub fn new(seed: u64) -> Simulation {
         Simulation::with(seed, NetConfig::default())
     }
 
     /// Makes a simulation with this network.
+    ///
+    /// # Panics
+    /// If a host of a simulation calls this.
+    #[track_caller]
     pub fn with(seed: u64, config: NetConfig) -> Simulation {
+        check_outside();
         let world = Rc::new(World::new(seed, config));
         current::set_world(&world);
         let script = add_machine(&world, SCRIPT, None);
@@ -300,7 +309,10 @@ fn run_turn(place: &Place, script: Option<&mut TurnByTurn<'_>>) -> Result<Step, 
 #[track_caller]
 fn check_outside() {
     if let Some(place) = current::place() {
-        panic!("the host {} of a simulation cannot run a simulation", place.machine.name);
+        panic!(
+            "the host {} is simulated, and cannot have a simulation of its own",
+            place.machine.name
+        );
     }
 }
 

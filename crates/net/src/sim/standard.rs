@@ -99,7 +99,7 @@ unsafe extern "C" fn getrandom(buffer: *mut c_void, len: size_t, flags: c_uint) 
             word = draw().to_le_bytes();
         }
         // SAFETY: `n` is below `len`, and the caller guarantees that so many bytes may be written.
-        unsafe { buffer.cast::<u8>().add(n).write(word[n % 8]) };
+        unsafe { buffer.cast::<u8>().wrapping_add(n).write(word[n % 8]) };
     }
     ssize_t::try_from(len).unwrap_or(ssize_t::MAX)
 }
