@@ -11,7 +11,7 @@
 //! (one server in many processes or threads), `server/`, `stream/` (`IoStream` and its halves),
 //! `buffer/` (the buffers of a stream), `socket/` (TCP, Unix, UDP, pipes), `connect/` (name lookup
 //! and connection attempts) and `sys/` (system calls). `child.rs` runs child processes. `tls.rs`
-//! puts TLS under a stream.
+//! puts TLS under a stream, and `sim/` has hosts that are simulated.
 //!
 //! ```
 //! use squall_net::{IoStream, TcpServer, TcpStream, block_on};
@@ -35,10 +35,15 @@
 //! }
 //! ```
 
-/// Compiles and runs the programs of the README as doc tests.
-#[cfg(doctest)]
+/// Compiles and runs the programs of the README as doc tests. One of them needs the feature.
+#[cfg(all(doctest, feature = "sim"))]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
+
+/// As above, the guide to simulations.
+#[cfg(all(doctest, feature = "sim"))]
+#[doc = include_str!("../../../docs/simulation.md")]
+struct SimulationGuide;
 
 mod buffer;
 mod child;
