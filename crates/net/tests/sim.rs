@@ -6,7 +6,7 @@ use std::process::Command;
 use std::rc::Rc;
 use std::time::Duration;
 
-use squall_net::sim::{Ended, LinkConfig, NetConfig, Simulation, check, random};
+use squall_net::sim::{Ended, Host, LinkConfig, NetConfig, Simulation, check, random};
 use squall_net::{
     AsyncFd, BindOptions, Child, ForkOptions, IoStream, PeriodicCallback, TcpListener, TcpServer,
     TcpStream, UdpSocket, UnixDatagram, UnixListener, UnixStream, bind_sockets, fork_processes,
@@ -498,5 +498,55 @@ fn a_simulated_socket_takes_options_that_change_nothing() {
         rustix::net::sockopt::set_socket_keepalive(&stream, true).unwrap();
         assert!(rustix::net::sockopt::socket_keepalive(&stream).unwrap());
         stream.set_nodelay(true).unwrap();
+    });
+}
+
+#[test]
+fn a_host_may_end_itself_and_start_again() {
+    for how in ["kill", "crash", "signal"] {
+        let simulation = simulation();
+        let itself = Rc::new(RefCell::new(None::<Host>));
+        let lives = Rc::new(Cell::new(0));
+        let (handle, count) = (Rc::clone(&itself), Rc::clone(&lives));
+        let host = simulation.host("server", async move || {
+            count.set(count.get() + 1);
+            let _listener = TcpListener::bind("0.0.0.0:80")?;
+            sleep(MINUTE).await;
+            let host = handle.borrow().clone();
+            let host = host.expect("it is set at the start");
+            match how {
+                "kill" => host.kill(),
+                "crash" => host.crash(),
+                _ => host.signal(signal::SIGTERM),
+            }
+            assert!(!host.is_running());
+            if count.get() < 3 {
+                host.restart();
+            }
+            std::future::pending().await
+        });
+        *itself.borrow_mut() = Some(host.clone());
+        simulation.run(10 * MINUTE).unwrap();
+        assert_eq!((lives.get(), simulation.now()), (3, 3 * MINUTE), "{how}");
+        assert!(!host.is_running());
+    }
+}
+
+#[cfg(feature = "tls")]
+mod tls_kit;
+
+#[cfg(feature = "tls")]
+#[test]
+fn tls_works_between_simulated_sockets() {
+    check(0..20, |simulation| {
+        simulation.block_on(async {
+            let (mut client, mut server) = tls_kit::streams().await;
+            client.write("hello\n").unwrap();
+            assert_eq!(server.read_until(b"\n").await.unwrap(), "hello\n");
+            server.write(vec![7; 1 << 20]).unwrap();
+            assert!(client.read_bytes(1 << 20).await.unwrap().iter().all(|byte| *byte == 7));
+            client.shutdown().await.unwrap();
+            assert_eq!(server.fill().await.unwrap(), 0);
+        });
     });
 }
