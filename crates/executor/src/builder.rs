@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::insight::panics::PanicHook;
 use crate::insight::slow_callback::{SlowCallback, SlowCallbackHook};
-use crate::isolated::Isolation;
+use crate::isolation::Isolation;
 use crate::threads::blocking_pool::{DEFAULT_THREADS, Job};
 use crate::time::clock::Clock;
 
@@ -109,6 +109,16 @@ impl Builder {
         execute: impl Fn(Box<dyn FnOnce() + Send>) + 'static,
     ) -> Builder {
         self.options.blocking_executor = Some(Rc::new(execute));
+        self
+    }
+}
+
+impl Builder {
+    /// Makes a loop that has no part in the process: see [`isolation`](crate::isolation). `random`
+    /// draws its random numbers.
+    #[doc(hidden)]
+    pub fn isolated(mut self, random: impl Fn() -> u64 + 'static) -> Builder {
+        self.options.isolation = Some(Isolation { random: Rc::new(random) });
         self
     }
 }

@@ -45,7 +45,8 @@ mod functions;
 pub mod future;
 mod insight;
 mod io;
-mod isolated;
+mod isolated_loop;
+mod isolation;
 mod large;
 mod loop_core;
 mod simulated_time;
@@ -75,7 +76,7 @@ pub use insight::stats::Stats;
 pub use io::async_fd::AsyncFd;
 pub use io::handler::HandlerId;
 #[doc(hidden)]
-pub use isolated::TurnByTurn;
+pub use isolated_loop::TurnByTurn;
 #[doc(hidden)]
 pub use stream_support::{at_batch_end, forks, is_closing, try_spawn, turns, wake_in_next_turn};
 #[doc(hidden)]

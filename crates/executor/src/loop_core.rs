@@ -10,7 +10,7 @@ use std::rc::{Rc, Weak};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use squall_reactor::{Process, Reactor};
+use squall_reactor::{Process, Reactor, Token};
 
 use crate::builder::Options;
 use crate::error::RunError;
@@ -20,7 +20,8 @@ use crate::insight::panics::{PanicHook, shield};
 use crate::insight::slow_callback::SlowCallbackHook;
 use crate::insight::stats::Stats;
 use crate::io::driver::{Driver, Registered};
-use crate::isolated::Isolation;
+use crate::io::source::Home;
+use crate::isolation::Isolation;
 use crate::task::entry::Message;
 use crate::task::inbox::Inbox;
 use crate::task::scheduler::Scheduler;
@@ -36,7 +37,7 @@ pub(crate) struct Core {
     /// The timers, each with its action.
     pub(crate) alarms: Alarms,
     /// Epoll, and the descriptors that are registered with it.
-    pub(crate) driver: Driver,
+    pub(crate) driver: Driver<Core>,
     pub(crate) clock: TurnClock,
     pub(crate) blocking: Blocking,
     /// The streams of signals that exist on this loop.
@@ -58,7 +59,7 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    pub(crate) fn new(reactor: Reactor<Registered>, options: Options) -> Rc<Core> {
+    pub(crate) fn new(reactor: Reactor<Registered<Core>>, options: Options) -> Rc<Core> {
         /// The number of loops that this process has made.
         static LOOPS: AtomicU64 = AtomicU64::new(0);
         let loop_number = LOOPS.fetch_add(1, Ordering::Relaxed);
@@ -173,14 +174,24 @@ impl Core {
     }
 }
 
+impl Home for Core {
+    fn scheduler(&self) -> &Scheduler {
+        &self.scheduler
+    }
+
+    fn remove_source(&self, token: Token) {
+        self.driver.remove_source(token);
+    }
+}
+
 #[cfg(not(loom))]
-fn inbox_of(reactor: &Reactor<Registered>) -> Inbox<Message> {
+fn inbox_of(reactor: &Reactor<Registered<Core>>) -> Inbox<Message> {
     Inbox::new(reactor.notifier())
 }
 
 /// The loom models have no reactor. Their inbox uses the model of a notifier.
 #[cfg(loom)]
-fn inbox_of(_: &Reactor<Registered>) -> Inbox<Message> {
+fn inbox_of(_: &Reactor<Registered<Core>>) -> Inbox<Message> {
     Inbox::new(crate::sync::Notifier::new())
 }
 

@@ -17,9 +17,12 @@ use squall_reactor::{Interest, is_ready, set_nonblocking};
 use crate::current;
 use crate::io::blocking_flag::BlockingFlag;
 use crate::io::direction::Direction;
-use crate::io::source::Source;
+use crate::io::source;
 use crate::io::waiter_list::SlotKey;
+use crate::loop_core::Core;
 use crate::task::budget;
+
+type Source = source::Source<Core>;
 
 /// A descriptor whose calls can be awaited.
 ///

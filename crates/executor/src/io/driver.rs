@@ -16,17 +16,17 @@ use squall_reactor::{Event, Events, Interest, Mode, Reactor, ReactorStats, Token
 use crate::insight::origin::Origin;
 use crate::insight::panics::shield;
 use crate::io::handler::{Handler, HandlerId};
-use crate::io::source::Source;
-use crate::isolated::refused;
+use crate::io::source::{Home, Source};
+use crate::isolation::refused;
 use crate::task::entry::Entry;
 use crate::task::scheduler::Scheduler;
 
 /// The most events that one wait returns.
 const EVENTS_PER_WAIT: usize = 1024;
 
-pub(crate) struct Driver {
+pub(crate) struct Driver<H> {
     /// `None` after the loop is closed.
-    reactor: RefCell<Option<Reactor<Registered>>>,
+    reactor: RefCell<Option<Reactor<Registered<H>>>>,
     /// The buffer for events. `None` before the first wait, and from a wait to the end of the
     /// delivery.
     events: Cell<Option<Events>>,
@@ -41,13 +41,17 @@ pub(crate) struct Driver {
 }
 
 /// What the reactor keeps for each registered descriptor.
-pub(crate) enum Registered {
-    Source(Rc<Source>),
+pub(crate) enum Registered<H> {
+    Source(Rc<Source<H>>),
     Handler(Rc<Handler>),
 }
 
-impl Driver {
-    pub(crate) fn new(reactor: Reactor<Registered>, loop_number: u64, is_isolated: bool) -> Driver {
+impl<H: Home> Driver<H> {
+    pub(crate) fn new(
+        reactor: Reactor<Registered<H>>,
+        loop_number: u64,
+        is_isolated: bool,
+    ) -> Driver<H> {
         Driver {
             reactor: RefCell::new(Some(reactor)),
             events: Cell::new(None),
@@ -101,7 +105,7 @@ impl Driver {
     pub(crate) fn add_source(
         &self,
         fd: BorrowedFd<'_>,
-        source: &Rc<Source>,
+        source: &Rc<Source<H>>,
         is_shared: bool,
     ) -> io::Result<Token> {
         let (interest, mode) = if is_shared {
@@ -167,7 +171,7 @@ impl Driver {
         fd: BorrowedFd<'_>,
         interest: Interest,
         mode: Mode,
-        registered: Registered,
+        registered: Registered<H>,
     ) -> io::Result<Token> {
         if self.is_isolated {
             return Err(refused());
@@ -178,7 +182,7 @@ impl Driver {
         }
     }
 
-    fn deregister(&self, token: Token) -> Option<Registered> {
+    fn deregister(&self, token: Token) -> Option<Registered<H>> {
         self.reactor.borrow_mut().as_mut()?.deregister(token)
     }
 

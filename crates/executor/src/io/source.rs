@@ -13,17 +13,16 @@ use squall_reactor::{Event, Token};
 
 use crate::io::direction::Direction;
 use crate::io::waiter_list::{SlotKey, WaiterList};
-use crate::loop_core::Core;
 use crate::sync::Arc;
-use crate::task::scheduler::Wakes;
+use crate::task::scheduler::{Scheduler, Wakes};
 use crate::task::shared_state::SharedState;
 use crate::task::task::TaskKey;
 use crate::task::waker::task_of_waker;
 
-pub(crate) struct Source {
+pub(crate) struct Source<H> {
     /// The loop that watches the descriptor. `None` before the first registration and after
     /// [`leave`](Source::leave).
-    home: Cell<Option<Home>>,
+    home: Cell<Option<Registration<H>>>,
     /// The address of that loop's shared state, which tells its tasks from others. Null if no loop
     /// watches, or the loop is closed.
     home_address: Cell<*const SharedState>,
@@ -39,10 +38,17 @@ pub(crate) struct Source {
     list: Cell<Option<Box<WaiterList>>>,
 }
 
-/// The loop that watches a descriptor, and the registration there.
-struct Home {
-    core: Rc<Core>,
+/// The loop that watches a descriptor, and the token there.
+struct Registration<H> {
+    home: Rc<H>,
     token: Token,
+}
+
+/// What a source needs of its loop. A trait, because the loop is above this file.
+pub(crate) trait Home {
+    fn scheduler(&self) -> &Scheduler;
+
+    fn remove_source(&self, token: Token);
 }
 
 const READABLE: u16 = 1;
@@ -82,9 +88,9 @@ impl Direction {
     }
 }
 
-impl Default for Source {
+impl<H> Default for Source<H> {
     /// Makes a source that no loop watches. Both directions count as ready.
-    fn default() -> Source {
+    fn default() -> Source<H> {
         Source {
             home: Cell::new(None),
             home_address: Cell::new(ptr::null()),
@@ -97,33 +103,34 @@ impl Default for Source {
 }
 
 /// The registration.
-impl Source {
+impl<H: Home> Source<H> {
     /// Returns true if a loop watches the descriptor that still runs. False if that loop is closed,
     /// or if this is a forked child and the loop is the parent's.
     pub(crate) fn is_watched(&self) -> bool {
-        let home = self.home.take();
-        let is_watched = home.as_ref().is_some_and(|home| !home.core.scheduler.is_closed());
-        self.home.set(home); // it was empty, so nothing is dropped
+        let registration = self.home.take();
+        let is_open = |here: &Registration<H>| !here.home.scheduler().is_closed();
+        let is_watched = registration.as_ref().is_some_and(is_open);
+        self.home.set(registration); // it was empty, so nothing is dropped
         is_watched
     }
 
     /// Records that a loop watches the descriptor from now on. `direction` was tried in vain; the
     /// other was not tried, and counts as ready.
-    pub(crate) fn settle(&self, core: Rc<Core>, token: Token, direction: Direction) {
+    pub(crate) fn settle(&self, home: Rc<H>, token: Token, direction: Direction) {
         let ready = (READABLE | WRITABLE) & !direction.ready_bits();
         self.bits.set(self.bits.get() & HAS_LIST | WATCHED | ready);
-        self.home_address.set(Arc::as_ptr(core.scheduler.shared()));
-        let former = self.home.replace(Some(Home { core, token }));
+        self.home_address.set(Arc::as_ptr(home.scheduler().shared()));
+        let former = self.home.replace(Some(Registration { home, token }));
         drop(former); // last, because the end of a loop runs foreign code
     }
 
     /// Deregisters the descriptor. From now on both directions count as ready.
     pub(crate) fn leave(&self) {
         let former = self.home.take();
-        if let Some(Home { core, token }) = former {
+        if let Some(Registration { home, token }) = former {
             self.home_address.set(ptr::null());
             self.bits.set(self.bits.get() & HAS_LIST | READABLE | WRITABLE);
-            core.driver.remove_source(token);
+            home.remove_source(token);
         }
     }
 
@@ -140,26 +147,26 @@ impl Source {
     /// Wakes every task that waits, as an event would. May run foreign code if the loop is closed.
     #[cold]
     pub(crate) fn wake_all(&self) {
-        let Some(home) = self.home.take() else { return };
-        let core = Rc::clone(&home.core);
-        self.home.set(Some(home)); // it was empty, so nothing is dropped
+        let Some(registration) = self.home.take() else { return };
+        let home = Rc::clone(&registration.home);
+        self.home.set(Some(registration)); // it was empty, so nothing is dropped
         let bits = self.bits.get();
         self.bits.set(bits & !(READER_WAITS | WRITER_WAITS));
         for (waits, key) in [(READER_WAITS, &self.reader), (WRITER_WAITS, &self.writer)] {
             if bits & waits != 0 {
-                core.scheduler.wake_task_at_any_time(key.get());
+                home.scheduler().wake_task_at_any_time(key.get());
             }
         }
         if bits & HAS_LIST != 0 {
             self.wake_listed(READ_READY | WRITE_READY, |waker| {
-                core.scheduler.wake_at_any_time(waker);
+                home.scheduler().wake_at_any_time(waker);
             });
         }
     }
 }
 
 /// Readiness.
-impl Source {
+impl<H: Home> Source<H> {
     /// Records an event, and wakes the tasks that waited for it.
     #[inline]
     pub(crate) fn deliver(&self, event: Event, wakes: &Wakes<'_>) {
@@ -254,7 +261,7 @@ impl Source {
 ///
 /// Cloning or dropping a waker may run foreign code, which may call these methods again. So both
 /// happen only while no cell is taken.
-impl Source {
+impl<H: Home> Source<H> {
     /// As [`wait_here`](Self::wait_here), for the callers that rarely wait.
     #[inline(never)]
     pub(crate) fn wait(&self, direction: Direction, waker: &Waker) -> Poll<()> {

@@ -1,7 +1,7 @@
 //! Simulation: programs of this crate on simulated hosts, replayed from a seed. Feature `sim`.
 //!
 //! Open [`simulation.rs`](Simulation) first. A host is an ordinary event loop, on a clock that all
-//! hosts share. The sockets of the crate ask [`current`] whether a host's code runs. If it does,
+//! hosts share. The sockets of the crate ask `current` whether a host's code runs. If it does,
 //! they are simulated.
 //!
 //! ```text

@@ -1,10 +1,9 @@
-//! A loop that has no part in its process. The hosts of a simulation are such loops.
+//! Runs loops of which another program turns the hands: the hosts of a simulation.
 //!
-//! It watches no descriptor, gets only the signals that [`EventLoop::raise`] passes to it, and takes
-//! its random numbers from its maker. [`EventLoop::run_ready`] runs it without a system call.
+//! [`EventLoop::run_ready`] runs a turn without a system call, and [`EventLoop::raise`] stands for a
+//! signal. Such loops are [isolated](crate::isolation).
 
 use std::fmt;
-use std::io;
 use std::panic::Location;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -12,35 +11,12 @@ use std::time::Duration;
 
 use libc::c_int;
 
-use crate::builder::Builder;
 use crate::current::Running;
 use crate::error::RunError;
 use crate::event_loop::{EventLoop, Run};
 use crate::insight::panics::shield;
 use crate::loop_core::Core;
 use crate::task::root_future::RootFuture;
-
-/// Where an isolated loop takes its random numbers from.
-#[derive(Clone)]
-pub(crate) struct Isolation {
-    pub(crate) random: Rc<dyn Fn() -> u64>,
-}
-
-/// The error of a call that an isolated loop refuses.
-#[cold]
-pub(crate) fn refused() -> io::Error {
-    let text = "the wait for a descriptor of the system (AsyncFd, add_handler) is not simulated";
-    io::Error::new(io::ErrorKind::Unsupported, text)
-}
-
-impl Builder {
-    /// Makes a loop that has no part in the process. `random` draws its random numbers.
-    #[doc(hidden)]
-    pub fn isolated(mut self, random: impl Fn() -> u64 + 'static) -> Builder {
-        self.options.isolation = Some(Isolation { random: Rc::new(random) });
-        self
-    }
-}
 
 /// A future that a loop runs by turns.
 #[doc(hidden)]
