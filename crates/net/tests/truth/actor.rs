@@ -177,10 +177,11 @@ impl Actor {
             }),
             ["reset", name] => {
                 let socket = self.0.sockets.borrow_mut().remove(name).expect("such a socket");
-                let Some(Socket::Stream(stream)) = Rc::into_inner(socket) else {
-                    panic!("no idle stream")
-                };
-                IoStream::new(stream.into_inner()).reset();
+                reset(socket);
+                done()
+            }
+            ["reset-all"] => {
+                self.0.sockets.take().into_values().for_each(reset);
                 done()
             }
             ["drop", name] => {
@@ -259,6 +260,14 @@ impl std::ops::Deref for Stream {
             Socket::Stream(stream) => stream,
             _ => unreachable!("checked where it was made"),
         }
+    }
+}
+
+fn reset(socket: Rc<Socket>) {
+    match Rc::into_inner(socket) {
+        Some(Socket::Stream(stream)) => IoStream::new(stream.into_inner()).reset(),
+        Some(other) => drop(other),
+        None => panic!("a task uses the socket"),
     }
 }
 

@@ -9,7 +9,7 @@
 //!
 //! The holder and the peer end when the lab ends, because it has the other ends of their inputs.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::env;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
@@ -94,8 +94,9 @@ fn run_script(script: &str) {
 
 pub(crate) struct Lab {
     holder: Child,
-    _until_the_end: ChildStdin,
+    _input: ChildStdin,
     peer: RefCell<Option<Peer>>,
+    is_crashed: Cell<bool>,
 }
 
 struct Peer {
@@ -112,8 +113,8 @@ impl Lab {
         let mut ready = String::new();
         BufReader::new(holder.stdout.take().unwrap()).read_line(&mut ready).unwrap();
         assert_eq!(ready, "ready\n");
-        let _until_the_end = holder.stdin.take().unwrap();
-        let lab = Lab { holder, _until_the_end, peer: RefCell::new(None) };
+        let _input = holder.stdin.take().unwrap();
+        let lab = Lab { holder, _input, peer: RefCell::new(None), is_crashed: Cell::new(false) };
         let pair = "link add here address 02:00:00:00:00:01 type veth \
                     peer name there address 02:00:00:00:00:02 netns";
         configure(Command::new("ip"), &format!("{pair} {}\n", lab.holder.id()));
@@ -134,6 +135,9 @@ impl Lab {
     }
 
     pub(crate) fn restart(&self) {
+        if self.is_crashed.take() {
+            self.set_link("up");
+        }
         let (words, input) = std::os::unix::net::UnixStream::pair().unwrap();
         let mut command = self.over_there(&this_program());
         let process = command.args(["as", "peer"]).stdin(OwnedFd::from(input)).spawn().unwrap();
@@ -147,6 +151,15 @@ impl Lab {
         let mut peer = self.peer.take().expect("a peer is running");
         peer.process.kill().unwrap();
         peer.process.wait().unwrap();
+    }
+
+    /// Ends the peer without a word to us: while the link is cut, it resets its streams, so that
+    /// its kernel knows nothing of them any more. A restart heals the link.
+    pub(crate) async fn crash(&self) {
+        self.set_link("down");
+        self.ask("reset-all").await;
+        self.kill();
+        self.is_crashed.set(true);
     }
 
     pub(crate) async fn ask(&self, line: &str) -> String {

@@ -28,6 +28,7 @@ scripts! {
     a_peer_killed_with_unread_bytes_resets
     a_peer_killed_behind_a_cut_link_ends_the_stream_later
     a_reset_that_was_lost_comes_again_for_a_write
+    a_crashed_peer_is_silent_until_it_runs_again
     a_port_can_be_used_again_after_its_process_was_killed
     each_direction_ends_by_itself
     a_stream_that_has_ended_both_ways_has_no_peer
@@ -50,7 +51,9 @@ scripts! {
     a_udp_address_is_used_once
     the_port_of_a_connection_is_in_use
     a_port_connects_once_to_each_peer
+    a_port_rests_after_its_connection
     an_address_of_another_host_is_not_available
+    the_loopback_device_leads_to_no_other_host
     both_ends_know_both_addresses
     a_host_connects_to_itself
     a_connected_datagram_socket_is_refused_once
@@ -75,6 +78,11 @@ async fn a_connect_to_an_address_without_a_host_fails(stage: &Stage) {
     stage.here("bind b any:0").await;
     stage.here("send-to b nobody:53 lost").await;
     stage.here("briefly recv b 10").await;
+    stage.here("associate b nobody:53").await;
+    stage.here("send b lost").await;
+    stage.here("briefly recv b 10").await;
+    stage.here("briefly recv b 10").await;
+    stage.here("send b lost").await;
 }
 
 async fn a_connect_over_a_cut_link_ends_at_its_deadline(stage: &Stage) {
@@ -134,6 +142,26 @@ async fn a_reset_that_was_lost_comes_again_for_a_write(stage: &Stage) {
     stage.settle().await;
     stage.here("read a 10").await;
     stage.here("read a 10").await;
+}
+
+async fn a_crashed_peer_is_silent_until_it_runs_again(stage: &Stage) {
+    stage.there("listen listener there:80").await;
+    stage.both("connect a there:80", "accept listener a").await;
+    stage.both("connect b there:80", "accept listener b").await;
+    stage.both("connect c there:80", "accept listener c").await;
+    stage.crash().await;
+    stage.here("write a lost").await;
+    stage.here("briefly read a 10").await;
+    stage.here("connect d there:80 within 200").await;
+    stage.restart();
+    stage.here("read a 10").await;
+    stage.here("read a 10").await;
+    stage.here("briefly read b 10").await;
+    stage.here("write b lost").await;
+    stage.settle().await;
+    stage.here("write b fails").await;
+    stage.here("drop c").await;
+    stage.here("connect d there:80").await;
 }
 
 async fn a_port_can_be_used_again_after_its_process_was_killed(stage: &Stage) {
@@ -309,6 +337,7 @@ async fn a_full_backlog_lets_connects_wait(stage: &Stage) {
     stage.there("listen listener there:80").await;
     stage.here("connect a there:80").await;
     stage.here("connect b there:80").await;
+    stage.settle().await;
     stage.here("briefly connect c there:80").await;
     stage.here("begin connect d there:80").await;
     stage.settle().await;
@@ -326,6 +355,7 @@ async fn a_connect_that_waits_for_room_is_refused_when_the_listener_goes(stage: 
     stage.there("listen listener there:80").await;
     stage.here("connect a there:80").await;
     stage.here("connect b there:80").await;
+    stage.settle().await;
     stage.here("begin connect c there:80").await;
     stage.settle().await;
     stage.here("poll").await;
@@ -488,11 +518,33 @@ async fn a_port_connects_once_to_each_peer(stage: &Stage) {
     stage.there("listen other any:81").await;
     stage.both("connect a there:80 from here:5000", "accept listener a").await;
     stage.there("peer a").await;
-    stage.here("connect b there:80 from here:5000").await;
+    stage.here("connect c there:80 from here:5000").await;
     stage.both("connect b there:81 from here:5000", "accept other b").await;
     stage.there("peer b").await;
+    stage.here("listen e any:5000").await;
+    stage.both("connect f there:80", "accept listener f").await;
+    stage.here("connect g there:81 as f").await;
     stage.here("listen c any:5001").await;
     stage.here("connect d there:80 from here:5001").await;
+    stage.both("connect h there:80 from any:5002", "accept listener h").await;
+    stage.here("local h").await;
+}
+
+async fn a_port_rests_after_its_connection(stage: &Stage) {
+    stage.there("listen listener there:80").await;
+    stage.both("connect a there:80 from here:5000", "accept listener a").await;
+    stage.here("drop a").await;
+    stage.settle().await;
+    stage.there("drop a").await;
+    stage.settle().await;
+    stage.here("connect b there:80 from here:5000").await;
+    // If the peer ends first, its port rests, and it does not connect.
+    stage.both("connect c there:80 from here:5001", "accept listener c").await;
+    stage.there("drop c").await;
+    stage.settle().await;
+    stage.here("drop c").await;
+    stage.settle().await;
+    stage.both("connect d there:80 from here:5001", "accept listener d").await;
 }
 
 async fn an_address_of_another_host_is_not_available(stage: &Stage) {
@@ -503,6 +555,26 @@ async fn an_address_of_another_host_is_not_available(stage: &Stage) {
     stage.here("connect c there:80 from nobody").await;
     stage.here("connect c there:80 from there").await;
     stage.both("connect c there:80 from here", "accept listener c").await;
+}
+
+async fn the_loopback_device_leads_to_no_other_host(stage: &Stage) {
+    stage.there("listen listener there:80").await;
+    stage.here("connect a there:80 from loopback").await;
+    stage.here("bind b loopback:53").await;
+    stage.here("send-to b there:53 fails").await;
+    stage.here("associate b there:53").await;
+    stage.here("peer b").await;
+    stage.here("associate b here:54").await;
+    stage.here("peer b").await;
+    // An own address does lead there.
+    stage.here("listen local loopback:80").await;
+    stage.here("connect c loopback:80 from here").await;
+    stage.here("accept local d").await;
+    stage.here("peer d").await;
+    stage.here("bind e loopback:55").await;
+    stage.here("bind f here:55").await;
+    stage.here("send-to f loopback:55 hello").await;
+    stage.here("recv-datagram e 10").await;
 }
 
 async fn both_ends_know_both_addresses(stage: &Stage) {
@@ -587,6 +659,8 @@ async fn an_unconnected_datagram_socket_is_not_told(stage: &Stage) {
 async fn a_datagram_has_a_longest_length(stage: &Stage) {
     stage.there("bind b there:53").await;
     stage.here("bind a any:0").await;
+    stage.here("send-zeros a 65507").await;
+    stage.here("send-zeros a 65508").await;
     stage.here("associate a there:53").await;
     stage.here("send-zeros a 65508").await;
     stage.here("send-zeros a 100000").await;

@@ -81,6 +81,10 @@ impl Hosts {
         self.there.kill();
     }
 
+    pub(crate) fn crash(&self) {
+        self.there.crash();
+    }
+
     pub(crate) fn restart(&self) {
         self.there.restart();
     }

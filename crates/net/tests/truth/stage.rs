@@ -96,7 +96,15 @@ impl Stage {
         }
     }
 
-    /// Starts a process at the other end after the first one was killed.
+    /// Takes the power of the other end away.
+    pub(crate) async fn crash(&self) {
+        match &self.world {
+            World::Kernel(lab) => lab.crash().await,
+            World::Simulated(hosts) => hosts.crash(),
+        }
+    }
+
+    /// Starts a process at the other end after the first one has ended.
     pub(crate) fn restart(&self) {
         match &self.world {
             World::Kernel(lab) => lab.restart(),
