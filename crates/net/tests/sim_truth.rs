@@ -23,7 +23,12 @@ struct Difference {
     reason: &'static str,
 }
 
-const DIFFERENCES: &[Difference] = &[];
+const DIFFERENCES: &[Difference] = &[Difference {
+    script: "the_port_of_the_end_that_closed_first_rests",
+    by_kernel: "here listen b2 any as b: AddrInUse, error 98",
+    simulated: "here listen b2 any as b: done",
+    reason: "there is no TIME_WAIT: a simulated port is free when its socket is dropped",
+}];
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
@@ -32,7 +37,7 @@ fn main() {
     }
     let obstacle = kernel::why_not();
     if let Some(obstacle) = obstacle {
-        println!("skipped: {obstacle}");
+        eprintln!("skipped: {obstacle}");
     }
     let trial = |script: &&'static str| {
         let script = *script;

@@ -209,13 +209,13 @@ impl End {
         Poll::Pending
     }
 
-    /// Reads, as `recv(2)`; `WouldBlock` if there is nothing.
+    /// Reads, as `recv(2)`; `WouldBlock` if there is nothing, even for an empty buffer.
     pub(crate) fn recv(&self, into: &mut [u8]) -> io::Result<usize> {
         let mut state = self.state.borrow_mut();
-        if state.unread > 0 && !into.is_empty() {
+        if state.unread > 0 {
             return Ok(state.read(into));
         }
-        if into.is_empty() || state.has_end {
+        if state.has_end {
             return Ok(0);
         }
         match state.error.take() {

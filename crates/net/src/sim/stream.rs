@@ -179,8 +179,8 @@ impl SimulatedStream {
         }
         if how != Shutdown::Write {
             self.end().shut_read()?;
-            self.wake_waiting();
         }
+        self.wake_waiting();
         Ok(())
     }
 }

@@ -130,6 +130,9 @@ impl SimulatedUdp {
         if datagram.len() > MAX_DATAGRAM {
             return Err(io::Error::from_raw_os_error(libc::EMSGSIZE));
         }
+        if to.port() == 0 {
+            return Err(io::Error::from_raw_os_error(libc::EINVAL));
+        }
         let (to, from) = machine.route(to, self.address.get())?;
         if let Some(error) = self.mailbox.error.take() {
             return Err(io::Error::from_raw_os_error(error));

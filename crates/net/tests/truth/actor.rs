@@ -22,6 +22,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a call is watched that is expected to wait.
 const BRIEFLY: Duration = Duration::from_millis(100);
 
+/// The most bytes that `read-all` reads at once.
+const MOST_READ: usize = 1 << 18;
+/// After how many bytes those of `write-all` begin again.
+const PERIOD: usize = 251;
+
 /// The names of addresses in scripts. The first simulated hosts have the first two.
 const NAMES: [(&str, Ipv4Addr); 6] = [
     ("here", Ipv4Addr::new(10, 0, 0, 1)),
@@ -38,6 +43,8 @@ pub(crate) struct Actor(Rc<Inner>);
 struct Inner {
     listen: fn(SocketAddr) -> io::Result<TcpListener>,
     sockets: RefCell<BTreeMap<String, Rc<Socket>>>,
+    /// The own ports of the streams that were connected, by their names.
+    ports: RefCell<BTreeMap<String, u16>>,
     /// The commands that `begin` has begun.
     begun: RefCell<VecDeque<JoinHandle<String>>>,
 }
@@ -51,7 +58,12 @@ enum Socket {
 impl Actor {
     /// `listen` opens a listening socket with room for two connections.
     pub(crate) fn new(listen: fn(SocketAddr) -> io::Result<TcpListener>) -> Actor {
-        Actor(Rc::new(Inner { listen, sockets: RefCell::default(), begun: RefCell::default() }))
+        Actor(Rc::new(Inner {
+            listen,
+            sockets: RefCell::default(),
+            ports: RefCell::default(),
+            begun: RefCell::default(),
+        }))
     }
 
     /// Does what the line says, and returns what came of it.
@@ -105,9 +117,9 @@ impl Actor {
                 let options = ConnectOptions::default().source_address(address(from));
                 self.connect(name, to, options).await?
             }
-            // From the port of another stream, to another peer.
+            // From the port of another stream.
             ["connect", name, to, "as", other] => {
-                let from = self.stream(other).borrow().local_addr()?;
+                let from = (Ipv4Addr::UNSPECIFIED, self.port(other)).into();
                 self.connect(name, to, ConnectOptions::default().source_address(from)).await?
             }
             ["listen", name, on] => {
@@ -116,10 +128,10 @@ impl Actor {
                 self.add(name, Socket::Listener(listener));
                 format!("on {}", show(on))
             }
-            // On the port of a stream.
+            // On the port that a stream has or had.
             ["listen", name, ip, "as", other] => {
-                let port = self.stream(other).borrow().local_addr()?.port();
-                let listener = (self.0.listen)(SocketAddr::new(address(ip).ip(), port))?;
+                let on = SocketAddr::new(address(ip).ip(), self.port(other));
+                let listener = (self.0.listen)(on)?;
                 self.add(name, Socket::Listener(listener));
                 done()
             }
@@ -135,21 +147,21 @@ impl Actor {
                 if bytes.is_empty() { "end".to_owned() } else { text(&bytes) }
             }
             ["read-all", name] => {
-                let (socket, mut sum, mut len) = (self.stream(name), 0_u64, 0);
+                let (socket, mut len, mut as_sent) = (self.stream(name), 0, true);
                 loop {
-                    let bytes = read(&socket, 1 << 16).await?;
+                    let bytes = read(&socket, MOST_READ).await?;
                     if bytes.is_empty() {
-                        break format!("{len} bytes, sum {sum}");
+                        let how = if as_sent { "as sent" } else { "not as sent" };
+                        break format!("{len} bytes, {how}");
                     }
-                    for byte in &bytes {
-                        sum = sum.wrapping_mul(31).wrapping_add((*byte).into());
-                    }
+                    let start = len % PERIOD;
+                    as_sent &= bytes == pattern(start + bytes.len())[start..];
                     len += bytes.len();
                 }
             }
             ["write", name, text] => wrote(write(&self.stream(name), text.as_bytes()).await?),
             ["write-all", name, len] => {
-                let bytes: Vec<u8> = (0..number(len)).map(|n| (n % 251) as u8).collect();
+                let bytes = pattern(number(len));
                 let (socket, mut sent) = (self.stream(name), 0);
                 while sent < bytes.len() {
                     sent += write(&socket, &bytes[sent..]).await?;
@@ -228,6 +240,8 @@ impl Actor {
 
     async fn connect(&self, name: &str, to: &str, options: ConnectOptions) -> io::Result<String> {
         let stream = TcpStream::connect_with(address(to), options).await?;
+        let port = stream.local_addr()?.port();
+        self.0.ports.borrow_mut().insert(name.to_owned(), port);
         self.add(name, Socket::Stream(RefCell::new(stream)));
         Ok("connected".to_owned())
     }
@@ -240,6 +254,10 @@ impl Actor {
     fn socket(&self, name: &str) -> Rc<Socket> {
         let sockets = self.0.sockets.borrow();
         Rc::clone(sockets.get(name).unwrap_or_else(|| panic!("no socket is named {name}")))
+    }
+
+    fn port(&self, name: &str) -> u16 {
+        *self.0.ports.borrow().get(name).expect("a stream that was connected")
     }
 
     fn stream(&self, name: &str) -> Stream {
@@ -284,6 +302,14 @@ async fn write(stream: &RefCell<TcpStream>, bytes: &[u8]) -> io::Result<usize> {
 
 async fn within(time: Duration, outcome: impl Future<Output = String>) -> String {
     timeout(time, outcome).await.unwrap_or_else(|_| "waits".to_owned())
+}
+
+/// What `write-all` writes.
+fn pattern(len: usize) -> Vec<u8> {
+    let period: Vec<u8> = (0..=u8::MAX).take(PERIOD).collect();
+    let mut bytes = period.repeat(len.div_ceil(PERIOD));
+    bytes.truncate(len);
+    bytes
 }
 
 fn text(bytes: &[u8]) -> String {

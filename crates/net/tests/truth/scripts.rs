@@ -32,9 +32,13 @@ scripts! {
     a_port_can_be_used_again_after_its_process_was_killed
     each_direction_ends_by_itself
     a_stream_that_has_ended_both_ways_has_no_peer
+    an_empty_read_waits_for_bytes
     an_end_of_reading_keeps_what_comes
+    an_own_end_wakes_the_calls_that_wait
     bytes_for_a_stream_that_was_shut_both_ways_reset_it
     a_close_with_unread_bytes_resets
+    a_close_with_unread_bytes_after_an_end_resets
+    a_close_sends_what_was_written
     bytes_before_a_reset_are_read
     each_call_after_a_reset_fails_in_its_way
     a_write_after_the_end_of_the_peer_is_lost
@@ -51,7 +55,8 @@ scripts! {
     a_udp_address_is_used_once
     the_port_of_a_connection_is_in_use
     a_port_connects_once_to_each_peer
-    a_port_rests_after_its_connection
+    a_port_connects_again_to_the_same_peer
+    the_port_of_the_end_that_closed_first_rests
     an_address_of_another_host_is_not_available
     the_loopback_device_leads_to_no_other_host
     both_ends_know_both_addresses
@@ -71,6 +76,9 @@ async fn a_connect_is_refused_where_nothing_listens(stage: &Stage) {
     stage.there("drop listener").await;
     stage.here("connect a there:80").await;
     stage.there("connect b here:80").await;
+    stage.there("listen listener loopback:80").await;
+    stage.here("connect a there:80").await;
+    stage.here("connect a there:0").await;
 }
 
 async fn a_connect_to_an_address_without_a_host_fails(stage: &Stage) {
@@ -209,6 +217,17 @@ async fn a_stream_that_has_ended_both_ways_has_no_peer(stage: &Stage) {
     }
 }
 
+async fn an_empty_read_waits_for_bytes(stage: &Stage) {
+    stage.connect("a").await;
+    stage.here("briefly read a 0").await;
+    stage.there("write a comes").await;
+    stage.settle().await;
+    stage.here("read a 0").await;
+    stage.here("read a 10").await;
+    stage.there("shut a write").await;
+    stage.here("read a 0").await;
+}
+
 async fn an_end_of_reading_keeps_what_comes(stage: &Stage) {
     stage.connect("a").await;
     stage.here("shut a read").await;
@@ -221,6 +240,26 @@ async fn an_end_of_reading_keeps_what_comes(stage: &Stage) {
     stage.settle().await;
     stage.there("read a 10").await;
     stage.there("peer a").await;
+}
+
+async fn an_own_end_wakes_the_calls_that_wait(stage: &Stage) {
+    stage.connect("a").await;
+    stage.here("begin read a 10").await;
+    stage.settle().await;
+    stage.here("shut a read").await;
+    stage.here("finish").await;
+    stage.here("begin write-all a 16000000").await;
+    stage.settle().await;
+    stage.here("poll").await;
+    stage.here("shut a write").await;
+    stage.here("finish").await;
+    stage.connect("b").await;
+    stage.there("write b comes").await;
+    stage.settle().await;
+    stage.here("shut b both").await;
+    stage.here("read b 10").await;
+    stage.here("read b 10").await;
+    stage.here("peer b").await;
 }
 
 async fn bytes_for_a_stream_that_was_shut_both_ways_reset_it(stage: &Stage) {
@@ -257,6 +296,39 @@ async fn a_close_with_unread_bytes_resets(stage: &Stage) {
     stage.here("peer b").await;
 }
 
+async fn a_close_with_unread_bytes_after_an_end_resets(stage: &Stage) {
+    stage.connect("a").await;
+    stage.there("write a unread").await;
+    stage.there("shut a write").await;
+    stage.settle().await;
+    stage.here("drop a").await;
+    stage.settle().await;
+    stage.there("peer a").await;
+    stage.there("read a 10").await;
+    stage.there("read a 10").await;
+
+    // An end alone is nothing unread.
+    stage.connect("b").await;
+    stage.there("shut b write").await;
+    stage.settle().await;
+    stage.here("drop b").await;
+    stage.settle().await;
+    stage.there("read b 10").await;
+    stage.there("peer b").await;
+}
+
+async fn a_close_sends_what_was_written(stage: &Stage) {
+    stage.connect("a").await;
+    stage.there("write-all a 100000").await;
+    stage.there("drop a").await;
+    stage.here("read-all a").await;
+    stage.connect("b").await;
+    stage.there("write-all b 100000").await;
+    stage.kill();
+    stage.here("read-all b").await;
+    stage.here("write b lost").await;
+}
+
 async fn bytes_before_a_reset_are_read(stage: &Stage) {
     stage.connect("a").await;
     stage.there("write a before").await;
@@ -282,7 +354,9 @@ async fn bytes_before_a_reset_are_read(stage: &Stage) {
 }
 
 async fn each_call_after_a_reset_fails_in_its_way(stage: &Stage) {
-    let calls: [&[&str]; 7] = [
+    let calls: [&[&str]; 9] = [
+        &["read nothing", "read", "read"],
+        &["write nothing", "write", "read"],
         &["read", "read", "write"],
         &["write", "write", "read"],
         &["read", "write", "write"],
@@ -297,6 +371,8 @@ async fn each_call_after_a_reset_fails_in_its_way(stage: &Stage) {
         stage.settle().await;
         for call in *calls {
             let line = match call.split_once(' ') {
+                Some(("read", _)) => format!("read a{n} 0"),
+                Some(("write", _)) => format!("write a{n} "),
                 Some((call, how)) => format!("{call} a{n} {how}"),
                 None if *call == "read" => format!("read a{n} 10"),
                 None if *call == "write" => format!("write a{n} fails"),
@@ -530,21 +606,35 @@ async fn a_port_connects_once_to_each_peer(stage: &Stage) {
     stage.here("local h").await;
 }
 
-async fn a_port_rests_after_its_connection(stage: &Stage) {
+async fn a_port_connects_again_to_the_same_peer(stage: &Stage) {
     stage.there("listen listener there:80").await;
     stage.both("connect a there:80 from here:5000", "accept listener a").await;
     stage.here("drop a").await;
     stage.settle().await;
     stage.there("drop a").await;
     stage.settle().await;
-    stage.here("connect b there:80 from here:5000").await;
-    // If the peer ends first, its port rests, and it does not connect.
-    stage.both("connect c there:80 from here:5001", "accept listener c").await;
-    stage.there("drop c").await;
+    stage.both("connect b there:80 from here:5000", "accept listener b").await;
+    stage.there("drop b").await;
     stage.settle().await;
-    stage.here("drop c").await;
+    stage.here("drop b").await;
     stage.settle().await;
-    stage.both("connect d there:80 from here:5001", "accept listener d").await;
+    stage.both("connect c there:80 from here:5000", "accept listener c").await;
+}
+
+async fn the_port_of_the_end_that_closed_first_rests(stage: &Stage) {
+    stage.there("listen listener there:80").await;
+    stage.both("connect a there:80", "accept listener a").await;
+    stage.there("drop a").await;
+    stage.settle().await;
+    stage.here("drop a").await;
+    stage.settle().await;
+    stage.here("listen a2 any as a").await;
+    stage.both("connect b there:80", "accept listener b").await;
+    stage.here("drop b").await;
+    stage.settle().await;
+    stage.there("drop b").await;
+    stage.settle().await;
+    stage.here("listen b2 any as b").await;
 }
 
 async fn an_address_of_another_host_is_not_available(stage: &Stage) {
@@ -641,6 +731,11 @@ async fn a_connected_datagram_socket_is_refused_once(stage: &Stage) {
     stage.here("send-to a there:53 fails").await;
     stage.here("send-to a there:53 arrives").await;
     stage.there("recv-datagram b 10").await;
+    stage.there("bind c loopback:54").await;
+    stage.here("associate a there:54").await;
+    stage.here("send a lost").await;
+    stage.settle().await;
+    stage.here("recv a 10").await;
 }
 
 async fn an_unconnected_datagram_socket_is_not_told(stage: &Stage) {
@@ -649,6 +744,7 @@ async fn an_unconnected_datagram_socket_is_not_told(stage: &Stage) {
     stage.settle().await;
     stage.here("send-to a there:53 lost").await;
     stage.here("briefly recv a 10").await;
+    stage.here("send-to a there:0 fails").await;
     // Connected to another peer than that which refuses.
     stage.here("associate a there:54").await;
     stage.here("send-to a there:53 lost").await;
@@ -679,7 +775,7 @@ async fn a_refusal_comes_before_the_datagrams_that_wait(stage: &Stage) {
     stage.here("bind a here:54").await;
     stage.there("bind b there:53").await;
     stage.here("associate a there:53").await;
-    stage.there("send-to b here:54 waits").await;
+    stage.there("send-to b here:54 hello").await;
     stage.settle().await;
     stage.there("drop b").await;
     stage.here("send a lost").await;
@@ -711,7 +807,7 @@ async fn a_connected_datagram_socket_has_one_peer(stage: &Stage) {
     stage.here("briefly recv a 10").await;
     stage.here("send-to a there:55 hello").await;
     stage.there("recv-datagram c 10").await;
-    // What a peer cannot reach is refused to it.
+    // A stranger is refused.
     stage.there("associate c here:54").await;
     stage.there("send c hello").await;
     stage.settle().await;
