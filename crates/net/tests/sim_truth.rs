@@ -1,7 +1,7 @@
 //! As true as the kernel: each script runs on the kernel's sockets in two network namespaces, and on
 //! two simulated hosts, and gets the same results, the same errors and the same order.
 //!
-//! [`truth/scripts.rs`](truth::scripts) has the scripts. `DIFFERENCES` has what is not the same, and
+//! [`truth/scripts`](truth::scripts) has the scripts. `DIFFERENCES` has what is not the same, and
 //! why. Without the permission to make network namespaces, only the simulation runs.
 
 mod truth;
