@@ -60,6 +60,8 @@ struct State {
     /// The bytes that were read since the peer was last told of the room.
     read_since_told: usize,
     has_end: bool,
+    /// Whether the peer has got the end of this direction.
+    has_peer_end: bool,
     /// The error that the next call returns.
     error: Option<i32>,
     /// Nothing is sent or received any more.
@@ -98,6 +100,7 @@ impl End {
                 unread: 0,
                 read_since_told: 0,
                 has_end: false,
+                has_peer_end: false,
                 error: None,
                 is_dead: false,
                 is_read_shut: false,
@@ -126,7 +129,7 @@ impl End {
     pub(crate) fn receive(&self, content: Content, bytes: &Bytes) -> Reaction {
         let mut state = self.state.borrow_mut();
         if state.is_dead {
-            return Reaction::Taken;
+            return Reaction::Refused;
         }
         match (content, state.phase) {
             (Content::Acceptance, Phase::Closed) => return Reaction::Refused,
@@ -137,6 +140,11 @@ impl End {
             (Content::Data(_), Phase::Closed) => {
                 drop(state);
                 self.die(None);
+                return Reaction::Refused;
+            }
+            (Content::Data(_), _) if state.is_read_shut && state.is_write_shut => {
+                drop(state);
+                self.die(Some(libc::ECONNRESET));
                 return Reaction::Refused;
             }
             (Content::Data(len), _) => {
@@ -159,6 +167,11 @@ impl End {
         Reaction::Taken
     }
 
+    /// The peer has got the end that this end has sent.
+    pub(crate) fn end_has_arrived(&self) {
+        self.state.borrow_mut().has_peer_end = true;
+    }
+
     /// The kernel takes the peer for gone.
     pub(crate) fn time_out(&self) {
         self.die(Some(libc::ETIMEDOUT));
@@ -178,8 +191,9 @@ impl End {
 
 /// The calls of a socket.
 impl End {
-    pub(crate) fn is_dead(&self) -> bool {
-        self.state.borrow().is_dead
+    /// Whether the connection is over: it was reset, has timed out, or has ended in both directions.
+    pub(crate) fn is_over(&self) -> bool {
+        self.state.borrow().is_over()
     }
 
     pub(crate) fn poll_connected(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
@@ -195,18 +209,18 @@ impl End {
         Poll::Pending
     }
 
-    /// Reads, as `recv(2)`; `WouldBlock` if there is nothing.
+    /// Reads, as `recv(2)`; `WouldBlock` if there is nothing, even for an empty buffer.
     pub(crate) fn recv(&self, into: &mut [u8]) -> io::Result<usize> {
         let mut state = self.state.borrow_mut();
-        if state.unread > 0 && !into.is_empty() {
+        if state.unread > 0 {
             return Ok(state.read(into));
         }
-        if into.is_empty() || state.has_end || state.is_read_shut {
+        if state.has_end {
             return Ok(0);
         }
         match state.error.take() {
             Some(error) => Err(io::Error::from_raw_os_error(error)),
-            None if state.is_dead => Ok(0),
+            None if state.is_dead || state.is_read_shut => Ok(0),
             None => Err(io::Error::from_raw_os_error(libc::EAGAIN)),
         }
     }
@@ -261,7 +275,7 @@ impl End {
     /// Ends the writing direction. Returns true if the end must be sent.
     pub(crate) fn shut_write(&self) -> io::Result<bool> {
         let mut state = self.state.borrow_mut();
-        if state.is_dead {
+        if state.is_over() {
             return Err(io::Error::from_raw_os_error(libc::ENOTCONN));
         }
         Ok(!std::mem::replace(&mut state.is_write_shut, true))
@@ -269,7 +283,7 @@ impl End {
 
     pub(crate) fn shut_read(&self) -> io::Result<()> {
         let mut state = self.state.borrow_mut();
-        if state.is_dead {
+        if state.is_over() {
             return Err(io::Error::from_raw_os_error(libc::ENOTCONN));
         }
         state.is_read_shut = true;
@@ -300,6 +314,10 @@ impl End {
 }
 
 impl State {
+    fn is_over(&self) -> bool {
+        self.is_dead || self.has_end && self.has_peer_end
+    }
+
     /// Moves received bytes to `into`.
     fn read(&mut self, into: &mut [u8]) -> usize {
         let mut n = 0;

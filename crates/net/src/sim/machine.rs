@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::rc::Rc;
 
@@ -98,5 +98,29 @@ impl Machine {
 
     pub(crate) fn is_local(&self, ip: IpAddr) -> bool {
         ip == self.ip || ip.is_loopback() || ip.is_unspecified()
+    }
+
+    /// The addresses of a packet that a socket at `from` sends to `to`, neither of them unspecified.
+    ///
+    /// # Errors
+    /// `EINVAL` from the loopback device to another host.
+    pub(crate) fn route(
+        &self,
+        mut to: SocketAddr,
+        mut from: SocketAddr,
+    ) -> io::Result<(SocketAddr, SocketAddr)> {
+        let loopback = match to.ip() {
+            IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        };
+        if to.ip().is_unspecified() {
+            to.set_ip(loopback);
+        }
+        if from.ip().is_unspecified() {
+            from.set_ip(if to.ip().is_loopback() { loopback } else { self.ip });
+        } else if from.ip().is_loopback() && !self.is_local(to.ip()) {
+            return Err(io::Error::from_raw_os_error(libc::EINVAL));
+        }
+        Ok((to, from))
     }
 }

@@ -23,11 +23,15 @@ pub(crate) struct Mailbox {
 }
 
 impl Mailbox {
-    /// Stores a datagram, unless the socket is connected to another peer or is full.
+    /// Whether the socket gets the datagrams of this sender.
+    pub(crate) fn takes_from(&self, sender: SocketAddr) -> bool {
+        self.peer.get().is_none_or(|peer| peer == sender)
+    }
+
+    /// Stores a datagram, unless the socket is full.
     pub(crate) fn put(&self, sender: SocketAddr, datagram: Bytes) {
-        let is_wanted = self.peer.get().is_none_or(|peer| peer == sender);
         let bytes = self.bytes.get() + datagram.len();
-        if is_wanted && bytes <= ROOM {
+        if bytes <= ROOM {
             self.bytes.set(bytes);
             self.received.borrow_mut().push_back((sender, datagram));
         }

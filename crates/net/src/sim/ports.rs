@@ -15,8 +15,17 @@ const EPHEMERAL: RangeInclusive<u16> = 32_768..=60_999;
 pub(crate) struct Ports {
     listeners: Vec<(SocketAddr, Weak<Backlog>)>,
     mailboxes: Vec<(SocketAddr, Weak<Mailbox>)>,
-    /// How many connections use a port as their own.
-    connections: BTreeMap<u16, usize>,
+    /// The connections of this host's clients, by their own ports.
+    connections: BTreeMap<u16, Vec<Client>>,
+}
+
+/// The own address of a connection and that of its peer.
+pub(crate) type Pair = (SocketAddr, SocketAddr);
+
+struct Client {
+    pair: Pair,
+    /// Whether the code has chosen the port, and so lets other sockets use it (`SO_REUSEADDR`).
+    shares_port: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -36,14 +45,21 @@ impl Ports {
         self.mailboxes.push((address, Rc::downgrade(mailbox)));
     }
 
-    pub(crate) fn add_connection(&mut self, port: u16) {
-        *self.connections.entry(port).or_default() += 1;
+    /// Returns false if there is such a connection already.
+    pub(crate) fn add_connection(&mut self, pair: Pair, shares_port: bool) -> bool {
+        let clients = self.connections.entry(pair.0.port()).or_default();
+        let is_new = clients.iter().all(|client| client.pair != pair);
+        if is_new {
+            clients.push(Client { pair, shares_port });
+        }
+        is_new
     }
 
-    pub(crate) fn remove_connection(&mut self, port: u16) {
-        if let Some(count) = self.connections.get_mut(&port) {
-            *count -= 1;
-            if *count == 0 {
+    pub(crate) fn remove_connection(&mut self, pair: Pair) {
+        let port = pair.0.port();
+        if let Some(clients) = self.connections.get_mut(&port) {
+            clients.retain(|client| client.pair != pair);
+            if clients.is_empty() {
                 self.connections.remove(&port);
             }
         }
@@ -54,14 +70,31 @@ impl Ports {
         find(&self.listeners, address)
     }
 
-    /// The UDP socket that gets the datagrams to this address.
-    pub(crate) fn mailbox_at(&self, address: SocketAddr) -> Option<Rc<Mailbox>> {
-        find(&self.mailboxes, address)
+    /// The UDP socket that gets the datagrams of a sender to this address.
+    pub(crate) fn mailbox_at(
+        &self,
+        address: SocketAddr,
+        sender: SocketAddr,
+    ) -> Option<Rc<Mailbox>> {
+        find(&self.mailboxes, address).filter(|mailbox| mailbox.takes_from(sender))
+    }
+
+    /// Sets the address of a UDP socket.
+    pub(crate) fn move_mailbox(&mut self, mailbox: &Rc<Mailbox>, address: SocketAddr) {
+        let is_it = |bound: &Weak<Mailbox>| bound.as_ptr() == Rc::as_ptr(mailbox);
+        for (bound, _) in self.mailboxes.iter_mut().filter(|(_, bound)| is_it(bound)) {
+            *bound = address;
+        }
     }
 
     pub(crate) fn is_taken(&self, address: SocketAddr, protocol: Protocol) -> bool {
         match protocol {
-            Protocol::Tcp => is_taken(&self.listeners, address),
+            Protocol::Tcp => {
+                let clients = self.connections.get(&address.port()).into_iter().flatten();
+                let mut keepers = clients.filter(|client| !client.shares_port);
+                is_taken(&self.listeners, address)
+                    || keepers.any(|client| overlaps(client.pair.0, address))
+            }
             Protocol::Udp => is_taken(&self.mailboxes, address),
         }
     }
@@ -93,9 +126,11 @@ fn find<T>(bound: &[(SocketAddr, Weak<T>)], address: SocketAddr) -> Option<Rc<T>
 }
 
 fn is_taken<T>(bound: &[(SocketAddr, Weak<T>)], address: SocketAddr) -> bool {
-    let overlaps = |bound: &SocketAddr| {
-        let any = bound.ip().is_unspecified() || address.ip().is_unspecified();
-        bound.port() == address.port() && (any || bound.ip() == address.ip())
-    };
-    bound.iter().any(|(bound, socket)| socket.strong_count() > 0 && overlaps(bound))
+    bound.iter().any(|(bound, socket)| socket.strong_count() > 0 && overlaps(*bound, address))
+}
+
+/// Whether a packet could be for both addresses.
+fn overlaps(a: SocketAddr, b: SocketAddr) -> bool {
+    let any = a.ip().is_unspecified() || b.ip().is_unspecified();
+    a.port() == b.port() && (any || a.ip() == b.ip())
 }

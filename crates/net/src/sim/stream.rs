@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
-use std::net::{Shutdown, SocketAddr};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -33,16 +33,18 @@ impl SimulatedStream {
     /// Connects from a host.
     ///
     /// # Errors
-    /// Those of [`Socket::bind`]; `ECONNREFUSED` if nobody listens; `EHOSTUNREACH` after 3 s if no
-    /// host has the address; `ETIMEDOUT` after 127 s of silence.
+    /// Those of [`Socket::bind`]; `EINVAL` from the loopback device to another host; `EADDRNOTAVAIL`
+    /// if the port is connected to this peer; `ECONNREFUSED` if nobody listens; `EHOSTUNREACH` after
+    /// 3 s if no host has the address; `ETIMEDOUT` after 127 s of silence.
     pub(crate) async fn connect(
         place: Place,
         to: SocketAddr,
         from: Option<SocketAddr>,
     ) -> io::Result<SimulatedStream> {
         let Place { world, machine } = &place;
-        let ip = if machine.is_local(to.ip()) { to.ip() } else { machine.ip };
-        let from = from.unwrap_or(SocketAddr::new(ip, 0));
+        let is_port_chosen = from.is_some_and(|from| from.port() != 0);
+        let from = from.unwrap_or(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0));
+        let (to, from) = machine.route(to, from)?;
         let socket = Socket::bind(place.clone(), from, Protocol::Tcp)?;
         world.record(What::Connects(machine.number, to));
         let Some(target) = world.machine_at(to.ip(), machine) else {
@@ -51,7 +53,10 @@ impl SimulatedStream {
         };
         let client = (machine.number, socket.address);
         let connection = Connection::new(client, (target.number, to), machine.power.crashes());
-        machine.ports.borrow_mut().add_connection(socket.address.port());
+        let pair = (socket.address, to);
+        if !machine.ports.borrow_mut().add_connection(pair, is_port_chosen) {
+            return Err(io::Error::from_raw_os_error(libc::EADDRNOTAVAIL));
+        }
         let stream =
             SimulatedStream { socket, connection: Rc::new(connection), side: Side::Client };
         stream.send(Content::Request, Bytes::new());
@@ -154,9 +159,9 @@ impl SimulatedStream {
     }
 
     /// # Errors
-    /// `ENOTCONN` if the connection is dead.
+    /// `ENOTCONN` if the connection is over.
     pub(crate) fn peer_addr(&self) -> io::Result<SocketAddr> {
-        if self.end().is_dead() {
+        if self.end().is_over() {
             return Err(io::Error::from_raw_os_error(libc::ENOTCONN));
         }
         Ok(self.peer().address)
@@ -167,15 +172,15 @@ impl SimulatedStream {
     }
 
     /// # Errors
-    /// `ENOTCONN` if the connection is dead.
+    /// `ENOTCONN` if the connection is over.
     pub(crate) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         if how != Shutdown::Read && self.end().shut_write()? {
             self.send(Content::End, Bytes::new());
         }
         if how != Shutdown::Write {
             self.end().shut_read()?;
-            self.wake_waiting();
         }
+        self.wake_waiting();
         Ok(())
     }
 }
@@ -191,7 +196,8 @@ impl Drop for SimulatedStream {
             self.send(last, Bytes::new());
         }
         if self.side == Side::Client {
-            machine.ports.borrow_mut().remove_connection(self.socket.address.port());
+            let pair = (self.socket.address, self.peer().address);
+            machine.ports.borrow_mut().remove_connection(pair);
         }
     }
 }

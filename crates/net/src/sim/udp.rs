@@ -1,5 +1,6 @@
 //! A simulated UDP socket.
 
+use std::cell::Cell;
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
@@ -23,6 +24,8 @@ const MAX_DATAGRAM: usize = 65_507;
 
 pub(crate) struct SimulatedUdp {
     socket: Socket,
+    /// As the socket's, until it is connected.
+    address: Cell<SocketAddr>,
     mailbox: Rc<Mailbox>,
 }
 
@@ -33,16 +36,24 @@ impl SimulatedUdp {
         let socket = Socket::bind(place, address, Protocol::Udp)?;
         let mailbox = Rc::<Mailbox>::default();
         socket.place.machine.ports.borrow_mut().add_mailbox(socket.address, &mailbox);
-        Ok(SimulatedUdp { socket, mailbox })
+        Ok(SimulatedUdp { address: Cell::new(socket.address), socket, mailbox })
     }
 
+    /// Sets the peer, and the own address if it is unspecified.
+    ///
+    /// # Errors
+    /// `EINVAL` from the loopback device to another host.
     pub(crate) fn connect(&self, peer: SocketAddr) -> io::Result<()> {
+        let machine = &self.socket.place.machine;
+        let (peer, address) = machine.route(peer, self.address.get())?;
+        machine.ports.borrow_mut().move_mailbox(&self.mailbox, address);
+        self.address.set(address);
         self.mailbox.peer.set(Some(peer));
         Ok(())
     }
 
     pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
-        Ok(self.socket.address)
+        Ok(self.address.get())
     }
 
     /// # Errors
@@ -114,18 +125,20 @@ impl SimulatedUdp {
 
     fn send_now(&self, datagram: &[u8], to: Option<SocketAddr>) -> io::Result<usize> {
         let Place { world, machine } = &self.socket.place;
-        if let Some(error) = self.mailbox.error.take() {
-            return Err(io::Error::from_raw_os_error(error));
-        }
         let to = to.or(self.mailbox.peer.get());
         let to = to.ok_or_else(|| io::Error::from_raw_os_error(libc::EDESTADDRREQ))?;
         if datagram.len() > MAX_DATAGRAM {
             return Err(io::Error::from_raw_os_error(libc::EMSGSIZE));
         }
+        if to.port() == 0 {
+            return Err(io::Error::from_raw_os_error(libc::EINVAL));
+        }
+        let (to, from) = machine.route(to, self.address.get())?;
+        if let Some(error) = self.mailbox.error.take() {
+            return Err(io::Error::from_raw_os_error(error));
+        }
         // A datagram to an address that no host has is lost on the way.
         if let Some(target) = world.machine_at(to.ip(), machine) {
-            let ip = if machine.is_local(to.ip()) { to.ip() } else { machine.ip };
-            let from = SocketAddr::new(ip, self.socket.address.port());
             let content = Content::Datagram(datagram.len());
             let bytes = Bytes::copy_from_slice(datagram);
             let datagram =
@@ -198,11 +211,11 @@ impl Datagram {
             return;
         }
         let machine = world.machine(self.to.0);
-        let mailbox = machine.ports.borrow().mailbox_at(self.to.1);
+        let mailbox = machine.ports.borrow().mailbox_at(self.to.1, self.from.1);
         let is_news = self.content == Content::Unreachable;
         match mailbox {
             // Only a connected socket is told.
-            Some(mailbox) if is_news && mailbox.peer.get() != Some(self.from.1) => {}
+            Some(mailbox) if is_news && mailbox.peer.get().is_none() => {}
             Some(mailbox) => {
                 if is_news {
                     mailbox.error.set(Some(libc::ECONNREFUSED));
@@ -228,8 +241,6 @@ impl AsFd for SimulatedUdp {
 
 impl fmt::Debug for SimulatedUdp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SimulatedUdp")
-            .field("address", &self.socket.address)
-            .finish_non_exhaustive()
+        f.debug_struct("SimulatedUdp").field("address", &self.address.get()).finish_non_exhaustive()
     }
 }

@@ -87,6 +87,7 @@ impl World {
             }
             let Some(sent) = here.flight().pop() else { return };
             match self.receive(connection, from.other(), &sent) {
+                Reaction::Taken if sent.content == Content::End => here.end_has_arrived(),
                 Reaction::Taken => {}
                 Reaction::Answer(content) => {
                     self.send(connection, from.other(), content, Bytes::new());

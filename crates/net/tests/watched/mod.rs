@@ -87,6 +87,17 @@ impl Watched {
 
     /// Returns the next `n` lines, sorted, because processes print in any order.
     pub(crate) fn lines(&mut self, n: usize) -> Vec<String> {
+        let mut lines = self.take(n);
+        lines.sort();
+        lines
+    }
+
+    /// Returns all further lines in the order in which they came, from a single process.
+    pub(crate) fn in_order(&mut self) -> Vec<String> {
+        self.take(usize::MAX)
+    }
+
+    fn take(&mut self, n: usize) -> Vec<String> {
         let mut lines = Vec::new();
         while lines.len() < n {
             match self.lines.recv_timeout(WATCHDOG) {
@@ -95,7 +106,6 @@ impl Watched {
                 Err(RecvTimeoutError::Timeout) => panic!("no further output after {lines:?}"),
             }
         }
-        lines.sort();
         lines
     }
 
