@@ -4,10 +4,9 @@ use std::fmt;
 use std::net::IpAddr;
 use std::rc::{Rc, Weak};
 
-use squall_executor::{Dump, Stats, signal};
+use squall_executor::{Dump, EventLoop, Stats, signal};
 
 use super::current::Place;
-use super::machine::Machine;
 use super::trace::What;
 use super::world::World;
 
@@ -43,18 +42,28 @@ use super::world::World;
 /// ```
 #[derive(Clone)]
 pub struct Host {
+    /// Weak, so that a `main` may keep the handle of its own host.
     world: Weak<World>,
-    machine: Rc<Machine>,
+    number: usize,
+    name: Rc<str>,
+    ip: IpAddr,
 }
 
 impl Host {
     pub(crate) fn new(place: &Place) -> Host {
-        Host { world: Rc::downgrade(&place.world), machine: Rc::clone(&place.machine) }
+        let Place { world, machine } = place;
+        let (number, ip) = (machine.number, machine.ip);
+        Host { world: Rc::downgrade(world), number, name: machine.name.as_str().into(), ip }
     }
 
     /// `None` after the simulation has ended.
     fn place(&self) -> Option<Place> {
-        Some(Place { world: self.world.upgrade()?, machine: Rc::clone(&self.machine) })
+        Some(self.world.upgrade()?.place(self.number))
+    }
+
+    /// The loop of the process, if it runs.
+    fn event_loop(&self) -> Option<Rc<EventLoop>> {
+        self.place()?.machine.event_loop()
     }
 
     /// Takes the power away. The process is gone, and so is what it has not sent. Nobody is told:
@@ -89,8 +98,8 @@ impl Host {
     pub fn signal(&self, signal: i32) {
         assert!((1..=64).contains(&signal), "there is no signal {signal}");
         let Some(place) = self.place() else { return };
-        let Some(event_loop) = self.machine.event_loop() else { return };
-        place.world.record(What::Signal(self.machine.number, signal));
+        let Some(event_loop) = self.event_loop() else { return };
+        place.world.record(What::Signal(self.number, signal));
         let is_taken = signal != libc::SIGKILL && place.enter(|| event_loop.raise(signal));
         drop(event_loop);
         let is_harmless = [signal::SIGCHLD, signal::SIGCONT, signal::SIGURG, signal::SIGWINCH];
@@ -101,27 +110,27 @@ impl Host {
 
     /// Whether the process runs. It ends when its `main` has returned.
     pub fn is_running(&self) -> bool {
-        self.machine.is_running()
+        self.event_loop().is_some()
     }
 
     /// Returns the address of the host.
     pub fn ip(&self) -> IpAddr {
-        self.machine.ip
+        self.ip
     }
 
     /// Returns the name of the host.
     pub fn name(&self) -> &str {
-        &self.machine.name
+        &self.name
     }
 
     /// Returns the counters of the process's loop; all 0 if none runs.
     pub fn stats(&self) -> Stats {
-        self.machine.event_loop().map(|event_loop| event_loop.stats()).unwrap_or_default()
+        self.event_loop().map(|event_loop| event_loop.stats()).unwrap_or_default()
     }
 
     /// Lists the tasks and timers of the process; empty if none runs.
     pub fn dump(&self) -> Dump {
-        self.machine.event_loop().map(|event_loop| event_loop.dump()).unwrap_or_default()
+        self.event_loop().map(|event_loop| event_loop.dump()).unwrap_or_default()
     }
 }
 

@@ -18,7 +18,7 @@ use super::connection::{Connection, End, Reaction, Side};
 use super::current::Place;
 use super::flight::{Flight, Sent};
 use super::links::RETRANSMISSION;
-use super::trace::{Content, Packet};
+use super::trace::{Content, Packet, What};
 use super::world::World;
 
 /// How often a packet of an open connection is sent, and a request for one.
@@ -40,6 +40,7 @@ impl World {
     ) {
         let (here, there) = (connection.end(from), connection.end(from.other()));
         let transit = self.transit(here.host, there.host, bytes.len());
+        (0..transit.losses).for_each(|_| self.record(What::Lost(packet(here, there, content))));
         let mut flight = here.flight();
         let (leaves, arrives) = (transit.leaves, transit.arrives);
         flight.push(Sent { content, bytes, leaves, arrives });
@@ -75,12 +76,7 @@ impl World {
                 let arrives = first.arrives;
                 return self.schedule_arrival(connection, from, &mut flight, arrives);
             }
-            let packet = Packet {
-                from: here.host,
-                to: there.host,
-                ports: (here.address.port(), there.address.port()),
-                content: first.content,
-            };
+            let packet = packet(here, there, first.content);
             drop(flight);
             if !self.carries(packet) {
                 return self.send_again(connection, from);
@@ -172,4 +168,9 @@ impl World {
     pub(crate) fn place(self: &Rc<Self>, number: usize) -> Place {
         Place { world: Rc::clone(self), machine: self.machine(number) }
     }
+}
+
+fn packet(from: &End, to: &End, content: Content) -> Packet {
+    let ports = (from.address.port(), to.address.port());
+    Packet { from: from.host, to: to.host, ports, content }
 }
