@@ -3,6 +3,7 @@
 //! It watches no descriptor, gets only the signals that [`EventLoop::raise`] passes to it, and takes
 //! its random numbers from its maker. [`EventLoop::run_ready`] runs it without a system call.
 
+use std::cell::Cell;
 use std::fmt;
 use std::io;
 use std::panic::Location;
@@ -24,6 +25,20 @@ use crate::task::root_future::RootFuture;
 #[derive(Clone)]
 pub(crate) struct Isolation {
     pub(crate) random: Rc<dyn Fn() -> u64>,
+}
+
+thread_local! {
+    static LOOPS_WOKEN: Cell<u64> = const { Cell::new(0) };
+}
+
+/// How often this thread has woken a loop that did not run.
+#[doc(hidden)]
+pub fn loops_woken() -> u64 {
+    LOOPS_WOKEN.get()
+}
+
+pub(crate) fn count_loop_woken() {
+    LOOPS_WOKEN.set(LOOPS_WOKEN.get().wrapping_add(1));
 }
 
 /// The error of a call that an isolated loop refuses.

@@ -75,7 +75,7 @@ pub use insight::stats::Stats;
 pub use io::async_fd::AsyncFd;
 pub use io::handler::HandlerId;
 #[doc(hidden)]
-pub use isolated::TurnByTurn;
+pub use isolated::{TurnByTurn, loops_woken};
 #[doc(hidden)]
 pub use stream_support::{at_batch_end, forks, is_closing, try_spawn, turns, wake_in_next_turn};
 #[doc(hidden)]

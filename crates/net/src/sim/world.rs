@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use squall_executor::Clock;
 
+use super::agenda::Agenda;
 use super::links::{Links, Transit, draw};
 use super::machine::Machine;
 use super::net_config::NetConfig;
@@ -18,9 +19,14 @@ use super::trace::{Packet, Trace, What};
 pub(crate) struct World {
     pub(crate) clock: Clock,
     started: Instant,
+    /// The time of the clock, in nanoseconds since the simulation began.
+    now: Cell<u64>,
     random: RefCell<Rng>,
     pub(crate) config: NetConfig,
     pub(crate) machines: RefCell<Vec<Rc<Machine>>>,
+    pub(crate) agenda: RefCell<Agenda>,
+    /// How many hosts have a `main` that runs.
+    pub(crate) mains: Cell<usize>,
     pub(crate) links: RefCell<Links>,
     /// What will happen, by time, and in the order of scheduling within one nanosecond.
     events: RefCell<BTreeMap<(u64, u64), Event>>,
@@ -37,10 +43,13 @@ impl World {
         World {
             started: clock.now(),
             clock,
+            now: Cell::new(0),
             random: RefCell::new(Rng::with_seed(seed)),
             links: RefCell::new(Links::new(config.link.clone())),
             config,
             machines: RefCell::default(),
+            agenda: RefCell::default(),
+            mains: Cell::new(0),
             events: RefCell::default(),
             scheduled: Cell::new(0),
             trace: RefCell::new(Trace::new()),
@@ -49,7 +58,7 @@ impl World {
 
     /// The time since the simulation began, in nanoseconds.
     pub(crate) fn now(&self) -> u64 {
-        self.nanos(self.clock.now())
+        self.now.get()
     }
 
     pub(crate) fn nanos(&self, time: Instant) -> u64 {
@@ -60,6 +69,8 @@ impl World {
     /// Moves the clock to a time that is not in the past.
     pub(crate) fn move_to(&self, time: u64) {
         self.clock.advance(Duration::from_nanos(time.saturating_sub(self.now())));
+        self.now.set(time.max(self.now()));
+        self.agenda.borrow_mut().move_to(self.now());
     }
 
     pub(crate) fn random(&self) -> u64 {
