@@ -85,8 +85,8 @@ impl World {
             if !self.carries(packet) {
                 return self.send_again(connection, from);
             }
-            let Some(sent) = here.flight().pop() else { return };
-            match self.receive(connection, from.other(), &sent) {
+            let Some(mut sent) = here.flight().pop() else { return };
+            match self.receive(connection, from.other(), &mut sent) {
                 Reaction::Taken => {}
                 Reaction::Answer(content) => {
                     self.send(connection, from.other(), content, Bytes::new());
@@ -106,7 +106,12 @@ impl World {
     }
 
     /// Receives a packet at this end.
-    fn receive(self: &Rc<Self>, connection: &Rc<Connection>, at: Side, sent: &Sent) -> Reaction {
+    fn receive(
+        self: &Rc<Self>,
+        connection: &Rc<Connection>,
+        at: Side,
+        sent: &mut Sent,
+    ) -> Reaction {
         let end = connection.end(at);
         let machine = self.machine(end.host);
         let is_request = sent.content == Content::Request;
@@ -114,7 +119,7 @@ impl World {
             return Reaction::Refused;
         }
         if !is_request && sent.content != Content::Established {
-            return end.receive(sent.content, &sent.bytes);
+            return end.receive(sent.content, &mut sent.bytes);
         }
         let listener = machine.ports.borrow().listener_at(end.address);
         match listener {
