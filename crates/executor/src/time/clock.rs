@@ -5,6 +5,8 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use crate::time::turn_clock::whole_nanos;
+
 /// A source of monotonic time for a loop; see [`Builder::clock`](crate::Builder::clock).
 ///
 /// A [manual](Self::manual) or [auto-advancing](Self::auto_advancing) clock is for tests: hours pass
@@ -18,6 +20,9 @@ pub struct Clock {
 /// The time of a clock that a test moves.
 struct Simulated {
     now: Cell<Instant>,
+    /// How far the clock was moved, in nanoseconds. The loop reads this number: the subtraction of
+    /// two `Instant`s costs more.
+    moved: Cell<u64>,
     /// Whether the loop moves the clock to the next timer, instead of sleeping.
     is_auto_advancing: bool,
 }
@@ -84,8 +89,8 @@ impl Clock {
     }
 
     fn simulated(is_auto_advancing: bool) -> Clock {
-        let now = Cell::new(Instant::now());
-        Clock { simulated: Some(Rc::new(Simulated { now, is_auto_advancing })) }
+        let (now, moved) = (Cell::new(Instant::now()), Cell::new(0));
+        Clock { simulated: Some(Rc::new(Simulated { now, moved, is_auto_advancing })) }
     }
 
     /// The current time.
@@ -109,6 +114,13 @@ impl Clock {
             panic!("the system's clock cannot be moved: use Clock::manual()");
         };
         simulated.now.set(simulated.now.get() + by);
+        simulated.moved.set(simulated.moved.get().saturating_add(whole_nanos(by)));
+    }
+
+    /// How far a test has moved the clock, in nanoseconds. `None` for the system's clock.
+    #[inline]
+    pub(crate) fn moved(&self) -> Option<u64> {
+        self.simulated.as_ref().map(|simulated| simulated.moved.get())
     }
 
     /// Whether a test, and not the system, moves the clock.
