@@ -173,8 +173,7 @@ impl Simulation {
 
     /// Delivers what is due, or runs a turn of a host, or moves the clock, but not beyond `end`.
     fn step(&self, end: u64, script: Option<&mut TurnByTurn<'_>>) -> Result<Step, Ended> {
-        if let Some(event) = self.world.take_due() {
-            event(&self.world);
+        if self.world.run_due() {
             return Ok(Step::Done);
         }
         self.update_agenda();

@@ -19,7 +19,7 @@ use super::current::Place;
 use super::flight::{Flight, Sent};
 use super::links::RETRANSMISSION;
 use super::trace::{Content, Packet};
-use super::world::World;
+use super::world::{Event, World};
 
 /// How often a packet of an open connection is sent, and a request for one.
 const MAX_ATTEMPTS: u32 = 16;
@@ -56,13 +56,13 @@ impl World {
     ) {
         if !flight.is_scheduled {
             flight.is_scheduled = true;
-            let connection = Rc::clone(connection);
-            self.schedule(time.max(self.now()), move |world| world.arrive(&connection, from));
+            let arrival = Event::Arrival(Rc::clone(connection), from);
+            self.schedule_event(time.max(self.now()), arrival);
         }
     }
 
     /// Passes on the packets from this end that arrive now.
-    fn arrive(self: &Rc<Self>, connection: &Rc<Connection>, from: Side) {
+    pub(crate) fn arrive(self: &Rc<Self>, connection: &Rc<Connection>, from: Side) {
         let (here, there) = (connection.end(from), connection.end(from.other()));
         here.flight().is_scheduled = false;
         if self.is_lost(here) {

@@ -11,6 +11,7 @@ use fastrand::Rng;
 use squall_executor::Clock;
 
 use super::agenda::Agenda;
+use super::connection::{Connection, Side};
 use super::links::{Links, Transit, draw};
 use super::machine::Machine;
 use super::net_config::NetConfig;
@@ -35,7 +36,11 @@ pub(crate) struct World {
 }
 
 /// Something that will happen at a known time.
-pub(crate) type Event = Box<dyn FnOnce(&Rc<World>)>;
+pub(crate) enum Event {
+    /// The first packet from this end of a connection arrives. By far the most frequent.
+    Arrival(Rc<Connection>, Side),
+    Call(Box<dyn FnOnce(&Rc<World>)>),
+}
 
 impl World {
     pub(crate) fn new(seed: u64, config: NetConfig) -> World {
@@ -92,9 +97,13 @@ impl World {
     }
 
     pub(crate) fn schedule(&self, time: u64, event: impl FnOnce(&Rc<World>) + 'static) {
+        self.schedule_event(time, Event::Call(Box::new(event)));
+    }
+
+    pub(crate) fn schedule_event(&self, time: u64, event: Event) {
         let number = self.scheduled.get();
         self.scheduled.set(number + 1);
-        self.events.borrow_mut().insert((time, number), Box::new(event));
+        self.events.borrow_mut().insert((time, number), event);
     }
 
     /// The time of the next event.
@@ -102,8 +111,17 @@ impl World {
         self.events.borrow().first_key_value().map(|((time, _), _)| *time)
     }
 
-    /// Takes the next event if it is due.
-    pub(crate) fn take_due(&self) -> Option<Event> {
+    /// Makes the next event happen if it is due. Returns whether it is.
+    pub(crate) fn run_due(self: &Rc<Self>) -> bool {
+        match self.take_due() {
+            None => return false,
+            Some(Event::Arrival(connection, from)) => self.arrive(&connection, from),
+            Some(Event::Call(event)) => event(self),
+        }
+        true
+    }
+
+    fn take_due(&self) -> Option<Event> {
         let now = self.now();
         let mut events = self.events.borrow_mut();
         let first = events.first_entry()?;
