@@ -3,6 +3,7 @@
 //! It watches no descriptor, gets no signal of the process, and takes its random numbers from its
 //! maker. The hosts of a simulation are such loops.
 
+use std::cell::Cell;
 use std::io;
 use std::rc::Rc;
 
@@ -10,6 +11,20 @@ use std::rc::Rc;
 #[derive(Clone)]
 pub(crate) struct Isolation {
     pub(crate) random: Rc<dyn Fn() -> u64>,
+}
+
+thread_local! {
+    static LOOPS_WOKEN: Cell<u64> = const { Cell::new(0) };
+}
+
+/// How often this thread has woken a loop that did not run.
+#[doc(hidden)]
+pub fn loops_woken() -> u64 {
+    LOOPS_WOKEN.get()
+}
+
+pub(crate) fn count_loop_woken() {
+    LOOPS_WOKEN.set(LOOPS_WOKEN.get().wrapping_add(1));
 }
 
 /// The error of a call that an isolated loop refuses.

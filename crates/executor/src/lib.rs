@@ -78,6 +78,8 @@ pub use io::handler::HandlerId;
 #[doc(hidden)]
 pub use isolated_loop::TurnByTurn;
 #[doc(hidden)]
+pub use isolation::loops_woken;
+#[doc(hidden)]
 pub use stream_support::{at_batch_end, forks, is_closing, try_spawn, turns, wake_in_next_turn};
 #[doc(hidden)]
 pub use sys::{SignalAction, exchange_mask, signal_set};

@@ -1,9 +1,11 @@
 //! Simulated hosts: what their code sees, what failures do, and that a seed replays a run.
 
 use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::io::{self, Read};
 use std::process::Command;
 use std::rc::Rc;
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use squall_net::sim::{Ended, Host, LinkConfig, NetConfig, Simulation, check, random};
@@ -47,6 +49,37 @@ fn idle_for(time: Duration) -> impl AsyncFn() -> io::Result<()> {
 
 fn simulation() -> Simulation {
     Simulation::new(1)
+}
+
+#[test]
+fn a_wake_by_other_code_than_the_hosts_is_noticed() {
+    let simulation = simulation();
+    let shared = Rc::new((Cell::new(false), Cell::new(None::<Waker>)));
+    let of_host = Rc::clone(&shared);
+    let host = simulation.host("waits", async move || {
+        poll_fn(|cx| {
+            of_host.1.set(Some(cx.waker().clone()));
+            if of_host.0.get() { Poll::Ready(Ok(())) } else { Poll::Pending }
+        })
+        .await
+    });
+    let wake = || {
+        shared.0.set(true);
+        shared.1.take().expect("the host waits").wake();
+    };
+    simulation.block_on(sleep(MINUTE));
+    assert!(host.is_running());
+    wake(); // while no loop is entered
+    simulation.block_on(sleep(MINUTE));
+    assert!(!host.is_running());
+    shared.0.set(false);
+    host.restart();
+    simulation.block_on(async {
+        sleep(MINUTE).await;
+        wake(); // while that of another host is entered
+        sleep(MINUTE).await;
+    });
+    assert!(!host.is_running());
 }
 
 #[test]

@@ -24,6 +24,7 @@
 
 use crate::error::LoopClosed;
 use crate::insight::panics::shield;
+use crate::isolation::count_loop_woken;
 use crate::sync::{AtomicU64, AtomicUsize, Notifier, Ordering, Queue};
 
 pub(crate) struct Inbox<M> {
@@ -71,6 +72,7 @@ impl<M> Inbox<M> {
         }
         if needs_wakeup(before) {
             self.eventfd_writes.fetch_add(1, Ordering::Relaxed);
+            count_loop_woken();
         }
         Ok(())
     }

@@ -5,6 +5,12 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+/// A duration in nanoseconds. Durations above 584 years saturate to `u64::MAX`.
+pub(crate) fn whole_nanos(duration: Duration) -> u64 {
+    let nanos = duration.as_secs().checked_mul(1_000_000_000);
+    nanos.and_then(|nanos| nanos.checked_add(duration.subsec_nanos().into())).unwrap_or(u64::MAX)
+}
+
 /// A source of monotonic time for a loop; see [`Builder::clock`](crate::Builder::clock).
 ///
 /// A [manual](Self::manual) or [auto-advancing](Self::auto_advancing) clock is for tests: hours pass
@@ -18,6 +24,9 @@ pub struct Clock {
 /// The time of a clock that a test moves.
 struct Simulated {
     now: Cell<Instant>,
+    /// How far the clock was moved, in nanoseconds. The loop reads this number: the subtraction of
+    /// two `Instant`s costs more.
+    moved: Cell<u64>,
     /// Whether the loop moves the clock to the next timer, instead of sleeping.
     is_auto_advancing: bool,
 }
@@ -84,8 +93,8 @@ impl Clock {
     }
 
     fn simulated(is_auto_advancing: bool) -> Clock {
-        let now = Cell::new(Instant::now());
-        Clock { simulated: Some(Rc::new(Simulated { now, is_auto_advancing })) }
+        let (now, moved) = (Cell::new(Instant::now()), Cell::new(0));
+        Clock { simulated: Some(Rc::new(Simulated { now, moved, is_auto_advancing })) }
     }
 
     /// The current time.
@@ -109,6 +118,13 @@ impl Clock {
             panic!("the system's clock cannot be moved: use Clock::manual()");
         };
         simulated.now.set(simulated.now.get() + by);
+        simulated.moved.set(simulated.moved.get().saturating_add(whole_nanos(by)));
+    }
+
+    /// How far a test has moved the clock, in nanoseconds. `None` for the system's clock.
+    #[inline]
+    pub(crate) fn moved(&self) -> Option<u64> {
+        self.simulated.as_ref().map(|simulated| simulated.moved.get())
     }
 
     /// Whether a test, and not the system, moves the clock.

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use futures_core::Stream;
 
 use crate::current;
+use crate::time::clock::whole_nanos;
 use crate::time::periodic_times::PeriodicTimes;
 use crate::time::sleep::{Sleep, now};
-use crate::time::turn_clock::whole_nanos;
 
 /// Ticks every `period`. The first tick is due one period after this call.
 ///

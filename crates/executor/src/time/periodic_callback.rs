@@ -15,9 +15,9 @@ use crate::current;
 use crate::insight::panics::shield;
 use crate::loop_core::Core;
 use crate::time::alarms::Alarm;
+use crate::time::clock::whole_nanos;
 use crate::time::periodic_times::PeriodicTimes;
 use crate::time::timers::TimerId;
-use crate::time::turn_clock::whole_nanos;
 
 /// Calls a function every `period`, from [`start`](Self::start) to [`stop`](Self::stop). Tornado:
 /// `PeriodicCallback`.

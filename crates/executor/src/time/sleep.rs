@@ -14,9 +14,9 @@ use std::time::{Duration, Instant};
 use crate::current;
 use crate::loop_core::Core;
 use crate::time::alarms::Alarm;
-use crate::time::clock::Clock;
+use crate::time::clock::{Clock, whole_nanos};
 use crate::time::timers::TimerId;
-use crate::time::turn_clock::{MAX_ORIGIN_ERROR, whole_nanos};
+use crate::time::turn_clock::MAX_ORIGIN_ERROR;
 
 /// Waits for `duration`, counted from this call and not from the first poll. Tornado: `gen.sleep`.
 ///

@@ -7,7 +7,7 @@ use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use crate::sys;
-use crate::time::clock::Clock;
+use crate::time::clock::{Clock, whole_nanos};
 
 /// A time that never comes: it is 584 years after the loop was made.
 pub(crate) const NEVER: u64 = u64::MAX;
@@ -18,6 +18,9 @@ pub(crate) const MAX_ORIGIN_ERROR: Duration = Duration::from_micros(1);
 
 /// The current time, as an `Instant` and as a number that is not behind it.
 fn origin_of(clock: &Clock) -> (Instant, u64) {
+    if let Some(moved) = clock.moved() {
+        return (clock.now(), moved);
+    }
     let mut before = sys::monotonic_nanos();
     for _ in 0..100 {
         let origin = clock.now();
@@ -30,18 +33,12 @@ fn origin_of(clock: &Clock) -> (Instant, u64) {
     (clock.now(), sys::monotonic_nanos())
 }
 
-/// A duration in nanoseconds. Durations above 584 years saturate to [`NEVER`].
-pub(crate) fn whole_nanos(duration: Duration) -> u64 {
-    let nanos = duration.as_secs().checked_mul(1_000_000_000);
-    nanos.and_then(|nanos| nanos.checked_add(duration.subsec_nanos().into())).unwrap_or(NEVER)
-}
-
 pub(crate) struct TurnClock {
     clock: Clock,
     /// The time at which the loop was made.
     origin: Instant,
-    /// The same time as a number, for the system's clock. Read just after `origin`, so that a time
-    /// that is computed from it never is ahead.
+    /// The same time as a number: that of the system's clock, read just after `origin`, so that a
+    /// time that is computed from it never is ahead, or how far a test had moved the clock.
     origin_nanos: u64,
     /// The last reading.
     now: Cell<u64>,
@@ -105,11 +102,7 @@ impl TurnClock {
     /// reading.
     #[inline]
     pub(crate) fn nanos_now(&self) -> u64 {
-        if self.clock.is_simulated() {
-            self.nanos(self.clock.now())
-        } else {
-            sys::monotonic_nanos() - self.origin_nanos
-        }
+        self.clock.moved().unwrap_or_else(sys::monotonic_nanos) - self.origin_nanos
     }
 
     /// Converts a time to nanoseconds since the loop was made. Earlier times become 0, and times

@@ -1,6 +1,6 @@
 //! Connecting: resolves the name, races the addresses, and keeps the first socket that connects.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
@@ -163,7 +163,7 @@ async fn connect_any(
         Kind::Address(address) => vec![*address],
         Kind::Invalid(_) => Vec::new(), // `check` has returned an error for it
     };
-    let mut seen = HashSet::new();
+    let mut seen = BTreeSet::new();
     // Each address is tried once: a second attempt would fail like the first.
     addresses.retain(|address| seen.insert(*address));
     if let Some(source) = options.source {

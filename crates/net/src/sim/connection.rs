@@ -4,6 +4,7 @@
 use std::cell::{Cell, RefCell, RefMut};
 use std::collections::VecDeque;
 use std::io;
+use std::mem;
 use std::net::SocketAddr;
 use std::task::{Context, Poll, Waker};
 
@@ -126,7 +127,7 @@ impl End {
     }
 
     /// Receives a packet of an established connection, or the answer to a request.
-    pub(crate) fn receive(&self, content: Content, bytes: &Bytes) -> Reaction {
+    pub(crate) fn receive(&self, content: Content, bytes: &mut Bytes) -> Reaction {
         let mut state = self.state.borrow_mut();
         if state.is_dead {
             return Reaction::Refused;
@@ -149,7 +150,7 @@ impl End {
             }
             (Content::Data(len), _) => {
                 state.unread += len;
-                state.received.push_back(bytes.clone());
+                state.received.push_back(mem::take(bytes));
             }
             (Content::End, _) => state.has_end = true,
             (Content::Window(len), _) => state.outstanding -= len,
@@ -278,7 +279,7 @@ impl End {
         if state.is_over() {
             return Err(io::Error::from_raw_os_error(libc::ENOTCONN));
         }
-        Ok(!std::mem::replace(&mut state.is_write_shut, true))
+        Ok(!mem::replace(&mut state.is_write_shut, true))
     }
 
     pub(crate) fn shut_read(&self) -> io::Result<()> {
@@ -297,7 +298,7 @@ impl End {
     /// The socket was dropped at this time. Returns the last packet that must be sent.
     pub(crate) fn close(&self, now: u64) -> Option<Content> {
         let mut state = self.state.borrow_mut();
-        let phase = std::mem::replace(&mut state.phase, Phase::Closed);
+        let phase = mem::replace(&mut state.phase, Phase::Closed);
         if state.is_dead {
             None
         } else if phase == Phase::Connecting {

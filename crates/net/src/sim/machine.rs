@@ -6,6 +6,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::rc::Rc;
+use std::time::Instant;
 
 use squall_executor::{EventLoop, JoinHandle};
 
@@ -91,9 +92,9 @@ impl Machine {
         self.process.borrow().is_some()
     }
 
-    /// Whether the `main` of this host has begun and has not ended.
-    pub(crate) fn has_main(&self) -> bool {
-        self.process.borrow().as_ref().is_some_and(|process| process.main.is_some())
+    /// When the loop has something to do.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        self.process.borrow().as_ref()?.event_loop.next_deadline()
     }
 
     pub(crate) fn is_local(&self, ip: IpAddr) -> bool {

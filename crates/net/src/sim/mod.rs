@@ -7,7 +7,8 @@
 //! ```text
 //!   check ──▶ simulation ──▶ host       a host, seen from outside
 //!                 │           │
-//!                 ▼           ▼
+//!      agenda ◀──┤           ▼
+//!                 ▼
 //!              process      what the loop of a host runs, and when
 //!                 ▲
 //!   stream  listener  udp  names        what the code of a host uses
@@ -20,6 +21,7 @@
 //!      └──▶ flight    mailbox ◀──┘
 //! ```
 
+mod agenda;
 mod backlog;
 mod check;
 mod connection;

@@ -31,10 +31,16 @@ pub(crate) enum MainEnd {
 impl Place {
     /// Calls `f` as code of this host.
     pub(crate) fn enter<R>(&self, f: impl FnOnce() -> R) -> R {
+        self.touch();
         let _place = current::enter(self.clone());
         let event_loop = self.machine.event_loop();
         let _entered = event_loop.as_ref().map(|event_loop| event_loop.enter());
         f()
+    }
+
+    /// Notes that the host may have something else to do than before.
+    pub(crate) fn touch(&self) {
+        self.world.agenda.borrow_mut().touch(self.machine.number);
     }
 
     /// Starts the process. Does nothing if it runs.
@@ -49,7 +55,9 @@ impl Place {
         machine.power.switch_on();
         world.record(What::Starts(machine.number));
         let event_loop = Rc::new(self.make_loop());
+        self.touch();
         let main = machine.main.as_ref().map(|main| {
+            world.mains.set(world.mains.get() + 1);
             let main = Rc::clone(main);
             event_loop.spawn_named("main", async move { main().await })
         });
@@ -75,6 +83,7 @@ impl Place {
     /// Runs one turn of the loop, of which a script is the root if there is one. Returns how `main`
     /// has ended, if it has.
     pub(crate) fn run_turn(&self, script: Option<&mut TurnByTurn<'_>>) -> Option<MainEnd> {
+        self.touch();
         let _place = current::enter(self.clone());
         let event_loop = self.machine.event_loop()?;
         let begun = clock_gettime(ClockId::MonotonicCoarse);
@@ -106,13 +115,25 @@ impl Place {
     fn take_finished_main(&self) -> Option<JoinHandle<io::Result<()>>> {
         let mut process = self.machine.process.borrow_mut();
         let main = &mut process.as_mut()?.main;
-        if main.as_ref()?.is_finished() { main.take() } else { None }
+        if !main.as_ref()?.is_finished() {
+            return None;
+        }
+        self.main_ended();
+        main.take()
+    }
+
+    fn main_ended(&self) {
+        self.world.mains.set(self.world.mains.get() - 1);
     }
 
     /// Ends the process as the kernel does: it closes the sockets.
     pub(crate) fn end_process(&self) {
+        self.touch();
         let _place = current::enter(self.clone());
         let process = self.machine.process.take();
+        if process.as_ref().is_some_and(|process| process.main.is_some()) {
+            self.main_ended();
+        }
         drop(process);
     }
 
@@ -134,13 +155,6 @@ impl Place {
         let ports = machine.ports.take();
         self.end_process();
         drop(ports);
-    }
-
-    /// When the loop has something to do, in nanoseconds since the simulation began.
-    pub(crate) fn next_deadline(&self) -> Option<u64> {
-        let process = self.machine.process.borrow();
-        let deadline = process.as_ref()?.event_loop.next_deadline()?;
-        Some(self.world.nanos(deadline))
     }
 }
 

@@ -8,6 +8,7 @@
 //!                                            └─▶ there is none: stuck
 //! ```
 
+use std::cell::Cell;
 use std::fmt::{self, Write as _};
 use std::future::Future;
 use std::io;
@@ -16,7 +17,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use squall_executor::TurnByTurn;
+use squall_executor::{TurnByTurn, loops_woken};
 
 use super::current::{self, Place};
 use super::ended::Ended;
@@ -66,6 +67,8 @@ const SCRIPT: &str = "script";
 pub struct Simulation {
     world: Rc<World>,
     script: Place,
+    /// The last value of [`loops_woken`].
+    loops_woken: Cell<u64>,
 }
 
 /// What [`Simulation::step`] has done.
@@ -95,7 +98,7 @@ impl Simulation {
         let world = Rc::new(World::new(seed, config));
         current::set_world(&world);
         let script = add_machine(&world, SCRIPT, None);
-        Simulation { world, script }
+        Simulation { world, script, loops_woken: Cell::new(loops_woken()) }
     }
 
     /// Adds a host and starts it. Its name resolves to its address.
@@ -131,7 +134,7 @@ impl Simulation {
         check_outside();
         let limit = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX);
         let end = self.world.now().saturating_add(limit);
-        while self.places().any(|place| place.machine.has_main()) {
+        while self.world.mains.get() > 0 {
             if let Step::Limit = self.step(end, None)? {
                 return Err(Ended::Limit);
             }
@@ -162,6 +165,7 @@ impl Simulation {
             })
         };
         let mut root = event_loop.root(&mut poll);
+        self.script.touch();
         while !root.is_done() {
             match self.step(u64::MAX, Some(&mut root)) {
                 Ok(Step::Done) => {}
@@ -178,24 +182,20 @@ impl Simulation {
 
     /// Delivers what is due, or runs a turn of a host, or moves the clock, but not beyond `end`.
     fn step(&self, end: u64, script: Option<&mut TurnByTurn<'_>>) -> Result<Step, Ended> {
-        if let Some(event) = self.world.take_due() {
-            event(&self.world);
+        if self.world.run_due() {
             return Ok(Step::Done);
         }
-        let now = self.world.now();
-        let (mut ready, mut next) = (Vec::new(), self.world.next_event());
-        for place in self.places() {
-            match place.next_deadline() {
-                Some(time) if time <= now => ready.push(place),
-                Some(time) => next = Some(next.map_or(time, |next| next.min(time))),
-                None => {}
-            }
-        }
+        self.update_agenda();
+        let agenda = self.world.agenda.borrow();
+        let ready = agenda.ready();
         if !ready.is_empty() {
-            let drawn = &ready[self.world.random_below(ready.len())];
+            let drawn = self.world.place(ready[self.world.random_below(ready.len())]);
+            drop(agenda);
             let is_script = drawn.machine.number == self.script.machine.number;
-            return run_turn(drawn, script.filter(|_| is_script));
+            return run_turn(&drawn, script.filter(|_| is_script));
         }
+        let next = agenda.next().into_iter().chain(self.world.next_event()).min();
+        drop(agenda);
         match next {
             None => Err(Ended::Stuck(self.report())),
             Some(time) => {
@@ -203,6 +203,19 @@ impl Simulation {
                 Ok(if time > end { Step::Limit } else { Step::Done })
             }
         }
+    }
+
+    /// Asks the hosts whose code has run when they have something to do.
+    fn update_agenda(&self) {
+        let mut agenda = self.world.agenda.borrow_mut();
+        // Code has woken a task of another host, or of one while none ran: it may be any.
+        if self.loops_woken.replace(loops_woken()) != loops_woken() {
+            agenda.touch_all();
+        }
+        let machines = self.world.machines.borrow();
+        agenda.update(self.world.now(), |host| {
+            machines[host].next_deadline().map(|time| self.world.nanos(time))
+        });
     }
 
     fn places(&self) -> impl Iterator<Item = Place> {
@@ -294,6 +307,7 @@ fn add_machine(world: &Rc<World>, name: &str, main: Option<Main>) -> Place {
     let machine = Rc::new(Machine::new(number, name, main));
     world.machines.borrow_mut().push(Rc::clone(&machine));
     world.trace.borrow_mut().add_host(name);
+    world.agenda.borrow_mut().add_host();
     Place { world: Rc::clone(world), machine }
 }
 

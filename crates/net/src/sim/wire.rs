@@ -19,7 +19,7 @@ use super::current::Place;
 use super::flight::{Flight, Sent};
 use super::links::RETRANSMISSION;
 use super::trace::{Content, Packet, What};
-use super::world::World;
+use super::world::{Event, World};
 
 /// How often a packet of an open connection is sent, and a request for one.
 const MAX_ATTEMPTS: u32 = 16;
@@ -57,13 +57,13 @@ impl World {
     ) {
         if !flight.is_scheduled {
             flight.is_scheduled = true;
-            let connection = Rc::clone(connection);
-            self.schedule(time.max(self.now()), move |world| world.arrive(&connection, from));
+            let arrival = Event::Arrival(Rc::clone(connection), from);
+            self.schedule_event(time.max(self.now()), arrival);
         }
     }
 
     /// Passes on the packets from this end that arrive now.
-    fn arrive(self: &Rc<Self>, connection: &Rc<Connection>, from: Side) {
+    pub(crate) fn arrive(self: &Rc<Self>, connection: &Rc<Connection>, from: Side) {
         let (here, there) = (connection.end(from), connection.end(from.other()));
         here.flight().is_scheduled = false;
         if self.is_lost(here) {
@@ -81,8 +81,8 @@ impl World {
             if !self.carries(packet) {
                 return self.send_again(connection, from);
             }
-            let Some(sent) = here.flight().pop() else { return };
-            match self.receive(connection, from.other(), &sent) {
+            let Some(mut sent) = here.flight().pop() else { return };
+            match self.receive(connection, from.other(), &mut sent) {
                 Reaction::Taken if sent.content == Content::End => here.end_has_arrived(),
                 Reaction::Taken => {}
                 Reaction::Answer(content) => {
@@ -103,7 +103,12 @@ impl World {
     }
 
     /// Receives a packet at this end.
-    fn receive(self: &Rc<Self>, connection: &Rc<Connection>, at: Side, sent: &Sent) -> Reaction {
+    fn receive(
+        self: &Rc<Self>,
+        connection: &Rc<Connection>,
+        at: Side,
+        sent: &mut Sent,
+    ) -> Reaction {
         let end = connection.end(at);
         let machine = self.machine(end.host);
         let is_request = sent.content == Content::Request;
@@ -111,7 +116,7 @@ impl World {
             return Reaction::Refused;
         }
         if !is_request && sent.content != Content::Established {
-            return end.receive(sent.content, &sent.bytes);
+            return end.receive(sent.content, &mut sent.bytes);
         }
         let listener = machine.ports.borrow().listener_at(end.address);
         match listener {

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use squall_executor::Clock;
 
+use super::agenda::Agenda;
+use super::connection::{Connection, Side};
 use super::links::{Links, Transit, draw};
 use super::machine::Machine;
 use super::net_config::NetConfig;
@@ -18,9 +20,14 @@ use super::trace::{Packet, Trace, What};
 pub(crate) struct World {
     pub(crate) clock: Clock,
     started: Instant,
+    /// The time of the clock, in nanoseconds since the simulation began.
+    now: Cell<u64>,
     random: RefCell<Rng>,
     pub(crate) config: NetConfig,
     pub(crate) machines: RefCell<Vec<Rc<Machine>>>,
+    pub(crate) agenda: RefCell<Agenda>,
+    /// How many hosts have a `main` that runs.
+    pub(crate) mains: Cell<usize>,
     pub(crate) links: RefCell<Links>,
     /// What will happen, by time, and in the order of scheduling within one nanosecond.
     events: RefCell<BTreeMap<(u64, u64), Event>>,
@@ -28,8 +35,14 @@ pub(crate) struct World {
     pub(crate) trace: RefCell<Trace>,
 }
 
+type Call = Box<dyn FnOnce(&Rc<World>)>;
+
 /// Something that will happen at a known time.
-pub(crate) type Event = Box<dyn FnOnce(&Rc<World>)>;
+pub(crate) enum Event {
+    /// The first packet from this end of a connection arrives. By far the most frequent.
+    Arrival(Rc<Connection>, Side),
+    Call(Call),
+}
 
 impl World {
     pub(crate) fn new(seed: u64, config: NetConfig) -> World {
@@ -39,10 +52,13 @@ impl World {
         World {
             started: clock.now(),
             clock,
+            now: Cell::new(0),
             random: RefCell::new(Rng::with_seed(seed)),
             links: RefCell::new(Links::new(config.link.clone())),
             config,
             machines: RefCell::default(),
+            agenda: RefCell::default(),
+            mains: Cell::new(0),
             events: RefCell::default(),
             scheduled: Cell::new(0),
             trace: RefCell::new(Trace::new()),
@@ -51,7 +67,7 @@ impl World {
 
     /// The time since the simulation began, in nanoseconds.
     pub(crate) fn now(&self) -> u64 {
-        self.nanos(self.clock.now())
+        self.now.get()
     }
 
     pub(crate) fn nanos(&self, time: Instant) -> u64 {
@@ -62,6 +78,8 @@ impl World {
     /// Moves the clock to a time that is not in the past.
     pub(crate) fn move_to(&self, time: u64) {
         self.clock.advance(Duration::from_nanos(time.saturating_sub(self.now())));
+        self.now.set(time.max(self.now()));
+        self.agenda.borrow_mut().move_to(self.now());
         #[cfg(feature = "sim-std")]
         super::standard::set_time(self.now());
     }
@@ -85,9 +103,13 @@ impl World {
     }
 
     pub(crate) fn schedule(&self, time: u64, event: impl FnOnce(&Rc<World>) + 'static) {
+        self.schedule_event(time, Event::Call(Box::new(event)));
+    }
+
+    pub(crate) fn schedule_event(&self, time: u64, event: Event) {
         let number = self.scheduled.get();
         self.scheduled.set(number + 1);
-        self.events.borrow_mut().insert((time, number), Box::new(event));
+        self.events.borrow_mut().insert((time, number), event);
     }
 
     /// The time of the next event.
@@ -95,8 +117,17 @@ impl World {
         self.events.borrow().first_key_value().map(|((time, _), _)| *time)
     }
 
-    /// Takes the next event if it is due.
-    pub(crate) fn take_due(&self) -> Option<Event> {
+    /// Makes the next event happen if it is due. Returns whether it is.
+    pub(crate) fn run_due(self: &Rc<Self>) -> bool {
+        match self.take_due() {
+            None => return false,
+            Some(Event::Arrival(connection, from)) => self.arrive(&connection, from),
+            Some(Event::Call(event)) => event(self),
+        }
+        true
+    }
+
+    fn take_due(&self) -> Option<Event> {
         let now = self.now();
         let mut events = self.events.borrow_mut();
         let first = events.first_entry()?;
