@@ -4,6 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use rustix::time::{ClockId, clock_gettime};
 use squall_net::sim::{Simulation, check, random};
 use squall_net::{IoStream, TcpServer, TcpStream, sleep, timeout};
 
@@ -15,22 +16,34 @@ const LINES: usize = 20;
 pub(crate) fn measure(rounds: u32, rows: &mut Vec<Row>) -> io::Result<()> {
     let all = sched_getaffinity(None)?;
     let cores: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|core| all.is_set(*core)).collect();
-    let mut first = None;
+    let mut on_one = None;
     for count in 1..=cores.len().min(2) {
         let mut chosen = CpuSet::new();
         cores[..count].iter().for_each(|core| chosen.set(*core));
         sched_setaffinity(None, &chosen)?; // the threads of `check` inherit it
+        let cpu_before = cpu_time();
         let wall = fastest(rounds, || check(0..SEEDS, test));
-        let first = *first.get_or_insert(wall);
+        let cpu = (cpu_time() - cpu_before).as_secs_f64() / f64::from(rounds.max(1));
+        let (wall_on_one, cpu_on_one) = *on_one.get_or_insert((wall.as_secs_f64(), cpu));
         rows.push(Row {
             what: format!("check: {SEEDS} seeds on {count} of {} cores", cores.len()),
             wall,
-            figure: format!("{:.2} of the time on one", wall.as_secs_f64() / first.as_secs_f64()),
+            figure: format!(
+                "{:.2} of the time on one, {:.2} of its CPU time",
+                wall.as_secs_f64() / wall_on_one,
+                cpu / cpu_on_one
+            ),
             goal: if count == 1 { "" } else { "0.60" },
         });
     }
     sched_setaffinity(None, &all)?;
     Ok(())
+}
+
+/// The CPU time of this process.
+fn cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::try_from(time).unwrap_or_default()
 }
 
 /// Two clients repeat lines to a server while the link of one fails.
