@@ -461,7 +461,14 @@ fn misuse_is_a_panic_that_says_what_is_wrong() {
     simulation.host("one", idle_for(MINUTE));
     let twice = panic_of(|| drop(simulation.host("one", idle_for(MINUTE))));
     assert_eq!(twice, "a host is named \"one\" already");
-    assert_eq!(panic_of(|| simulation.partition("one", "two")), "no host is named \"two\"");
+    let unknown = panic_of(|| simulation.partition("one", "two"));
+    assert_eq!(unknown, "no host is named \"two\"; there are script, one");
+    for name in ["", "a b", "10.0.0.7", "localhost", "server:80"] {
+        let refused = panic_of(|| drop(simulation.host(name, idle_for(MINUTE))));
+        assert!(refused.starts_with("a host cannot be named"), "{refused}");
+    }
+    let itself = panic_of(|| simulation.partition("one", "one"));
+    assert!(itself.contains("a host has no link to itself"), "{itself}");
     let nested = panic_of(|| simulation.block_on(async { drop(Simulation::new(2)) }));
     assert_eq!(nested, "the host script is simulated, and cannot have a simulation of its own");
     let nested = panic_of(|| {
@@ -581,5 +588,136 @@ fn tls_works_between_simulated_sockets() {
             client.shutdown().await.unwrap();
             assert_eq!(server.fill().await.unwrap(), 0);
         });
+    });
+}
+
+#[test]
+fn a_host_without_power_sends_nothing_again() {
+    for seed in 0..50 {
+        let simulation = Simulation::new(seed);
+        let got = Rc::new(Cell::new(false));
+        let gets = Rc::clone(&got);
+        simulation.host("b", async move || {
+            let listener = TcpListener::bind("0.0.0.0:80")?;
+            let mut stream = IoStream::new(listener.accept().await?.0);
+            gets.set(stream.read_until(b"\n").await.is_ok());
+            std::future::pending().await
+        });
+        let a = simulation.host("a", async || {
+            let mut stream = connect("b:80").await?;
+            sleep(Duration::from_secs(1)).await;
+            stream.write("x\n")?;
+            std::future::pending().await
+        });
+        simulation.block_on(async {
+            sleep(Duration::from_millis(900)).await;
+            simulation.link("a", "b", LinkConfig::default().loss(0.8));
+            sleep(Duration::from_millis(150)).await;
+            let was_there = got.get();
+            a.crash();
+            sleep(MINUTE).await;
+            assert_eq!(got.get(), was_there, "seed {seed}\n{}", simulation.trace());
+        });
+    }
+}
+
+#[test]
+fn a_link_that_is_repaired_lets_through_what_was_lost_and_a_connect_over_a_bad_one_gives_up() {
+    for seed in 0..20 {
+        let simulation = Simulation::new(seed);
+        simulation.host("server", echo);
+        simulation.block_on(async {
+            let mut stream = connect("server:80").await.unwrap();
+            simulation.link("script", "server", LinkConfig::default().loss(0.99));
+            stream.write("x\n").unwrap();
+            sleep(Duration::from_secs(2)).await;
+            simulation.link("script", "server", LinkConfig::default());
+            let before = now();
+            assert_eq!(stream.read_until(b"\n").await.unwrap(), "x\n");
+            assert!(now() - before < Duration::from_secs(3), "{:?}", now() - before);
+
+            simulation.link("script", "server", LinkConfig::default().loss(0.999_999));
+            let before = now();
+            let error = TcpStream::connect("server:80").await.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+            assert_eq!((now() - before).as_secs(), 127);
+        });
+    }
+}
+
+#[test]
+fn a_panic_of_a_task_that_nobody_awaits_fails_the_run() {
+    let simulation = simulation();
+    simulation.host("server", async || {
+        let server = TcpServer::new(async |_: IoStream, _| panic!("an invariant is broken"));
+        server.listen("0.0.0.0:80")?;
+        server.closed().await
+    });
+    let message = panic_of(|| {
+        simulation.block_on(async {
+            let _stream = connect("server:80").await.unwrap();
+            sleep(MINUTE).await;
+        });
+    });
+    assert_eq!(message, "the host server has panicked: an invariant is broken");
+    assert!(simulation.trace().to_string().contains("server has a task that panics"));
+    let caught = simulation.block_on(async { spawn(async { panic!("caught") }).await });
+    assert!(caught.is_err(), "who awaits a task gets its panic");
+}
+
+#[test]
+fn a_task_that_is_always_ready_is_found() {
+    let simulation = simulation();
+    simulation.host("busy", async || {
+        loop {
+            squall_net::yield_now().await;
+        }
+    });
+    let Err(Ended::Stuck(text)) = simulation.run(MINUTE) else { panic!("it must be stuck") };
+    assert!(text.contains("A task of the host busy is always ready"), "{text}");
+}
+
+#[test]
+fn a_run_that_does_not_follow_from_its_seed_is_called_so() {
+    let runs = std::sync::atomic::AtomicU64::new(0);
+    let text = panic_of(|| {
+        check(0..1, |_| {
+            let run = runs.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            assert!(run > 0, "only the first run fails");
+        });
+    });
+    assert!(text.contains("a second run with this seed was another one"), "{text}");
+    let text = panic_of(|| check(0..1, |_| panic!("always")));
+    assert!(!text.contains("a second run"), "{text}");
+    let text = panic_of(|| check(5..5, |_| {}));
+    assert_eq!(text, "5..5 holds no seed");
+}
+
+#[test]
+fn the_report_of_a_run_that_is_stuck_lists_hosts_without_power_too() {
+    let simulation = simulation();
+    let server = simulation.host("server", echo);
+    simulation.host("done", async || Ok(()));
+    let text = panic_of(|| {
+        simulation.block_on(async {
+            let mut stream = connect("server:80").await.unwrap();
+            sleep(MINUTE).await;
+            server.crash();
+            let _ = stream.fill().await;
+        });
+    });
+    assert!(text.starts_with("stuck: every task waits"), "{text}");
+    assert!(text.contains("server (10.0.0.2): crashed"), "{text}");
+    assert!(text.contains("done (10.0.0.3): ended"), "{text}");
+}
+
+#[test]
+fn a_name_is_no_address_to_bind_to_and_standard_input_is_not_simulated() {
+    simulation().block_on(async {
+        let error = TcpListener::bind("no-such-name.invalid:80").unwrap_err();
+        assert!(error.to_string().contains("binds to an address, such as"), "{error}");
+        let mut stdin = IoStream::new(squall_net::stdin());
+        let error = io::Error::from(stdin.fill().await.unwrap_err());
+        assert_eq!(error.kind(), io::ErrorKind::Unsupported);
     });
 }

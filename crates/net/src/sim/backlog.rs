@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use super::connection::Connection;
-use super::waiting::Waiting;
+use crate::sim::connection::Connection;
+use crate::sim::waiting::Waiting;
 
 pub(crate) struct Backlog {
     queue: RefCell<VecDeque<Rc<Connection>>>,

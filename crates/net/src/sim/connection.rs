@@ -10,8 +10,8 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::{Buf, Bytes};
 
-use super::flight::Flight;
-use super::trace::Content;
+use crate::sim::flight::Flight;
+use crate::sim::trace::Content;
 
 /// An end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

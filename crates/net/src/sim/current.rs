@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::io;
 use std::rc::{Rc, Weak};
 
-use super::machine::Machine;
-use super::world::World;
+use crate::sim::machine::Machine;
+use crate::sim::world::World;
 
 thread_local! {
     static PLACE: RefCell<Option<Place>> = const { RefCell::new(None) };

@@ -5,7 +5,6 @@ use std::fmt;
 use std::io;
 
 /// Why [`Simulation::run`](super::Simulation::run) has ended before every `main` has returned `Ok`.
-#[derive(Debug)]
 #[non_exhaustive]
 pub enum Ended {
     /// The `main` of a host has returned an error.
@@ -16,7 +15,7 @@ pub enum Ended {
         /// What it has returned.
         error: io::Error,
     },
-    /// The `main` of a host has panicked.
+    /// The `main` of a host has panicked, or one of its tasks that nobody awaits.
     #[non_exhaustive]
     Panicked {
         /// The name of the host.
@@ -26,8 +25,9 @@ pub enum Ended {
     },
     /// The simulated time is over.
     Limit,
-    /// Nothing will ever happen: no task is ready, no timer is armed, and nothing is under way. The
-    /// text lists every task of every host, with its age and the line that has spawned it.
+    /// Nothing will ever happen: no task is ready, no timer is armed, and nothing is under way. Or a
+    /// task is always ready, so that no time passes. The text says which, and lists every task of
+    /// every host, with its age and the line that has spawned it.
     Stuck(String),
 }
 
@@ -39,13 +39,15 @@ impl fmt::Display for Ended {
                 write!(f, "the host {host} has panicked: {message}")
             }
             Ended::Limit => f.write_str("the simulated time is over, and not every host has ended"),
-            Ended::Stuck(report) => {
-                write!(
-                    f,
-                    "nothing is ready, armed or under way, and a main has not ended:\n{report}"
-                )
-            }
+            Ended::Stuck(report) => write!(f, "stuck: {report}"),
         }
+    }
+}
+
+impl fmt::Debug for Ended {
+    /// As [`Display`](fmt::Display), so that `unwrap` shows the report in lines.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use super::trace::Content;
+use crate::sim::trace::Content;
 
 /// A packet under way. The times are in nanoseconds since the simulation began.
 pub(crate) struct Sent {
@@ -46,10 +46,17 @@ impl Flight {
         self.packets.push_front(sent);
     }
 
-    /// Drops the packets that have not left at this time, but no reset: that of a host which does not
-    /// know the connection any more leaves later.
+    /// Drops the packets that have not left at this time.
     pub(crate) fn drop_unsent(&mut self, time: u64) {
-        self.packets.retain(|sent| sent.leaves <= time || sent.content == Content::Reset);
+        self.packets.retain(|sent| sent.leaves <= time);
+    }
+
+    /// The sender has lost its power at this time. What was on the wire then arrives, but what was
+    /// lost before is not sent again, and what follows it is of no use. A reset stays: a host that
+    /// runs again sends it for a connection that it does not know.
+    pub(crate) fn sender_is_gone(&mut self, time: u64) {
+        let on_wire = |sent: &Sent| self.attempts == 0 && sent.leaves <= time;
+        self.packets.retain(|sent| on_wire(sent) || sent.content == Content::Reset);
     }
 
     pub(crate) fn clear(&mut self) {

@@ -6,9 +6,9 @@ use std::rc::{Rc, Weak};
 
 use squall_executor::{Dump, EventLoop, Stats, signal};
 
-use super::current::Place;
-use super::trace::What;
-use super::world::World;
+use crate::sim::current::Place;
+use crate::sim::trace::What;
+use crate::sim::world::World;
 
 /// A host of a [`Simulation`](super::Simulation): a machine with an address and a name, and the
 /// process that runs on it.

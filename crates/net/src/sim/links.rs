@@ -6,12 +6,10 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-use super::net_config::LinkConfig;
+use crate::sim::net_config::LinkConfig;
 
 /// The latency of packets that a host sends to itself.
 const LOOPBACK: Range<Duration> = Duration::from_micros(5)..Duration::from_micros(20);
-/// TCP sends a lost packet again after this time, and then after twice the time.
-pub(crate) const RETRANSMISSION: u64 = 200_000_000;
 
 /// The number of a host.
 type Number = usize;
@@ -32,8 +30,6 @@ pub(crate) struct Transit {
     /// When its last bit is on the wire.
     pub(crate) leaves: u64,
     pub(crate) arrives: u64,
-    /// How many times it is lost before it arrives. A datagram is sent once only.
-    pub(crate) losses: u32,
 }
 
 impl Links {
@@ -55,8 +51,13 @@ impl Links {
         self.cut.remove(&(b, a));
     }
 
-    pub(crate) fn is_cut(&self, from: Number, to: Number) -> bool {
-        self.cut.contains(&(from, to))
+    /// Draws whether a packet that arrives now has come through.
+    pub(crate) fn carries(&self, from: Number, to: Number, random: &mut Rng) -> bool {
+        if from == to {
+            return true;
+        }
+        let loss = self.set.get(&(from, to)).unwrap_or(&self.default).loss;
+        !self.cut.contains(&(from, to)) && (loss == 0.0 || random.f64() >= loss)
     }
 
     /// Draws the times of a packet that is sent now.
@@ -69,7 +70,7 @@ impl Links {
         random: &mut Rng,
     ) -> Transit {
         if from == to {
-            return Transit { leaves: now, arrives: now + draw(&LOOPBACK, random), losses: 0 };
+            return Transit { leaves: now, arrives: now + draw(&LOOPBACK, random) };
         }
         let link = self.set.get(&(from, to)).unwrap_or(&self.default);
         let leaves = match link.bandwidth {
@@ -82,13 +83,7 @@ impl Links {
                 *busy_until
             }
         };
-        let mut losses = 0;
-        while link.loss > 0.0 && random.f64() < link.loss && losses < 16 {
-            losses += 1;
-        }
-        let delay =
-            draw(&link.latency, random).saturating_add(RETRANSMISSION * ((1 << losses) - 1));
-        Transit { leaves, arrives: leaves.saturating_add(delay), losses }
+        Transit { leaves, arrives: leaves.saturating_add(draw(&link.latency, random)) }
     }
 }
 

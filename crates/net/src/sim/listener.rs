@@ -11,12 +11,12 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use squall_executor::{poll_spend_budget, refund_budget};
 
-use super::backlog::Backlog;
-use super::connection::Side;
-use super::current::Place;
-use super::ports::Protocol;
-use super::socket::Socket;
-use super::stream::SimulatedStream;
+use crate::sim::backlog::Backlog;
+use crate::sim::connection::Side;
+use crate::sim::current::Place;
+use crate::sim::ports::Protocol;
+use crate::sim::socket::Socket;
+use crate::sim::stream::SimulatedStream;
 
 pub(crate) struct SimulatedListener {
     socket: Socket,

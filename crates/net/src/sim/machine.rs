@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use squall_executor::{EventLoop, JoinHandle};
 
-use super::ports::Ports;
+use crate::sim::ports::Ports;
 
 /// The `main` of a host.
 pub(crate) type Main = Rc<dyn Fn() -> Pin<Box<dyn Future<Output = io::Result<()>>>>>;

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 
-use super::waiting::Waiting;
+use crate::sim::waiting::Waiting;
 
 /// The bytes that wait in a socket, at most. Datagrams that find no room are dropped.
 const ROOM: usize = 208 << 10;

@@ -7,15 +7,15 @@
 //! ```text
 //!   check ──▶ simulation ──▶ host       a host, seen from outside
 //!                 │           │
-//!      agenda ◀──┤           ▼
-//!                 ▼
+//!                 ▼           ▼
 //!              process      what the loop of a host runs, and when
 //!                 ▲
 //!   stream  listener  udp  names        what the code of a host uses
 //!      │        │      │     │
 //!      ▼        ▼      ▼     ▼
 //!     wire    socket   current ──▶ world ──▶ links      when packets arrive
-//!      │        │                    │  └──▶ trace      what has happened
+//!      │        │                    │  ├──▶ trace      what has happened
+//!      │        │                    │  └──▶ agenda     which hosts have something to do
 //!      ▼        ▼                    ▼
 //!   connection ◀── backlog ◀── ports ◀── machine        what a kernel knows
 //!      └──▶ flight    mailbox ◀──┘
@@ -49,7 +49,7 @@ mod waiting;
 mod wire;
 mod world;
 
-pub use check::check;
+pub use check::{check, check_with};
 pub use ended::Ended;
 pub use host::Host;
 pub use net_config::{LinkConfig, NetConfig};

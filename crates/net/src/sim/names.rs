@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use squall_executor::sleep;
 
-use super::current::Place;
+use crate::sim::current::Place;
 
 /// Finds the address of a host by its name.
 ///
@@ -24,7 +24,8 @@ pub(crate) async fn look_up(place: Place, name: String, port: u16) -> io::Result
         let text = format!("the name service of {} fails", machine.name);
         return Err(io::Error::new(io::ErrorKind::HostUnreachable, text));
     }
-    match world.machine_named(&name) {
+    let plain = name.strip_suffix('.').unwrap_or(&name);
+    match world.machine_named(plain) {
         Some(found) => Ok(vec![SocketAddr::new(found.ip, port)]),
         None => {
             let text = format!("no host of the simulation is named {name:?}");

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::rc::{Rc, Weak};
 
-use super::backlog::Backlog;
-use super::mailbox::Mailbox;
+use crate::sim::backlog::Backlog;
+use crate::sim::mailbox::Mailbox;
 
 /// The ports that are drawn for sockets that choose none, as on Linux.
 const EPHEMERAL: RangeInclusive<u16> = 32_768..=60_999;

@@ -11,10 +11,10 @@ use std::time::Duration;
 use rustix::time::{ClockId, clock_gettime};
 use squall_executor::{EventLoop, JoinHandle, TurnByTurn};
 
-use super::current::{self, Place};
-use super::machine::Process;
-use super::trace::What;
-use super::world::World;
+use crate::sim::current::{self, Place};
+use crate::sim::machine::Process;
+use crate::sim::trace::What;
+use crate::sim::world::World;
 
 /// A turn that takes longer, of real time, is reported: something in it has blocked the thread.
 const LONGEST_TURN: Duration = Duration::from_millis(100);
@@ -66,7 +66,14 @@ impl Place {
 
     fn make_loop(&self) -> EventLoop {
         let (world, number) = (Rc::downgrade(&self.world), self.machine.number);
-        let random = world.clone();
+        let (random, of_panic) = (world.clone(), world.clone());
+        let note_panic = move |payload: &(dyn Any + Send)| {
+            if let Some(world) = of_panic.upgrade() {
+                world.record(What::TaskPanics(number));
+                let first = || (number, panic_text(payload));
+                world.panicked.borrow_mut().get_or_insert_with(first);
+            }
+        };
         let run_job = move |job| {
             if let Some(world) = world.upgrade() {
                 schedule_job(&world, number, job);
@@ -76,6 +83,7 @@ impl Place {
             .clock(self.world.clock.clone())
             .isolated(move || random.upgrade().map_or(0, |world| world.random()))
             .blocking_executor(run_job)
+            .on_panic(note_panic)
             .build()
             .unwrap_or_else(|error| panic!("cannot make the loop of a simulated host: {error}"))
     }

@@ -1,6 +1,6 @@
 //! Random numbers of the run.
 
-use super::current;
+use crate::sim::current;
 
 /// Draws a random number from the seed of this thread's simulation. Without one, draws it from the
 /// system.

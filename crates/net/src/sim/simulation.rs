@@ -12,6 +12,7 @@ use std::cell::Cell;
 use std::fmt::{self, Write as _};
 use std::future::Future;
 use std::io;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -19,15 +20,17 @@ use std::time::Duration;
 
 use squall_executor::{TurnByTurn, loops_woken};
 
-use super::current::{self, Place};
-use super::ended::Ended;
-use super::host::Host;
-use super::machine::{Machine, Main};
-use super::net_config::{LinkConfig, NetConfig};
-use super::process::MainEnd;
-use super::trace::{Trace, What};
-use super::world::World;
+use crate::sim::current::{self, Place};
+use crate::sim::ended::Ended;
+use crate::sim::host::Host;
+use crate::sim::machine::{Machine, Main};
+use crate::sim::net_config::{LinkConfig, NetConfig};
+use crate::sim::process::MainEnd;
+use crate::sim::trace::{Trace, What};
+use crate::sim::world::World;
 
+/// After so many turns of hosts at one time, the time will never pass.
+const MOST_TURNS_AT_ONCE: u64 = 200_000;
 /// The name of the host whose code is the script of [`Simulation::block_on`].
 const SCRIPT: &str = "script";
 
@@ -104,13 +107,21 @@ impl Simulation {
     /// Adds a host and starts it. Its name resolves to its address.
     ///
     /// `main` is the whole program of the host: when it returns, the process ends, with its tasks
-    /// and sockets. A [restart](Host::restart) calls it again.
+    /// and sockets. A [restart](Host::restart) calls it again, so it must not consume what it
+    /// captures: clone it inside. What it captures, such as an `Rc`, survives a crash, and stands for
+    /// the disk of the host.
+    ///
+    /// A `main` that fails ends the run with an error. So does a panic, also one of a task or a
+    /// handler that nobody awaits.
     ///
     /// # Panics
-    /// If a host has this name.
+    /// If a host has this name, or if it cannot be the name of a host: it is empty, an address,
+    /// `"localhost"`, or has other characters than letters, digits, `-`, `_` and `.`.
     #[track_caller]
     pub fn host(&self, name: &str, main: impl AsyncFn() -> io::Result<()> + 'static) -> Host {
+        assert!(name != SCRIPT, "{SCRIPT:?} is the name of the host of Simulation::block_on");
         assert!(self.world.machine_named(name).is_none(), "a host is named {name:?} already");
+        assert!(is_name(name), "a host cannot be named {name:?}: lookups would not find it");
         let main = Rc::new(main);
         let main: Main = Rc::new(move || {
             let main = Rc::clone(&main);
@@ -182,6 +193,11 @@ impl Simulation {
 
     /// Delivers what is due, or runs a turn of a host, or moves the clock, but not beyond `end`.
     fn step(&self, end: u64, script: Option<&mut TurnByTurn<'_>>) -> Result<Step, Ended> {
+        let panicked = self.world.panicked.take();
+        if let Some((number, message)) = panicked {
+            let host = self.world.machine(number).name.clone();
+            return Err(Ended::Panicked { host, message });
+        }
         if self.world.run_due() {
             return Ok(Step::Done);
         }
@@ -191,18 +207,50 @@ impl Simulation {
         if !ready.is_empty() {
             let drawn = self.world.place(ready[self.world.random_below(ready.len())]);
             drop(agenda);
+            self.count_turn(&drawn)?;
             let is_script = drawn.machine.number == self.script.machine.number;
             return run_turn(&drawn, script.filter(|_| is_script));
         }
         let next = agenda.next().into_iter().chain(self.world.next_event()).min();
         drop(agenda);
         match next {
-            None => Err(Ended::Stuck(self.report())),
+            None if self.has_overlooked() => Ok(Step::Done),
+            None => {
+                let why = "every task waits, no timer is armed, and nothing is under way";
+                Err(Ended::Stuck(format!("{why}:\n{}", self.report())))
+            }
             Some(time) => {
                 self.world.move_to(time.min(end));
                 Ok(if time > end { Step::Limit } else { Step::Done })
             }
         }
+    }
+
+    /// Asks all hosts, before the run is called stuck: a task may have armed a timer of another host,
+    /// whose code has not run. Returns true if one has something to do after all.
+    fn has_overlooked(&self) -> bool {
+        self.world.agenda.borrow_mut().touch_all();
+        self.update_agenda();
+        let agenda = self.world.agenda.borrow();
+        !agenda.ready().is_empty() || agenda.next().is_some()
+    }
+
+    /// Counts a turn of a host.
+    ///
+    /// # Errors
+    /// After so many turns without time passing that time will never pass.
+    fn count_turn(&self, place: &Place) -> Result<(), Ended> {
+        let turns = self.world.turns_at_once.get() + 1;
+        self.world.turns_at_once.set(turns);
+        if turns < MOST_TURNS_AT_ONCE {
+            return Ok(());
+        }
+        let name = &place.machine.name;
+        Err(Ended::Stuck(format!(
+            "{MOST_TURNS_AT_ONCE} turns have run, and no time has passed. A task of the host {name} \
+             is always ready: does it loop without a wait?\n{}",
+            self.report()
+        )))
     }
 
     /// Asks the hosts whose code has run when they have something to do.
@@ -227,13 +275,14 @@ impl Simulation {
     fn report(&self) -> String {
         let mut report = String::new();
         for place in self.places() {
-            let Some(event_loop) = place.machine.event_loop() else { continue };
-            let _ = event_loop.run_ready(); // nothing is ready; the ages are then those of now
-            let dump = event_loop.dump();
-            if !dump.tasks.is_empty() {
-                let (name, ip) = (&place.machine.name, place.machine.ip);
-                let _ = writeln!(report, "{name} ({ip}): {dump}"); // a String takes everything
-            }
+            let (name, ip) = (&place.machine.name, place.machine.ip);
+            // A String takes everything, so no write fails.
+            let _ = match place.machine.event_loop() {
+                None if place.machine.main.is_none() => Ok(()), // there was no script
+                None if !place.machine.power.is_on() => writeln!(report, "{name} ({ip}): crashed"),
+                None => writeln!(report, "{name} ({ip}): ended"),
+                Some(event_loop) => writeln!(report, "{name} ({ip}): {}", event_loop.dump()),
+            };
         }
         report
     }
@@ -257,10 +306,11 @@ impl Simulation {
     /// Cuts the link for what `from` sends to `to`.
     ///
     /// # Panics
-    /// If no host has one of the names.
+    /// If no host has one of the names, or if both are one host.
     #[track_caller]
     pub fn partition_oneway(&self, from: &str, to: &str) {
         let (from, to) = (self.number(from), self.number(to));
+        assert_ne!(from, to, "a host has no link to itself");
         self.world.links.borrow_mut().cut(from, to);
         self.world.record(What::Cut(from, to));
     }
@@ -292,7 +342,11 @@ impl Simulation {
     fn number(&self, name: &str) -> usize {
         match self.world.machine_named(name) {
             Some(machine) => machine.number,
-            None => panic!("no host is named {name:?}"),
+            None => {
+                let machines = self.world.machines.borrow();
+                let names: Vec<_> = machines.iter().map(|machine| &*machine.name).collect();
+                panic!("no host is named {name:?}; there are {}", names.join(", "));
+            }
         }
     }
 
@@ -300,6 +354,13 @@ impl Simulation {
     pub fn trace(&self) -> Trace {
         self.world.trace.borrow().clone()
     }
+}
+
+/// Whether a lookup would find a host of this name.
+fn is_name(name: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let is_address = name.parse::<IpAddr>().is_ok();
+    !name.is_empty() && name.chars().all(is_plain) && !is_address && name != "localhost"
 }
 
 fn add_machine(world: &Rc<World>, name: &str, main: Option<Main>) -> Place {
@@ -338,7 +399,7 @@ impl Drop for Simulation {
         }
         self.world.forget_events();
         #[cfg(feature = "sim-std")]
-        super::standard::end();
+        crate::sim::standard::end();
     }
 }
 

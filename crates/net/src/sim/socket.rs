@@ -5,8 +5,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use super::current::Place;
-use super::ports::Protocol;
+use crate::sim::current::Place;
+use crate::sim::ports::Protocol;
 use crate::sys;
 
 /// An open socket of a host.

@@ -12,11 +12,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use squall_executor::{poll_spend_budget, refund_budget, sleep};
 
-use super::connection::{Connection, End, Side};
-use super::current::Place;
-use super::ports::Protocol;
-use super::socket::Socket;
-use super::trace::{Content, What};
+use crate::sim::connection::{Connection, End, Side};
+use crate::sim::current::Place;
+use crate::sim::ports::Protocol;
+use crate::sim::socket::Socket;
+use crate::sim::trace::{Content, What};
 
 /// The most bytes of a packet.
 const MAX_PACKET: usize = 16 << 10;

@@ -12,12 +12,12 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use squall_executor::{poll_spend_budget, refund_budget};
 
-use super::current::Place;
-use super::mailbox::Mailbox;
-use super::ports::Protocol;
-use super::socket::Socket;
-use super::trace::{Content, Packet, What};
-use super::world::World;
+use crate::sim::current::Place;
+use crate::sim::mailbox::Mailbox;
+use crate::sim::ports::Protocol;
+use crate::sim::socket::Socket;
+use crate::sim::trace::{Content, Packet};
+use crate::sim::world::World;
 
 /// The longest datagram.
 const MAX_DATAGRAM: usize = 65_507;
@@ -190,11 +190,7 @@ struct Datagram {
 impl Datagram {
     fn send(self, world: &World) {
         let transit = world.transit(self.from.0, self.to.0, self.bytes.len());
-        if transit.losses > 0 {
-            world.record(What::Lost(self.packet()));
-        } else {
-            world.schedule(transit.arrives, |world| self.arrive(world));
-        }
+        world.schedule(transit.arrives, |world| self.arrive(world));
     }
 
     fn packet(&self) -> Packet {

@@ -14,16 +14,17 @@ use std::task::Waker;
 
 use bytes::Bytes;
 
-use super::connection::{Connection, End, Reaction, Side};
-use super::current::Place;
-use super::flight::{Flight, Sent};
-use super::links::RETRANSMISSION;
-use super::trace::{Content, Packet, What};
-use super::world::{Event, World};
+use crate::sim::connection::{Connection, End, Reaction, Side};
+use crate::sim::current::Place;
+use crate::sim::flight::{Flight, Sent};
+use crate::sim::trace::{Content, Packet};
+use crate::sim::world::{Event, World};
 
 /// How often a packet of an open connection is sent, and a request for one.
 const MAX_ATTEMPTS: u32 = 16;
 const MAX_REQUESTS: u32 = 7;
+/// The time after the first attempt, in nanoseconds. It doubles with each.
+const RETRANSMISSION: u64 = 200_000_000;
 /// The longest time between two attempts, in nanoseconds.
 const MAX_DELAY: u64 = 120_000_000_000;
 /// The time after the first request, in nanoseconds.
@@ -40,7 +41,6 @@ impl World {
     ) {
         let (here, there) = (connection.end(from), connection.end(from.other()));
         let transit = self.transit(here.host, there.host, bytes.len());
-        (0..transit.losses).for_each(|_| self.record(What::Lost(packet(here, there, content))));
         let mut flight = here.flight();
         let (leaves, arrives) = (transit.leaves, transit.arrives);
         flight.push(Sent { content, bytes, leaves, arrives });
@@ -67,7 +67,7 @@ impl World {
         let (here, there) = (connection.end(from), connection.end(from.other()));
         here.flight().is_scheduled = false;
         if self.is_lost(here) {
-            here.flight().drop_unsent(self.machine(here.host).power.crashed_at());
+            here.flight().sender_is_gone(self.machine(here.host).power.crashed_at());
         }
         loop {
             let mut flight = here.flight();

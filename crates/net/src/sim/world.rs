@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use squall_executor::Clock;
 
-use super::agenda::Agenda;
-use super::connection::{Connection, Side};
-use super::links::{Links, Transit, draw};
-use super::machine::Machine;
-use super::net_config::NetConfig;
-use super::trace::{Packet, Trace, What};
+use crate::sim::agenda::Agenda;
+use crate::sim::connection::{Connection, Side};
+use crate::sim::links::{Links, Transit, draw};
+use crate::sim::machine::Machine;
+use crate::sim::net_config::NetConfig;
+use crate::sim::trace::{Packet, Trace, What};
 
 pub(crate) struct World {
     pub(crate) clock: Clock,
@@ -33,6 +33,10 @@ pub(crate) struct World {
     events: RefCell<BTreeMap<(u64, u64), Event>>,
     scheduled: Cell<u64>,
     pub(crate) trace: RefCell<Trace>,
+    /// The host and the message of the first panic that nobody awaits.
+    pub(crate) panicked: RefCell<Option<(usize, String)>>,
+    /// How many turns have run since time has passed.
+    pub(crate) turns_at_once: Cell<u64>,
 }
 
 type Call = Box<dyn FnOnce(&Rc<World>)>;
@@ -47,7 +51,7 @@ pub(crate) enum Event {
 impl World {
     pub(crate) fn new(seed: u64, config: NetConfig) -> World {
         #[cfg(feature = "sim-std")]
-        super::standard::begin(seed); // before the clock is made, which asks the system's
+        crate::sim::standard::begin(seed); // before the clock is made, which asks the system's
         let clock = Clock::manual();
         World {
             started: clock.now(),
@@ -62,6 +66,8 @@ impl World {
             events: RefCell::default(),
             scheduled: Cell::new(0),
             trace: RefCell::new(Trace::new()),
+            panicked: RefCell::default(),
+            turns_at_once: Cell::new(0),
         }
     }
 
@@ -77,11 +83,12 @@ impl World {
 
     /// Moves the clock to a time that is not in the past.
     pub(crate) fn move_to(&self, time: u64) {
+        self.turns_at_once.set(0);
         self.clock.advance(Duration::from_nanos(time.saturating_sub(self.now())));
         self.now.set(time.max(self.now()));
         self.agenda.borrow_mut().move_to(self.now());
         #[cfg(feature = "sim-std")]
-        super::standard::set_time(self.now());
+        crate::sim::standard::set_time(self.now());
     }
 
     pub(crate) fn random(&self) -> u64 {
@@ -153,7 +160,8 @@ impl World {
     /// Whether a packet that arrives now is received. Records it.
     pub(crate) fn carries(&self, packet: Packet) -> bool {
         let is_up = self.machine(packet.to).power.is_on();
-        let is_carried = is_up && !self.links.borrow().is_cut(packet.from, packet.to);
+        let random = &mut self.random.borrow_mut();
+        let is_carried = is_up && self.links.borrow().carries(packet.from, packet.to, random);
         self.record(if is_carried { What::Carried(packet) } else { What::Lost(packet) });
         is_carried
     }
@@ -171,6 +179,10 @@ impl World {
     }
 
     pub(crate) fn machine_named(&self, name: &str) -> Option<Rc<Machine>> {
-        self.machines.borrow().iter().find(|machine| machine.name == name).cloned()
+        self.machines
+            .borrow()
+            .iter()
+            .find(|machine| machine.name.eq_ignore_ascii_case(name))
+            .cloned()
     }
 }

@@ -61,7 +61,13 @@ fn bind_first<T>(
     bind: impl Fn(Place, SocketAddr) -> io::Result<T>,
 ) -> io::Result<T> {
     let mut failure = io::ErrorKind::InvalidInput.into();
-    for address in addresses.to_socket_addrs().map_err(sys::name_lookup_error)? {
+    let needs_address = |error: io::Error| {
+        let text = format!("a simulated host binds to an address, such as \"0.0.0.0:80\": {error}");
+        io::Error::new(error.kind(), text)
+    };
+    for address in
+        addresses.to_socket_addrs().map_err(sys::name_lookup_error).map_err(needs_address)?
+    {
         match bind(place.clone(), address) {
             Ok(bound) => return Ok(bound),
             Err(error) => failure = error,

@@ -21,6 +21,7 @@ use futures_io::{AsyncRead, AsyncWrite};
 use rustix::fs::OFlags;
 use squall_executor::{AsyncFd, JoinError, JoinHandle, spawn_blocking};
 
+use crate::refuse;
 use crate::sys;
 
 /// The bytes that a thread of the pool reads or writes at once.
@@ -148,7 +149,7 @@ impl Access {
 
 impl Input {
     fn open(fd: BorrowedFd<'_>) -> Input {
-        match Access::to(fd, OpenOptions::new().read(true)) {
+        match refuse("stdin").and_then(|()| Access::to(fd, OpenOptions::new().read(true))) {
             Ok(Access::Own(file)) => Input::Own(AsyncFd::from_nonblocking(file)),
             Ok(Access::Socket(socket)) => Input::Socket(AsyncFd::from_nonblocking(socket)),
             Ok(Access::Blocking(file)) => Input::Blocking(BlockingInput::new(file)),
