@@ -35,6 +35,7 @@ mod machine;
 mod mailbox;
 pub(crate) mod names;
 mod net_config;
+mod network_control;
 mod ports;
 mod process;
 mod random;

@@ -24,9 +24,9 @@ use crate::sim::current::{self, Place};
 use crate::sim::ended::Ended;
 use crate::sim::host::Host;
 use crate::sim::machine::{Machine, Main};
-use crate::sim::net_config::{LinkConfig, NetConfig};
+use crate::sim::net_config::NetConfig;
 use crate::sim::process::MainEnd;
-use crate::sim::trace::{Trace, What};
+use crate::sim::trace::Trace;
 use crate::sim::world::World;
 
 /// After so many turns of hosts at one time, the time will never pass.
@@ -68,7 +68,7 @@ const SCRIPT: &str = "script";
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub struct Simulation {
-    world: Rc<World>,
+    pub(crate) world: Rc<World>,
     script: Place,
     /// The last value of [`loops_woken`].
     loops_woken: Cell<u64>,
@@ -290,64 +290,6 @@ impl Simulation {
     /// Returns the simulated time since the start.
     pub fn now(&self) -> Duration {
         Duration::from_nanos(self.world.now())
-    }
-
-    /// Cuts the link between two hosts, in both directions. A connection is silent, and what it
-    /// carries comes after the link is [healed](Self::heal); datagrams are lost.
-    ///
-    /// # Panics
-    /// If no host has one of the names.
-    #[track_caller]
-    pub fn partition(&self, a: &str, b: &str) {
-        self.partition_oneway(a, b);
-        self.partition_oneway(b, a);
-    }
-
-    /// Cuts the link for what `from` sends to `to`.
-    ///
-    /// # Panics
-    /// If no host has one of the names, or if both are one host.
-    #[track_caller]
-    pub fn partition_oneway(&self, from: &str, to: &str) {
-        let (from, to) = (self.number(from), self.number(to));
-        assert_ne!(from, to, "a host has no link to itself");
-        self.world.links.borrow_mut().cut(from, to);
-        self.world.record(What::Cut(from, to));
-    }
-
-    /// Makes the link between two hosts carry again, in both directions. TCP sends lost packets
-    /// again after some time, as by the kernel.
-    ///
-    /// # Panics
-    /// If no host has one of the names.
-    #[track_caller]
-    pub fn heal(&self, a: &str, b: &str) {
-        let (a, b) = (self.number(a), self.number(b));
-        self.world.links.borrow_mut().heal(a, b);
-        self.world.record(What::Healed(a, b));
-    }
-
-    /// Sets how the link between two hosts carries packets, in both directions, from now on.
-    ///
-    /// # Panics
-    /// If no host has one of the names.
-    #[track_caller]
-    pub fn link(&self, a: &str, b: &str, config: LinkConfig) {
-        let (a, b) = (self.number(a), self.number(b));
-        self.world.links.borrow_mut().set(a, b, &config);
-    }
-
-    /// The number of a host.
-    #[track_caller]
-    fn number(&self, name: &str) -> usize {
-        match self.world.machine_named(name) {
-            Some(machine) => machine.number,
-            None => {
-                let machines = self.world.machines.borrow();
-                let names: Vec<_> = machines.iter().map(|machine| &*machine.name).collect();
-                panic!("no host is named {name:?}; there are {}", names.join(", "));
-            }
-        }
     }
 
     /// Returns what has happened so far.
