@@ -32,6 +32,16 @@ fn instants_and_dates_follow_the_simulated_time() {
 }
 
 #[test]
+fn two_simulations_of_one_thread_each_have_their_own_time() {
+    let (first, second) = (Simulation::new(1), Simulation::new(2));
+    let begin = first.block_on(async { Instant::now() });
+    first.block_on(sleep(HOUR));
+    assert_eq!(second.block_on(async { begin.elapsed() }), Duration::ZERO);
+    drop(second);
+    assert_eq!(first.block_on(async { begin.elapsed() }), HOUR);
+}
+
+#[test]
 fn a_run_takes_no_more_real_time_than_before_however_the_clock_is_asked() {
     let simulation = Simulation::new(1);
     simulation.host("host", async || {

@@ -27,6 +27,8 @@ pub(crate) fn place() -> Option<Place> {
 
 /// Makes a host the one whose code runs, until the guard is dropped.
 pub(crate) fn enter(place: Place) -> Entered {
+    #[cfg(feature = "sim-std")]
+    crate::sim::standard::set_time(place.world.now());
     let former = PLACE.try_with(|current| current.replace(Some(place))).ok().flatten();
     Entered { former }
 }

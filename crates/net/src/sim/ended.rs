@@ -5,10 +5,8 @@ use std::fmt;
 use std::io;
 
 /// Why [`Simulation::run`](super::Simulation::run) has ended before every `main` has returned `Ok`.
-#[non_exhaustive]
 pub enum Ended {
     /// The `main` of a host has returned an error.
-    #[non_exhaustive]
     Failed {
         /// The name of the host.
         host: String,

@@ -21,21 +21,30 @@ thread_local! {
     /// The time since the simulation of this thread began. `None` if there is none.
     static TIME: Cell<Option<u64>> = const { Cell::new(None) };
     static RANDOM: Cell<u64> = const { Cell::new(0) };
+    /// The number of simulations of this thread.
+    static SIMULATIONS: Cell<u32> = const { Cell::new(0) };
 }
 
-/// From here on, this thread has simulated time and random bytes.
+/// A simulation begins: from here on, this thread has simulated time and random bytes.
 pub(crate) fn begin(seed: u64) {
+    SIMULATIONS.set(SIMULATIONS.get() + 1);
     TIME.set(Some(0));
     RANDOM.set(seed);
 }
 
+/// Sets the time to that of the simulation whose code runs.
 pub(crate) fn set_time(nanos: u64) {
-    TIME.set(Some(nanos));
+    if SIMULATIONS.get() > 0 {
+        TIME.set(Some(nanos));
+    }
 }
 
-/// From here on, this thread has the system's again.
+/// A simulation ends. After the last, this thread has the system's time and random bytes again.
 pub(crate) fn end() {
-    TIME.set(None);
+    SIMULATIONS.set(SIMULATIONS.get() - 1);
+    if SIMULATIONS.get() == 0 {
+        TIME.set(None);
+    }
 }
 
 /// The simulated time of a clock. `None` for the system's: on another thread, or for a clock that
