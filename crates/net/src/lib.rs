@@ -85,6 +85,7 @@ pub use buffer::chunk::Chunk;
 pub use child::Child;
 pub use connect::connect::ConnectOptions;
 pub use connect::connect_error::ConnectError;
+pub use connect::lookup::lookup;
 pub use connect::resolver::{OverrideResolver, Resolver, Resolving, SystemResolver};
 pub use connect::target::{IpHost, Target};
 pub use server::bind::{BindOptions, bind_sockets, bind_unix_socket};

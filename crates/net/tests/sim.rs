@@ -12,7 +12,7 @@ use squall_net::sim::{Ended, Host, LinkConfig, NetConfig, Simulation, check, ran
 use squall_net::{
     AsyncFd, BindOptions, Child, ForkOptions, IoStream, PeriodicCallback, TcpListener, TcpServer,
     TcpStream, UdpSocket, UnixDatagram, UnixListener, UnixStream, bind_sockets, fork_processes,
-    interval, now, pipe, run_workers, signal, sleep, spawn, spawn_blocking, timeout,
+    interval, lookup, now, pipe, run_workers, signal, sleep, spawn, spawn_blocking, timeout,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -241,9 +241,10 @@ fn bandwidth_and_loss_delay_a_stream_and_lose_datagrams() {
 
         simulation.link("script", "post", LinkConfig::default().loss(0.5));
         let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+        let post = lookup("post:53").await.unwrap()[0];
         let mut answers = 0;
         for _ in 0..100 {
-            socket.send_to(b"ping", (simulation_ip("post").await, 53).into()).await.unwrap();
+            socket.send_to(b"ping", post).await.unwrap();
             let mut buffer = [0; 16];
             if timeout(Duration::from_secs(1), socket.recv_from(&mut buffer)).await.is_ok() {
                 answers += 1;
@@ -251,11 +252,6 @@ fn bandwidth_and_loss_delay_a_stream_and_lose_datagrams() {
         }
         assert!((10..45).contains(&answers), "a quarter of 100 comes back, and here {answers}");
     });
-}
-
-async fn simulation_ip(name: &str) -> std::net::IpAddr {
-    use squall_net::{Resolver, SystemResolver};
-    SystemResolver.resolve(name, 53).await.unwrap()[0].ip()
 }
 
 #[test]

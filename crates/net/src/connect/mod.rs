@@ -7,11 +7,12 @@
 //!      └──────▶ connect_error    the failures of all addresses
 //! ```
 //!
-//! The result is the connected socket alone; `socket/tcp_stream.rs` wraps it.
+//! `lookup` only finds addresses. The result of `connect` is the connected socket alone; `socket/tcp_stream.rs` wraps it.
 
 pub(crate) mod connect;
 pub(crate) mod connect_error;
 mod happy_eyeballs;
+pub(crate) mod lookup;
 pub(crate) mod resolver;
 #[cfg(feature = "sim")]
 mod simulated;
