@@ -717,3 +717,35 @@ fn a_name_is_no_address_to_bind_to_and_standard_input_is_not_simulated() {
         assert_eq!(error.kind(), io::ErrorKind::Unsupported);
     });
 }
+
+/// Keeps the lines of the log.
+struct Lines(std::sync::Mutex<Vec<String>>);
+
+impl log::Log for Lines {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        self.0.lock().unwrap().push(record.args().to_string());
+    }
+
+    fn flush(&self) {}
+}
+
+#[test]
+fn a_main_that_blocks_the_thread_is_named_in_the_log() {
+    static LINES: Lines = Lines(std::sync::Mutex::new(Vec::new()));
+    log::set_logger(&LINES).unwrap();
+    log::set_max_level(log::LevelFilter::Warn);
+    let simulation = simulation();
+    simulation.host("sluggish", async || {
+        std::thread::sleep(Duration::from_millis(150));
+        Ok(())
+    });
+    simulation.run(MINUTE).unwrap();
+    assert_eq!(simulation.now(), Duration::ZERO);
+    let lines = LINES.0.lock().unwrap();
+    let is_named = |line: &String| line.starts_with("the host sluggish has held up");
+    assert!(lines.iter().any(is_named), "{lines:?}");
+}
