@@ -59,7 +59,7 @@ async fn read_answer(stream: &mut IoStream) -> io::Result<(u16, String)> {
     Ok((status.expect("a status"), String::from_utf8(body.to_vec()).expect("ASCII")))
 }
 
-// H5
+// H8
 #[test]
 fn an_idle_connection_is_closed_at_its_limit_and_not_before() {
     with_server().block_on(async {
@@ -75,7 +75,7 @@ fn an_idle_connection_is_closed_at_its_limit_and_not_before() {
     });
 }
 
-// H4: slow loris
+// H8
 #[test]
 fn clients_that_send_a_byte_a_second_are_answered_408_while_others_are_served() {
     let simulation = with_server();
@@ -113,7 +113,6 @@ fn clients_that_send_a_byte_a_second_are_answered_408_while_others_are_served() 
     });
 }
 
-// H7
 #[test]
 fn an_answer_that_comes_before_the_body_was_sent_is_read_whole() {
     let simulation = with_server();

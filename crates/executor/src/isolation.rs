@@ -17,7 +17,7 @@ thread_local! {
     static LOOPS_WOKEN: Cell<u64> = const { Cell::new(0) };
 }
 
-/// How often this thread has woken a loop that did not run.
+/// How often this thread has woken a loop that did not run, or has moved a timer of one.
 #[doc(hidden)]
 pub fn loops_woken() -> u64 {
     LOOPS_WOKEN.get()

@@ -749,3 +749,22 @@ fn a_main_that_blocks_the_thread_is_named_in_the_log() {
     let is_named = |line: &String| line.starts_with("the host sluggish has held up");
     assert!(lines.iter().any(is_named), "{lines:?}");
 }
+
+#[test]
+fn a_sleep_that_another_host_moves_ends_at_its_new_time() {
+    let simulation = simulation();
+    let shared = Rc::new(RefCell::new(None::<std::pin::Pin<Box<squall_net::Sleep>>>));
+    let of_sleeper = Rc::clone(&shared);
+    simulation.host("sleeper", async move || {
+        *of_sleeper.borrow_mut() = Some(Box::pin(sleep(60 * MINUTE)));
+        std::future::poll_fn(|cx| of_sleeper.borrow_mut().as_mut().unwrap().as_mut().poll(cx))
+            .await;
+        Ok(())
+    });
+    simulation.block_on(async {
+        sleep(MINUTE).await;
+        shared.borrow_mut().as_mut().unwrap().as_mut().get_mut().reset(now() + MINUTE);
+    });
+    simulation.run(120 * MINUTE).unwrap();
+    assert_eq!(simulation.now(), 2 * MINUTE);
+}

@@ -12,6 +12,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use crate::current;
+use crate::isolation::count_loop_woken;
 use crate::loop_core::Core;
 use crate::time::alarms::Alarm;
 use crate::time::clock::{Clock, whole_nanos};
@@ -205,6 +206,9 @@ impl Sleep {
     pub(crate) fn set_deadline(&mut self, deadline: Option<Instant>) {
         let is_moved = match &self.state {
             State::Bound(Bound { core, .. }) => {
+                if !core.is_entered() {
+                    count_loop_woken(); // its timer moves, and it does not run
+                }
                 let deadline = core.clock.deadline(deadline);
                 self.move_to(deadline)
             }

@@ -214,7 +214,6 @@ impl Simulation {
         let next = agenda.next().into_iter().chain(self.world.next_event()).min();
         drop(agenda);
         match next {
-            None if self.has_overlooked() => Ok(Step::Done),
             None => {
                 let why = "every task waits, no timer is armed, and nothing is under way";
                 Err(Ended::Stuck(format!("{why}:\n{}", self.report())))
@@ -224,15 +223,6 @@ impl Simulation {
                 Ok(if time > end { Step::Limit } else { Step::Done })
             }
         }
-    }
-
-    /// Asks all hosts, before the run is called stuck: a task may have armed a timer of another host,
-    /// whose code has not run. Returns true if one has something to do after all.
-    fn has_overlooked(&self) -> bool {
-        self.world.agenda.borrow_mut().touch_all();
-        self.update_agenda();
-        let agenda = self.world.agenda.borrow();
-        !agenda.ready().is_empty() || agenda.next().is_some()
     }
 
     /// Counts a turn of a host.
