@@ -22,12 +22,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_lite::stream;
-use http::header::{ALLOW, CONTENT_TYPE, HeaderValue};
-use http::{Method, StatusCode};
+use http::header::{CONTENT_TYPE, HeaderValue};
 use lexopt::prelude::*;
 use squall_net::signal::{SIGINT, SIGTERM, Signals};
 use squall_net::{EventLoop, Handle, sleep, stats, stop};
-use tiny_http::{Config, Rejection, Request, Response, Server};
+use tiny_http::{Application, Config, HandlerResult, HttpServer, Request, Response};
 
 /// How long running requests may take after a stop signal.
 const GRACE: Duration = Duration::from_secs(15);
@@ -45,44 +44,24 @@ Options:
 Routes: GET /  GET /hello/{name}  POST /echo  GET /stream  GET /stats
 SIGTERM and Ctrl-C stop accepting and finish running requests; a second signal stops at once.";
 
-async fn app(request: &mut Request<'_>) -> Result<Response, Rejection> {
-    let Some(allowed) = allowed_methods(request.path()) else {
-        return Ok(Response::status(StatusCode::NOT_FOUND));
-    };
-    let method = request.routed_method().clone();
-    Ok(match (method, request.path()) {
-        // HAProxy's health checks ask this.
-        (Method::OPTIONS, _) => {
-            Response::new(None, "").with(ALLOW, HeaderValue::from_static(allowed))
-        }
-        (Method::GET, "/") => Response::text(Bytes::from_static(b"Hello, World!")),
-        (Method::GET, "/stream") => Response::stream(countdown()),
-        (Method::GET, "/stats") => Response::json(stats_as_json()),
-        (Method::POST, "/echo") => {
-            let content_type = request.header(CONTENT_TYPE.as_str());
-            let content_type = content_type.and_then(|value| HeaderValue::from_bytes(value).ok());
-            Response::new(content_type, request.body().await?)
-        }
-        (Method::GET, path) if path.starts_with(HELLO) => {
-            Response::text(format!("Hello, {}!", &path[HELLO.len()..]))
-        }
-        _ => Response::method_not_allowed(allowed),
-    })
+fn application() -> Application {
+    Application::new()
+        .get("/", async |_: &mut Request<'_>| {
+            Ok(Response::text(Bytes::from_static(b"Hello, World!")))
+        })
+        .get("/hello/{name}", async |request: &mut Request<'_>| {
+            Ok(Response::text(format!("Hello, {}!", request.path_argument("name"))))
+        })
+        .post("/echo", echo)
+        .get("/stream", async |_: &mut Request<'_>| Ok(Response::stream(countdown())))
+        .get("/stats", async |_: &mut Request<'_>| Ok(Response::json(stats_as_json())))
 }
 
-/// The prefix of the paths `/hello/{name}`.
-const HELLO: &str = "/hello/";
-
-/// The methods that a path allows. `None` if the path does not exist.
-fn allowed_methods(path: &str) -> Option<&'static str> {
-    match path {
-        "/" | "/stream" | "/stats" => Some("GET, HEAD, OPTIONS"),
-        "/echo" => Some("OPTIONS, POST"),
-        _ => {
-            let name = path.strip_prefix(HELLO)?;
-            (!name.is_empty() && !name.contains('/')).then_some("GET, HEAD, OPTIONS")
-        }
-    }
+/// Returns the body, with its type.
+async fn echo(request: &mut Request<'_>) -> HandlerResult {
+    let content_type = request.header(CONTENT_TYPE.as_str());
+    let content_type = content_type.and_then(|value| HeaderValue::from_bytes(value).ok());
+    Ok(Response::new(content_type, request.body().await?))
 }
 
 /// Ten lines, a tenth of a second apart.
@@ -207,7 +186,7 @@ fn serve(options: &Options) -> Result<(), Box<dyn Error>> {
 /// An event loop with a server on it.
 struct Worker {
     event_loop: EventLoop,
-    server: Server,
+    server: HttpServer,
 }
 
 impl Worker {
@@ -215,7 +194,7 @@ impl Worker {
         let event_loop = EventLoop::new()?;
         let server = {
             let _entered = event_loop.enter();
-            let server = Server::new(Config::default(), app);
+            let server = HttpServer::new(Config::default(), application());
             server.add_sockets(vec![listener])?;
             server
         };

@@ -11,13 +11,13 @@ use futures_lite::stream::{self, StreamExt};
 use http::StatusCode;
 use squall_net::{EventLoop, sleep};
 use support::{Client, LocalServer};
-use tiny_http::{Config, Rejection, Request, Response, Server};
+use tiny_http::{Config, HandlerResult, HttpServer, Request, Response};
 
 fn start() -> LocalServer {
     LocalServer::start(Config::default(), app)
 }
 
-async fn app(request: &mut Request<'_>) -> Result<Response, Rejection> {
+async fn app(request: &mut Request<'_>) -> HandlerResult {
     let path = request.path().to_owned();
     Ok(match path.split('/').collect::<Vec<_>>()[..] {
         ["", "status", code] => Response::status(code.parse().unwrap()),
@@ -129,7 +129,7 @@ fn options_of_the_server_are_answered_without_the_handler() {
 #[test]
 fn requests_that_have_reached_the_server_are_answered_by_its_shutdown() {
     let event_loop = EventLoop::new().unwrap();
-    let server = Server::new(Config::default(), app);
+    let server = HttpServer::new(Config::default(), app);
     let answers = event_loop.block_on(async {
         let address = server.listen("127.0.0.1:0").unwrap();
         let mut idle: Vec<_> = (0..4).map(|_| Client::connect(address)).collect();

@@ -12,7 +12,7 @@ use squall_net::{
     Bytes, ConnectOptions, IoReader, IoStream, IoWriter, OverrideResolver, SystemResolver,
     TcpServer, TcpStream, now, signal, sleep, spawn, timeout,
 };
-use tiny_http::{Config, Request, Response, Server};
+use tiny_http::{Config, HttpServer, Request, Response};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -23,7 +23,7 @@ async fn connect(to: &str) -> io::Result<IoStream> {
 
 /// Answers each request with its body, after as many milliseconds as the path says.
 async fn http_server() -> io::Result<()> {
-    let server = Server::new(Config::default(), async |request: &mut Request<'_>| {
+    let server = HttpServer::new(Config::default(), async |request: &mut Request<'_>| {
         let wait = request.path().trim_start_matches('/').parse().unwrap_or(0);
         let body = request.body().await?;
         sleep(Duration::from_millis(wait)).await;

@@ -14,7 +14,7 @@ use std::time::Duration;
 use rustix::net::sockopt::set_socket_linger;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use squall_net::{EventLoop, Handle, Stats};
-use tiny_http::{Config, Rejection, Request, Response, Server};
+use tiny_http::{Config, HandlerResult, HttpServer, Request};
 
 /// The limit of every wait. Only a test that hangs reaches it.
 pub(crate) const WATCHDOG: Duration = Duration::from_secs(20);
@@ -29,7 +29,7 @@ pub(crate) struct LocalServer {
 impl LocalServer {
     pub(crate) fn start<A>(config: Config, app: A) -> LocalServer
     where
-        A: AsyncFn(&mut Request<'_>) -> Result<Response, Rejection> + Send + 'static,
+        A: AsyncFn(&mut Request<'_>) -> HandlerResult + Send + 'static,
     {
         LocalServer::start_on(|| EventLoop::new().unwrap(), config, app)
     }
@@ -41,12 +41,12 @@ impl LocalServer {
         app: A,
     ) -> LocalServer
     where
-        A: AsyncFn(&mut Request<'_>) -> Result<Response, Rejection> + Send + 'static,
+        A: AsyncFn(&mut Request<'_>) -> HandlerResult + Send + 'static,
     {
         let (sender, receiver) = mpsc::channel();
         let thread = thread::spawn(move || {
             let event_loop = make_loop();
-            let server = Server::new(config, app);
+            let server = HttpServer::new(config, app);
             let entered = event_loop.enter();
             let address = server.listen("127.0.0.1:0").unwrap();
             drop(entered);

@@ -8,21 +8,21 @@ use std::time::Duration;
 
 use squall_net::{DrainReport, IoStream, StreamConfig, TcpServer, sleep};
 
-use crate::config::Config;
-use crate::connection::serve;
-use crate::request::Request;
-use crate::response::HandlerResult;
-use crate::shutdown::Shutdown;
+use crate::application::request_handler::RequestHandler;
+use crate::server::config::Config;
+use crate::server::connection::serve;
+use crate::server::shutdown::Shutdown;
 
 /// An HTTP/1.1 server on the loop of this thread. Clones are the same server.
 #[derive(Clone)]
-pub struct Server {
+pub struct HttpServer {
     tcp: TcpServer,
     shutdown: Rc<Shutdown>,
 }
 
-impl Server {
-    /// Makes a server that does not listen yet. `app` handles its requests.
+impl HttpServer {
+    /// Makes a server that does not listen yet. `handler` answers its requests: an
+    /// [`Application`](crate::Application), a closure, or any other [`RequestHandler`].
     ///
     /// If a client leaves while its handler, or the stream that the handler returned, waits, the
     /// server drops the future or stream. Work that must be completed all the same belongs in a task
@@ -31,18 +31,15 @@ impl Server {
     /// 64 KiB of the client's bytes unread is not dropped before it answers.
     ///
     /// The server itself answers `OPTIONS *`, with 200 and an empty body.
-    pub fn new(
-        config: Config,
-        app: impl AsyncFn(&mut Request<'_>) -> HandlerResult + 'static,
-    ) -> Server {
+    pub fn new(config: Config, handler: impl RequestHandler + 'static) -> HttpServer {
         let shutdown = Rc::new(Shutdown::default());
         let shutdown_of_handler = Rc::clone(&shutdown);
-        let handler = async move |stream: IoStream, _peer| {
-            serve(stream, &config, shutdown_of_handler.watcher(), &app).await
+        let serve = async move |stream: IoStream, _peer| {
+            serve(stream, &config, shutdown_of_handler.watcher(), &handler).await
         };
         // The buffer must hold a whole head. Bodies are consumed piece by piece.
         let buffer = StreamConfig::default().max_buffer_size(config.max_head_bytes.max(64 << 10));
-        Server { tcp: TcpServer::new(handler).stream_config(buffer), shutdown }
+        HttpServer { tcp: TcpServer::new(serve).stream_config(buffer), shutdown }
     }
 
     /// Listens on `address` and returns it, with the port that the kernel chose.
@@ -87,8 +84,8 @@ impl Server {
     }
 }
 
-impl fmt::Debug for Server {
+impl fmt::Debug for HttpServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Server").field(&self.tcp).finish()
+        f.debug_tuple("HttpServer").field(&self.tcp).finish()
     }
 }

@@ -17,7 +17,7 @@
 //! Responses to pipelined requests leave in one system call: queued bytes are sent only when the
 //! connection waits. A waiting connection holds little memory: the state of a request is in a
 //! separate box, which lives from the first byte until all requests are answered. While a handler
-//! waits, [`disconnect`](crate::disconnect) looks whether the client is still there.
+//! waits, [`disconnect`](crate::server::disconnect) looks whether the client is still there.
 
 use std::io;
 use std::panic::AssertUnwindSafe;
@@ -28,16 +28,17 @@ use futures_lite::{FutureExt, StreamExt};
 use http::{Method, StatusCode};
 use squall_net::{IoStream, StreamError, yield_now};
 
-use crate::body::Body;
-use crate::config::Config;
-use crate::disconnect::{NextPart, unless_client_leaves};
-use crate::head::Head;
-use crate::head_text::HeadText;
-use crate::rejection::Rejection;
-use crate::request::Request;
-use crate::response::{HandlerResult, Payload, Persistence, Pieces, Response};
-use crate::shutdown::ShutdownWatcher;
-use crate::wire::{Filled, SharedWire, Wire};
+use crate::application::request_handler::RequestHandler;
+use crate::server::body::Body;
+use crate::server::config::Config;
+use crate::server::disconnect::{NextPart, unless_client_leaves};
+use crate::server::head::Head;
+use crate::server::head_text::HeadText;
+use crate::server::rejection::Rejection;
+use crate::server::request::Request;
+use crate::server::response::{Payload, Persistence, Pieces, Response, Takeover};
+use crate::server::shutdown::ShutdownWatcher;
+use crate::server::wire::{Filled, SharedWire, Wire};
 
 /// If more response bytes than this are queued, the connection waits until the kernel has them.
 const HIGH_WATER: usize = 64 << 10;
@@ -60,12 +61,14 @@ pub(crate) async fn serve(
     stream: IoStream,
     config: &Config,
     shutdown: ShutdownWatcher,
-    app: &impl AsyncFn(&mut Request<'_>) -> HandlerResult,
+    handler: &impl RequestHandler,
 ) -> io::Result<()> {
     let mut connection = Connection { wire: Wire::new(stream), config, shutdown, is_fresh: true };
     while connection.wait().await? {
-        if Box::pin(connection.answer_all(app)).await? == Persistence::Close {
-            return Ok(());
+        match Box::pin(connection.answer_all(handler)).await? {
+            Answered::All => {}
+            Answered::Last => return Ok(()),
+            Answered::Takeover(run) => return run(connection.wire.stream).await,
         }
     }
     Ok(Box::pin(connection.linger(config.linger_timeout.min(IDLE_LINGER))).await?)
@@ -77,6 +80,24 @@ struct Connection<'a> {
     shutdown: ShutdownWatcher,
     /// True until the first byte arrives.
     is_fresh: bool,
+}
+
+/// Where a connection is after the answer to a request.
+enum Answered {
+    /// All received requests are answered.
+    All,
+    /// The connection has ended.
+    Last,
+    /// The stream goes on with another protocol.
+    Takeover(Takeover),
+}
+
+/// What is left to do for a response whose head is queued.
+enum Rest {
+    Nothing,
+    /// The pieces of the body are still to be made and sent.
+    Pieces(Pieces),
+    Takeover(Takeover),
 }
 
 impl Connection<'_> {
@@ -99,16 +120,13 @@ impl Connection<'_> {
     ///
     /// What most requests do not need is boxed, so that this future stays small: a waiting connection
     /// allocates it anew for each request.
-    async fn answer_all(
-        &mut self,
-        app: &impl AsyncFn(&mut Request<'_>) -> HandlerResult,
-    ) -> io::Result<Persistence> {
+    async fn answer_all(&mut self, handler: &impl RequestHandler) -> io::Result<Answered> {
         let mut answered = 0;
         loop {
             let head = match self.buffered_head() {
                 Ok(Some(head)) => Ok(head),
                 Ok(None) if self.wire.stream.buffer().is_empty() => {
-                    return Ok(Persistence::KeepAlive);
+                    return Ok(Answered::All);
                 }
                 Ok(None) => Box::pin(self.rest_of_head()).await,
                 Err(rejection) => Err(rejection),
@@ -118,18 +136,22 @@ impl Connection<'_> {
                 Err(rejection) => return Box::pin(self.reject(rejection, true)).await,
             };
             let mut body = Body::new(&head);
-            let (persistence, pieces) = match self.respond(app, &head, &mut body).await {
+            let (persistence, rest) = match self.respond(handler, &head, &mut body).await {
                 Ok(responded) => responded,
                 Err(rejection) => {
                     let with_body = head.method != Method::HEAD;
                     return Box::pin(self.reject(rejection, with_body)).await;
                 }
             };
-            if let Some(pieces) = pieces {
-                let sent = Box::pin(self.send_body(&head, pieces)).await;
-                if let Err(rejection) = sent {
-                    return Box::pin(self.reject(rejection, true)).await;
+            let mut takeover = None;
+            match rest {
+                Rest::Nothing => {}
+                Rest::Pieces(pieces) => {
+                    if let Err(rejection) = Box::pin(self.send_body(&head, pieces)).await {
+                        return Box::pin(self.reject(rejection, true)).await;
+                    }
                 }
+                Rest::Takeover(run) => takeover = Some(run),
             }
             if self.wire.stream.queued() > HIGH_WATER {
                 Box::pin(self.wire.flush(self.config.write_timeout)).await?;
@@ -138,7 +160,10 @@ impl Connection<'_> {
                 || !(body.is_done() || Box::pin(self.skip_body(&mut body)).await?)
             {
                 Box::pin(self.linger(self.config.linger_timeout)).await?;
-                return Ok(Persistence::Close);
+                return Ok(Answered::Last);
+            }
+            if let Some(run) = takeover {
+                return Ok(Answered::Takeover(run));
             }
             answered += 1;
             if answered % REQUESTS_PER_TURN == 0 {
@@ -149,6 +174,9 @@ impl Connection<'_> {
 
     /// What happens to the connection after this response.
     fn persistence(&self, head: &Head, body: &Body, response: &Response) -> Persistence {
+        if matches!(response.body, Payload::Takeover(_)) {
+            return Persistence::KeepAlive;
+        }
         // A client that got no `100 Continue` may or may not send the body. The next bytes could
         // then be the body or another request.
         let keep_alive = head.keep_alive
@@ -219,16 +247,15 @@ impl Connection<'_> {
         }
     }
 
-    /// Runs the handler and queues its response. Returns the pieces of the body that are still to be
-    /// made and sent.
+    /// Runs the handler and queues its response.
     async fn respond(
         &mut self,
-        app: &impl AsyncFn(&mut Request<'_>) -> HandlerResult,
+        handler: &impl RequestHandler,
         head: &Head,
         body: &mut Body,
-    ) -> Result<(Persistence, Option<Pieces>), Rejection> {
-        let mut response = self.run_handler(app, head, body).await?;
-        response.replace_if_interim();
+    ) -> Result<(Persistence, Rest), Rejection> {
+        let mut response = self.run_handler(handler, head, body).await?;
+        response.replace_if_unfit(head);
         let persistence = self.persistence(head, body, &response);
         Ok((persistence, self.queue(head, response, persistence)?))
     }
@@ -236,32 +263,37 @@ impl Connection<'_> {
     /// Runs the handler, unless the request is for the server as a whole. Turns a panic into a 500.
     async fn run_handler(
         &mut self,
-        app: &impl AsyncFn(&mut Request<'_>) -> HandlerResult,
+        handler: &impl RequestHandler,
         head: &Head,
         body: &mut Body,
-    ) -> HandlerResult {
+    ) -> Result<Response, Rejection> {
         if head.is_for_server() {
             return Ok(Response::new(None, ""));
         }
         let wire = SharedWire::new(&mut self.wire);
-        let mut request = Request { head, body, wire: &wire, config: self.config };
-        let running = pin!(AssertUnwindSafe(app(&mut request)).catch_unwind());
+        let path_arguments = Vec::new();
+        let mut request = Request { head, body, wire: &wire, config: self.config, path_arguments };
+        let running = pin!(AssertUnwindSafe(handler.handle(&mut request)).catch_unwind());
         match unless_client_leaves(running, &wire, NextPart::StatusLine).await? {
-            Ok(result) => result,
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(error)) => {
+                error.log(&head.method, head.path());
+                error.into_response()
+            }
             Err(_) => {
                 Err(Rejection::Status(StatusCode::INTERNAL_SERVER_ERROR, "the handler failed"))
             }
         }
     }
 
-    /// Queues a response. Returns the pieces of its body that are still to be made and sent.
+    /// Queues a response, without the part of it that takes time.
     #[inline]
     fn queue(
         &mut self,
         head: &Head,
         response: Response,
         persistence: Persistence,
-    ) -> Result<Option<Pieces>, StreamError> {
+    ) -> Result<Rest, StreamError> {
         let sends_body = response.sends_body(head);
         let mut text = HeadText::of(&response, head.minor, persistence);
         match response.body {
@@ -277,10 +309,14 @@ impl Connection<'_> {
             }
             Payload::Pieces(pieces) => {
                 self.wire.write_response(&text)?;
-                return Ok(sends_body.then_some(pieces));
+                return Ok(if sends_body { Rest::Pieces(pieces) } else { Rest::Nothing });
+            }
+            Payload::Takeover(run) => {
+                self.wire.write_response(&text)?;
+                return Ok(Rest::Takeover(run));
             }
         }
-        Ok(None)
+        Ok(Rest::Nothing)
     }
 
     /// Sends the body of a response to the request with this `head`, piece by piece.
@@ -340,11 +376,11 @@ impl Connection<'_> {
     }
 
     /// Sends the reason for a rejection, if the client can get it, and closes the connection.
-    async fn reject(&mut self, rejection: Rejection, with_body: bool) -> io::Result<Persistence> {
+    async fn reject(&mut self, rejection: Rejection, with_body: bool) -> io::Result<Answered> {
         match rejection {
             Rejection::Status(status, why) => {
                 self.refuse(status, why, with_body).await?;
-                Ok(Persistence::Close)
+                Ok(Answered::Last)
             }
             Rejection::Broken(error) => Err(error),
         }
@@ -359,7 +395,7 @@ impl Connection<'_> {
         with_body: bool,
     ) -> Result<(), StreamError> {
         log::debug!("refused with {status}: {why}");
-        let response = Response::refusal(status, why);
+        let response = Response::error(status, why);
         let mut text = HeadText::of(&response, 1, Persistence::Close);
         if let (Payload::Whole(body), true) = (&response.body, with_body) {
             text.append(body);

@@ -20,8 +20,8 @@ use std::time::Duration;
 
 use squall_net::{Sleep, StreamError, sleep};
 
-use crate::rejection::Rejection;
-use crate::wire::{SharedWire, Wire};
+use crate::server::rejection::Rejection;
+use crate::server::wire::{SharedWire, Wire};
 
 /// The time between the first two early bytes. It doubles after each.
 const FIRST_INTERVAL: Duration = Duration::from_millis(50);

@@ -11,8 +11,8 @@ use std::time::Duration;
 use rustix::net::sockopt::set_socket_linger;
 use squall_net::{IoStream, Sleep, StreamError, sleep};
 
-use crate::disconnect::NextPart;
-use crate::shutdown::ShutdownWatcher;
+use crate::server::disconnect::NextPart;
+use crate::server::shutdown::ShutdownWatcher;
 
 /// The stream of a connection, and the client's current deadline.
 #[derive(Debug)]
@@ -148,7 +148,7 @@ impl Wire {
     }
 }
 
-/// A wire that a handler and the [client watch](crate::disconnect) use in turn.
+/// A wire that a handler and the [client watch](crate::server::disconnect) use in turn.
 ///
 /// Each use takes the wire out and puts it back, so no borrow is held while the stream is polled.
 pub(crate) struct SharedWire<'a>(Cell<Option<&'a mut Wire>>);

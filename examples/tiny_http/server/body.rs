@@ -2,10 +2,10 @@
 
 use bytes::{Bytes, BytesMut};
 
-use crate::config::Config;
-use crate::head::{Framing, Head};
-use crate::rejection::Rejection;
-use crate::wire::{Filled, SharedWire, Wire};
+use crate::server::config::Config;
+use crate::server::head::{Framing, Head};
+use crate::server::rejection::Rejection;
+use crate::server::wire::{Filled, SharedWire, Wire};
 
 /// The longest chunk-size line in bytes, extensions included.
 const MAX_CHUNK_LINE: usize = 256;

@@ -5,8 +5,8 @@ use std::ops::Deref;
 
 use http::StatusCode;
 
-use crate::date::DateField;
-use crate::response::{Payload, Persistence, Response};
+use crate::server::date::DateField;
+use crate::server::response::{Payload, Persistence, Response};
 
 /// The text of a response's head, in memory that the thread's next response reuses.
 pub(crate) struct HeadText {
@@ -63,7 +63,7 @@ impl HeadText {
             Payload::Pieces(_) if minor > 0 => {
                 text.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
             }
-            Payload::Pieces(_) => {}
+            Payload::Pieces(_) | Payload::Takeover(_) => {}
         }
         text.extend_from_slice(b"\r\n");
         HeadText { parts: Some(parts) }
