@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::rc::Rc;
 
 use http::{Method, StatusCode};
 
@@ -11,7 +10,7 @@ use crate::application::method_table::MethodTable;
 use crate::application::pattern::{Matched, Pattern};
 use crate::application::request_handler::{AnyHandler, HandlerResult, RequestHandler};
 use crate::http_error::HttpError;
-use crate::server::request::Request;
+use crate::server::request::{PathArguments, Request};
 use crate::server::response::Response;
 
 /// Passes each request to the first route whose pattern matches its path. Tornado: `Application`.
@@ -190,10 +189,7 @@ impl Application {
             };
         };
         if !matched.is_empty() {
-            let decoded =
-                matched.into_iter().map(|(name, encoded)| Ok((name, decode(encoded.as_bytes())?)));
-            request.path_arguments =
-                decoded.collect::<Result<Vec<(Rc<str>, String)>, HttpError>>()?;
+            request.path_arguments = Some(Box::new(decoded(matched)?));
         }
         match &route.target {
             Target::Methods(table) => table.handle(request).await,
@@ -213,6 +209,10 @@ impl RequestHandler for Application {
             (outcome, _) => outcome,
         }
     }
+}
+
+fn decoded(matched: Matched<'_>) -> Result<PathArguments, HttpError> {
+    matched.into_iter().map(|(name, value)| Ok((name, decode(value.as_bytes())?))).collect()
 }
 
 fn page_of(error: &HttpError, page: &ErrorPage) -> Response {

@@ -271,8 +271,8 @@ impl Connection<'_> {
             return Ok(Response::new(None, ""));
         }
         let wire = SharedWire::new(&mut self.wire);
-        let path_arguments = Vec::new();
-        let mut request = Request { head, body, wire: &wire, config: self.config, path_arguments };
+        let config = self.config;
+        let mut request = Request { head, body, wire: &wire, config, path_arguments: None };
         let running = pin!(AssertUnwindSafe(handler.handle(&mut request)).catch_unwind());
         match unless_client_leaves(running, &wire, NextPart::StatusLine).await? {
             Ok(Ok(response)) => Ok(response),

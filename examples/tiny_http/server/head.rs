@@ -86,6 +86,7 @@ impl Deref for Head {
 }
 
 impl Drop for Head {
+    #[inline]
     fn drop(&mut self) {
         SPARE.set(self.parts.take());
     }
@@ -121,8 +122,11 @@ impl Head {
         else {
             return Err(Rejection::bad_request("the request line is incomplete"));
         };
-        let method = Method::from_bytes(method.as_bytes())
-            .map_err(|_| Rejection::bad_request("the method is malformed"))?;
+        let method = match method {
+            "GET" => Method::GET, // most requests; the general way costs 30 instructions more
+            other => Method::from_bytes(other.as_bytes())
+                .map_err(|_| Rejection::bad_request("the method is malformed"))?,
+        };
         if method == Method::CONNECT {
             return Err(Rejection::Status(StatusCode::NOT_IMPLEMENTED, "this is not a proxy"));
         }

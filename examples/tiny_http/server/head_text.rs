@@ -86,6 +86,7 @@ impl Deref for HeadText {
 }
 
 impl Drop for HeadText {
+    #[inline]
     fn drop(&mut self) {
         SPARE.set(self.parts.take());
     }

@@ -15,6 +15,9 @@ use crate::server::config::Config;
 use crate::server::head::Head;
 use crate::server::wire::SharedWire;
 
+/// Names and decoded values.
+pub(crate) type PathArguments = Vec<(Rc<str>, String)>;
+
 /// One request. The handler reads the body from the connection; the server discards what the
 /// handler leaves unread.
 #[derive(Debug)]
@@ -23,8 +26,9 @@ pub struct Request<'a> {
     pub(crate) body: &'a mut Body,
     pub(crate) wire: &'a SharedWire<'a>,
     pub(crate) config: &'a Config,
-    /// The decoded arguments of the path, with the names of the route's pattern.
-    pub(crate) path_arguments: Vec<(Rc<str>, String)>,
+    /// The decoded arguments of the path, with the names of the route's pattern. `None` before an
+    /// application has found the route, or if there are none.
+    pub(crate) path_arguments: Option<Box<PathArguments>>,
 }
 
 impl Request<'_> {
@@ -54,7 +58,8 @@ impl Request<'_> {
     /// # Panics
     /// If the pattern has no such name. The client then gets a 500.
     pub fn path_argument(&self, name: &str) -> &str {
-        match self.path_arguments.iter().find(|(known, _)| **known == *name) {
+        let arguments = self.path_arguments.as_deref().map_or(&[][..], Vec::as_slice);
+        match arguments.iter().find(|(known, _)| **known == *name) {
             Some((_, argument)) => argument,
             None => panic!("the pattern of this route has no {{{name}}}"),
         }
