@@ -56,7 +56,7 @@ where
         let clock = CLOCK.with(Clock::clone);
         EventLoop::builder().clock(clock).build().unwrap()
     };
-    LocalServer::start_on(make_loop, config, app)
+    LocalServer::start_on(make_loop, config, || app)
 }
 
 async fn app(request: &mut Request<'_>) -> HandlerResult {

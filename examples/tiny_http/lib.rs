@@ -37,6 +37,7 @@ mod server;
 pub use application::application::Application;
 pub use application::arguments::Arguments;
 pub use application::request_handler::{HandlerResult, RequestHandler};
+pub use application::static_files::StaticFiles;
 pub use http_error::HttpError;
 pub use server::config::Config;
 pub use server::http_server::HttpServer;

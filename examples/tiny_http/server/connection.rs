@@ -24,7 +24,7 @@ use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::time::Duration;
 
-use futures_lite::{FutureExt, StreamExt};
+use futures_lite::FutureExt;
 use http::{Method, StatusCode};
 use squall_net::{IoStream, StreamError, yield_now};
 
@@ -36,12 +36,11 @@ use crate::server::head::Head;
 use crate::server::head_text::HeadText;
 use crate::server::rejection::Rejection;
 use crate::server::request::Request;
-use crate::server::response::{Payload, Persistence, Pieces, Response, Takeover};
+use crate::server::response::{Payload, Persistence, Response, Takeover};
 use crate::server::shutdown::ShutdownWatcher;
+use crate::server::streamed_body::{HIGH_WATER, StreamedBody};
 use crate::server::wire::{Filled, SharedWire, Wire};
 
-/// If more response bytes than this are queued, the connection waits until the kernel has them.
-const HIGH_WATER: usize = 64 << 10;
 /// The most bytes of an unread body that are skipped. If more are left, the connection is closed.
 const MAX_DISCARD: usize = 64 << 10;
 /// The most bytes that a closing connection reads and discards.
@@ -95,8 +94,8 @@ enum Answered {
 /// What is left to do for a response whose head is queued.
 enum Rest {
     Nothing,
-    /// The pieces of the body are still to be made and sent.
-    Pieces(Pieces),
+    /// The body is still to be made and sent.
+    Body(StreamedBody),
     Takeover(Takeover),
 }
 
@@ -146,8 +145,9 @@ impl Connection<'_> {
             let mut takeover = None;
             match rest {
                 Rest::Nothing => {}
-                Rest::Pieces(pieces) => {
-                    if let Err(rejection) = Box::pin(self.send_body(&head, pieces)).await {
+                Rest::Body(body) => {
+                    let sent = Box::pin(body.send(&mut self.wire, self.config, &head)).await;
+                    if let Err(rejection) = sent {
                         return Box::pin(self.reject(rejection, true)).await;
                     }
                 }
@@ -307,9 +307,9 @@ impl Connection<'_> {
                     self.wire.stream.write(body)?;
                 }
             }
-            Payload::Pieces(pieces) => {
+            Payload::Streamed(body) => {
                 self.wire.write_response(&text)?;
-                return Ok(if sends_body { Rest::Pieces(pieces) } else { Rest::Nothing });
+                return Ok(if sends_body { Rest::Body(body) } else { Rest::Nothing });
             }
             Payload::Takeover(run) => {
                 self.wire.write_response(&text)?;
@@ -317,62 +317,6 @@ impl Connection<'_> {
             }
         }
         Ok(Rest::Nothing)
-    }
-
-    /// Sends the body of a response to the request with this `head`, piece by piece.
-    async fn send_body(&mut self, head: &Head, pieces: Pieces) -> Result<(), Rejection> {
-        if head.minor == 0 {
-            self.send_until_close(pieces).await
-        } else {
-            self.send_pieces(pieces, NextPart::ChunkSize).await
-        }
-    }
-
-    /// Sends a body that the end of the connection ends. If the body is not complete, for example
-    /// because the handler's stream failed or a shutdown has aborted it, the connection ends in a
-    /// reset, so that the client cannot take the part for the whole.
-    async fn send_until_close(&mut self, pieces: Pieces) -> Result<(), Rejection> {
-        self.wire.set_ends_in_reset(true);
-        self.send_pieces(pieces, NextPart::Piece).await?;
-        self.wire.flush(self.config.write_timeout).await?;
-        self.wire.set_ends_in_reset(false);
-        Ok(())
-    }
-
-    /// Sends the pieces, as chunks or as they are. `part` is what comes before each.
-    async fn send_pieces(&mut self, mut pieces: Pieces, part: NextPart) -> Result<(), Rejection> {
-        let chunked = part == NextPart::ChunkSize;
-        loop {
-            let wire = SharedWire::new(&mut self.wire);
-            let next = pin!(pieces.next());
-            let Some(piece) = unless_client_leaves(next, &wire, part).await? else { break };
-            // The head is queued, so only closing the connection can report the error.
-            let piece = piece.map_err(Rejection::Broken)?;
-            if piece.is_empty() {
-                continue; // an empty chunk would end the body
-            }
-            let stream = &mut self.wire.stream;
-            if chunked {
-                stream.write(format!("{:x}\r\n", piece.len()))?;
-            }
-            stream.write(piece)?;
-            if chunked {
-                stream.write("\r\n")?;
-            }
-            self.apply_backpressure().await?;
-        }
-        if chunked {
-            self.wire.stream.write("0\r\n\r\n")?;
-        }
-        Ok(())
-    }
-
-    /// If too much is queued, waits until the kernel has taken all of it.
-    async fn apply_backpressure(&mut self) -> Result<(), StreamError> {
-        if self.wire.stream.queued() > HIGH_WATER {
-            self.wire.flush(self.config.write_timeout).await?;
-        }
-        Ok(())
     }
 
     /// Sends the reason for a rejection, if the client can get it, and closes the connection.

@@ -21,4 +21,5 @@ pub(crate) mod rejection;
 pub(crate) mod request;
 pub(crate) mod response;
 mod shutdown;
+mod streamed_body;
 mod wire;

@@ -105,6 +105,18 @@ impl Request<'_> {
             .map(|cookie| cookie.value().to_owned())
     }
 
+    /// Whether the client has the version with this entity tag, quotes included, already: its
+    /// `If-None-Match` lists the tag, weak or strong, or is `*`. Then a handler may return the status
+    /// 304.
+    pub fn has_current(&self, entity_tag: &str) -> bool {
+        let wanted = opaque(entity_tag.as_bytes());
+        let fields = self.headers().filter(|(name, _)| name.eq_ignore_ascii_case("if-none-match"));
+        fields.flat_map(|(_, value)| value.split(|byte| *byte == b',')).any(|listed| {
+            let listed = listed.trim_ascii();
+            listed == b"*" || opaque(listed) == wanted
+        })
+    }
+
     /// Whether the client asks to go on with another protocol, for example `websocket`. Then the
     /// handler may return [`Response::upgrade`].
     pub fn asks_to_upgrade(&self, protocol: &str) -> bool {
@@ -149,4 +161,9 @@ impl Request<'_> {
         }
         Arguments::parse(&self.body().await?)
     }
+}
+
+/// An entity tag without the mark of a weak one, by which tags are compared (RFC 9110, 8.8.3.2).
+fn opaque(tag: &[u8]) -> &[u8] {
+    tag.strip_prefix(b"W/").unwrap_or(tag)
 }

@@ -13,6 +13,7 @@ use squall_net::IoStream;
 
 use crate::http_error::HttpError;
 use crate::server::head::Head;
+use crate::server::streamed_body::StreamedBody;
 
 /// A status, fields and a body. The server adds `Date`, `Connection`, and `Content-Length` or
 /// `Transfer-Encoding`.
@@ -24,16 +25,14 @@ pub struct Response {
     pub(crate) body: Payload,
 }
 
-pub(crate) type Pieces = Pin<Box<dyn Stream<Item = io::Result<Bytes>>>>;
-
 /// What goes on with a connection after the last response.
 pub(crate) type Takeover =
     Box<dyn FnOnce(IoStream) -> Pin<Box<dyn Future<Output = io::Result<()>>>>>;
 
 pub(crate) enum Payload {
     Whole(Bytes),
-    /// Sent chunked. For HTTP/1.0, the end of the connection ends the body.
-    Pieces(Pieces),
+    /// Without a length, sent chunked. For HTTP/1.0, the end of the connection ends such a body.
+    Streamed(StreamedBody),
     /// The response is the last one, and its head the end of HTTP on this connection.
     Takeover(Takeover),
 }
@@ -64,7 +63,18 @@ impl Response {
     /// Plain text with status 200, sent piece by piece. If `pieces` yields an error, the server
     /// closes the connection before the end of the body.
     pub fn stream(pieces: impl Stream<Item = io::Result<Bytes>> + 'static) -> Response {
-        Response { body: Payload::Pieces(Box::pin(pieces)), ..Response::text("") }
+        Response::text("").with_body(Payload::Streamed(StreamedBody::new(pieces, None)))
+    }
+
+    /// As [`stream`](Self::stream), with a `Content-Length` and a type of the body. If `pieces`
+    /// yields another number of bytes than `length`, the server closes the connection.
+    pub fn stream_of(
+        content_type: Option<HeaderValue>,
+        length: u64,
+        pieces: impl Stream<Item = io::Result<Bytes>> + 'static,
+    ) -> Response {
+        let body = StreamedBody::new(pieces, Some(length));
+        Response::new(content_type, "").with_body(Payload::Streamed(body))
     }
 
     /// HTML with status 200.
@@ -185,7 +195,8 @@ impl Response {
 
     /// Whether only the end of the connection ends the body.
     pub(crate) fn ends_at_close(&self, head: &Head) -> bool {
-        head.minor == 0 && matches!(self.body, Payload::Pieces(_))
+        let Payload::Streamed(body) = &self.body else { return false };
+        head.minor == 0 && body.length.is_none()
     }
 
     /// Whether a body follows the head, in the response to the request with this `head`.
