@@ -25,6 +25,7 @@
 
 mod authority;
 mod body;
+mod chunked;
 mod config;
 mod connection;
 mod date;
