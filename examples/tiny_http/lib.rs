@@ -31,6 +31,7 @@
 //! ```
 
 mod application;
+mod chunked;
 mod http_error;
 mod server;
 
