@@ -6,14 +6,18 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use bytes::Bytes;
 use cookie::{Cookie, SameSite};
 use futures_lite::stream;
+use http::header::{HeaderName, HeaderValue};
 use http::{Method, StatusCode};
-use squall_net::{IoStream, sleep, yield_now};
+use squall_net::{IoStream, UnixStream, block_on, sleep, yield_now};
 use support::{Client, LocalServer};
-use tiny_http::{Application, Config, HandlerResult, HttpError, Request, RequestHandler, Response};
+use tiny_http::{
+    Application, Config, HandlerResult, HttpError, HttpServer, Request, RequestHandler, Response,
+};
 
 /// Starts a server with the application that `make` makes on the server's thread.
 fn start(make: impl FnOnce() -> Application + Send + 'static) -> LocalServer {
@@ -191,7 +195,7 @@ fn an_async_handler_sends_its_pieces_in_order() {
         Application::new().get("/", async |_: &mut Request<'_>| {
             yield_now().await;
             let pieces = stream::unfold(1, |n| async move {
-                sleep(std::time::Duration::from_millis(1)).await;
+                sleep(Duration::from_millis(1)).await;
                 (n <= 3).then(|| (Ok(Bytes::from(n.to_string())), n + 1))
             });
             Ok(Response::stream(pieces))
@@ -452,4 +456,101 @@ fn a_stream_of_another_length_than_announced_ends_the_connection() {
         let body = body.split_once("\r\n\r\n").map_or("", |(_, body)| body);
         assert!(body.len() < length && "abcdef".starts_with(body), "{length}: {body}");
     }
+}
+
+// HTS-37
+#[test]
+fn a_handler_sets_the_limits_of_its_own_request() {
+    let config = Config { max_body_bytes: 10, ..Config::default() };
+    let server = LocalServer::start(config, async |request: &mut Request<'_>| {
+        if request.path() == "/large" {
+            request.set_max_body_bytes(1000);
+        }
+        if request.path() == "/hasty" {
+            request.set_body_timeout(Duration::from_millis(20));
+        }
+        Ok(Response::text(request.body().await?.len().to_string()))
+    });
+    let plain = |path, n| {
+        let body = "x".repeat(n);
+        format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {n}\r\n\r\n{body}")
+    };
+    let chunked = |path, n| {
+        let head = format!("POST {path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+        format!("{head}{n:x}\r\n{}\r\n0\r\n\r\n", "x".repeat(n))
+    };
+    let mut client = server.connect();
+    assert_eq!(client.send(plain("/large", 1000)).answer().1, "1000");
+    assert_eq!(client.send(chunked("/large", 1000)).answer().1, "1000");
+    // The limit was that of one request only.
+    assert_eq!(client.send(plain("/", 10)).answer().1, "10");
+    for request in
+        [plain("/", 11), chunked("/", 11), plain("/large", 1001), chunked("/large", 1001)]
+    {
+        let text = server.connect().send(&request).rest();
+        assert!(text.starts_with("HTTP/1.1 413 "), "{request}: {text}");
+    }
+    let whole = plain("/hasty", 5);
+    let late = server.connect().send(&whole[..whole.len() - 1]).rest();
+    assert!(late.starts_with("HTTP/1.1 408 "), "{late}");
+}
+
+// HTS-19
+#[test]
+fn a_unix_socket_serves_http_too() {
+    let path = std::env::temp_dir().join(format!("squall-http-{}", std::process::id()));
+    block_on(async {
+        let application = Application::new()
+            .get("/", async |request: &mut Request<'_>| {
+                assert!(request.peer_addr().is_err());
+                Ok(Response::text("over unix"))
+            })
+            .get("/up", async |_: &mut Request<'_>| {
+                let hello = async |mut stream: IoStream<UnixStream>| Ok(stream.write("hello")?);
+                Ok(Response::upgrade("x", hello))
+            })
+            .get("/wrong", async |_: &mut Request<'_>| {
+                Ok(Response::upgrade("x", async |_: IoStream| Ok(())))
+            });
+        let server = HttpServer::unix(Config::default(), application);
+        server.listen(&path)?;
+        let ask = async |request: &str| {
+            let mut client = IoStream::new(UnixStream::connect(&path).await?);
+            client.write(request)?;
+            let answer = client.read_until_close().await?;
+            io::Result::Ok(String::from_utf8_lossy(&answer).into_owned())
+        };
+        let answer = ask("GET / HTTP/1.0\r\n\r\n").await?;
+        assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("over unix"), "{answer}");
+        let answer = ask("asdf\r\n\r\n").await?;
+        assert!(answer.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{answer}");
+        let upgrade = "HTTP/1.1\r\nHost: x\r\nConnection: upgrade, close\r\nUpgrade: x\r\n\r\n";
+        let answer = ask(&format!("GET /up {upgrade}")).await?;
+        assert!(
+            answer.starts_with("HTTP/1.1 101 ") && answer.ends_with("\r\n\r\nhello"),
+            "{answer}"
+        );
+        let answer = ask(&format!("GET /wrong {upgrade}")).await?;
+        assert!(answer.starts_with("HTTP/1.1 500 "), "{answer}");
+        let report = server.shut_down(Duration::from_secs(5)).await;
+        assert_eq!(report.aborted, 0);
+        io::Result::Ok(())
+    })
+    .unwrap();
+}
+
+// H10
+#[test]
+fn no_field_of_a_response_can_carry_a_line_end() {
+    for text in ["a\r\nb", "a\nb", "a\rb", "a\0b", "\u{7f}"] {
+        assert!(
+            HeaderValue::from_str(text).is_err()
+                && HeaderName::from_bytes(text.as_bytes()).is_err()
+        );
+        assert!(Response::see_other(text).is_err());
+    }
+    let cookie = Cookie::build(("a", "b")).path("/\r\nX: y").build();
+    assert!(Response::text("").with_cookie(&cookie).is_err());
+    // A value is percent-encoded, so it cannot carry one.
+    assert!(Response::text("").with_cookie(&Cookie::new("a", "b\r\nX: y")).is_ok());
 }

@@ -131,11 +131,6 @@ impl Head {
             return Err(Rejection::Status(StatusCode::NOT_IMPLEMENTED, "this is not a proxy"));
         }
         let rules = Rules::check(request.headers, minor)?;
-        if let Framing::Length(length) = rules.framing
-            && length > config.max_body_bytes
-        {
-            return Err(Rejection::body_too_large());
-        }
         let (path, query) = split_target(target, &method)?;
         let mut parts = SPARE.take().unwrap_or_default();
         parts.target.clear();

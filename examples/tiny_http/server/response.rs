@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::io;
-use std::pin::Pin;
 
 use bytes::Bytes;
 use cookie::Cookie;
@@ -14,6 +13,7 @@ use squall_net::IoStream;
 use crate::http_error::HttpError;
 use crate::server::head::Head;
 use crate::server::streamed_body::StreamedBody;
+use crate::server::takeover::Takeover;
 
 /// A status, fields and a body. The server adds `Date`, `Connection`, and `Content-Length` or
 /// `Transfer-Encoding`.
@@ -24,10 +24,6 @@ pub struct Response {
     pub(crate) fields: Vec<(HeaderName, HeaderValue)>,
     pub(crate) body: Payload,
 }
-
-/// What goes on with a connection after the last response.
-pub(crate) type Takeover =
-    Box<dyn FnOnce(IoStream) -> Pin<Box<dyn Future<Output = io::Result<()>>>>>;
 
 pub(crate) enum Payload {
     Whole(Bytes),
@@ -103,15 +99,15 @@ impl Response {
     /// [`TcpServer`](squall_net::TcpServer). Tornado: `detach`.
     ///
     /// A request that does not [ask for it](crate::Request::asks_to_upgrade) is answered with 426
-    /// instead.
-    pub fn upgrade<F>(protocol: &'static str, run: F) -> Response
+    /// instead, and one that came over another transport than `S` with 500.
+    pub fn upgrade<S, F>(protocol: &'static str, run: F) -> Response
     where
-        F: AsyncFnOnce(IoStream) -> io::Result<()> + 'static,
+        S: 'static,
+        F: AsyncFnOnce(IoStream<S>) -> io::Result<()> + 'static,
     {
-        let run: Takeover = Box::new(|stream| Box::pin(async move { run(stream).await }));
         Response::new(None, "")
             .with_status(StatusCode::SWITCHING_PROTOCOLS)
-            .with_body(Payload::Takeover(run))
+            .with_body(Payload::Takeover(Takeover::new(run)))
             .with(CONNECTION, HeaderValue::from_static("Upgrade"))
             .with(UPGRADE, HeaderValue::from_static(protocol))
     }
@@ -145,18 +141,18 @@ impl Response {
     /// Replaces a response that would not answer the request: an interim one (1xx) by a 500, and an
     /// upgrade that the client did not ask for by a 426.
     #[inline]
-    pub(crate) fn replace_if_unfit(&mut self, head: &Head) {
+    pub(crate) fn replace_if_unfit<S: 'static>(&mut self, head: &Head) {
         if self.status.is_informational() {
-            self.replace_interim(head);
+            self.replace_interim::<S>(head);
         }
     }
 
     #[cold]
-    fn replace_interim(&mut self, head: &Head) {
+    fn replace_interim<S: 'static>(&mut self, head: &Head) {
         let protocol = self.fields.iter().find(|(name, _)| name == UPGRADE);
         let protocol = protocol.map(|(_, value)| value.clone());
         *self = match (&self.body, protocol) {
-            (Payload::Takeover(_), Some(protocol)) => {
+            (Payload::Takeover(takeover), Some(protocol)) if takeover.takes::<S>() => {
                 if protocol.to_str().is_ok_and(|protocol| head.asks_to_upgrade(protocol)) {
                     return;
                 }
@@ -165,7 +161,7 @@ impl Response {
                     .with(UPGRADE, protocol)
             }
             _ => {
-                log::error!("a handler returned the interim status {}", self.status.as_u16());
+                log::error!("a handler returned the unfit status {}", self.status.as_u16());
                 Response::status(StatusCode::INTERNAL_SERVER_ERROR)
             }
         };
