@@ -83,7 +83,7 @@ fn an_idle_connection_is_closed_at_its_limit_and_not_before() {
 fn clients_that_send_a_byte_a_second_are_answered_408_while_others_are_served() {
     let simulation = with_server();
     simulation.block_on(async {
-        let slow: Vec<_> = (0..500)
+        let slow: Vec<_> = (0..2_000)
             .map(|_| {
                 spawn(async {
                     let mut stream = connect("server:80").await?;
