@@ -1,9 +1,10 @@
-//! A tiny HTTP/1.1 server: an example of a library on squall.
+//! A tiny HTTP/1.1 server and client: an example of a library on squall.
 //!
 //! `httparse` parses heads; methods, statuses and fields are types of `http`. This library does
 //! the rest: framing, keep-alive, pipelining, limits, deadlines and a graceful shutdown.
 //!
-//! Open `connection.rs` first: it serves one connection, from the first byte to the last.
+//! Open `connection.rs` first: it serves one connection, from the first byte to the last. For the
+//! client, open `client/http_client.rs`.
 //!
 //! ```
 //! use squall_net::{IoStream, TcpStream, block_on};
@@ -26,6 +27,7 @@
 mod authority;
 mod body;
 mod chunked;
+mod client;
 mod config;
 mod connection;
 mod date;
@@ -39,6 +41,9 @@ mod server;
 mod shutdown;
 mod wire;
 
+pub use client::{
+    ClientConfig, ClientResponse, FetchError, FetchRequest, HttpClient, ResponseBody, Timings,
+};
 pub use config::Config;
 pub use rejection::Rejection;
 pub use request::Request;
