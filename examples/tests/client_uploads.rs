@@ -7,10 +7,10 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use client_kit::{OK, SECOND, Scripted, error_of, run, run_with_clock, status_error};
+use client_kit::{MILLISECOND, OK, SECOND, Scripted, error_of, run, run_with_clock, status_error};
 use futures_lite::{Stream, StreamExt, stream};
 use http::StatusCode;
-use squall_net::{Bytes, sleep, spawn};
+use squall_net::{Bytes, sleep, spawn, timeout};
 use tiny_http::{FetchError, FetchRequest, HttpClient};
 
 /// Pieces that are there at once.
@@ -145,6 +145,31 @@ fn an_early_refusal_ends_the_upload_and_is_returned() {
     });
 }
 
+// HTC-22
+#[test]
+fn no_piece_is_made_after_an_answer_that_is_no_success() {
+    run(async {
+        let server = Scripted::new(async |peer| {
+            peer.head().await?;
+            peer.stream.write("HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\n")?;
+            // Makes room for a client that would go on.
+            peer.stream.read_bytes(64 << 10).await?;
+            while timeout(20 * MILLISECOND, peer.stream.fill()).await.is_ok_and(|read| read.is_ok())
+            {
+                peer.stream.consume(peer.stream.buffer().len());
+            }
+            Ok(peer.stream.write("no")?)
+        });
+        let (pieces, made) = endless();
+        let request = put(&server).body_stream(pieces.take(1000), None).any_status();
+        let (response, mut body) = HttpClient::new().fetch_streaming(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
+        let before = made.get();
+        assert_eq!(body.next().await.unwrap().unwrap(), "no");
+        assert_eq!(made.get(), before);
+    });
+}
+
 // H13
 #[test]
 fn a_connection_with_an_unsent_rest_of_a_request_is_not_reused() {
@@ -156,7 +181,7 @@ fn a_connection_with_an_unsent_rest_of_a_request_is_not_reused() {
         });
         let client = HttpClient::new();
         for number in 1..=2 {
-            let request = FetchRequest::post(server.url("/"), vec![b'x'; 64 << 20]);
+            let request = FetchRequest::post(server.url("/"), vec![b'x'; 32 << 20]);
             assert_eq!(client.fetch(request).await.unwrap().body(), "ok");
             assert_eq!(server.accepted(), number);
         }

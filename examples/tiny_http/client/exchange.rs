@@ -160,3 +160,65 @@ impl Exchange {
         (is_sent && self.stream.buffer().is_empty()).then_some(self.stream)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use squall_net::StreamError;
+
+    use super::super::request_parts::RequestBody;
+    use super::super::url::Url;
+    use super::*;
+
+    /// A stream of which only the amounts of unsent and unread bytes matter.
+    struct Fake {
+        queued: usize,
+        buffer: &'static [u8],
+        is_open: bool,
+    }
+
+    impl ByteStream for Fake {
+        fn buffer(&self) -> &[u8] {
+            self.buffer
+        }
+
+        fn consume(&mut self, n: usize) {
+            self.buffer = &self.buffer[n..];
+        }
+
+        fn poll_fill(&mut self, _: &mut Context<'_>) -> Poll<Result<usize, StreamError>> {
+            Poll::Ready(Ok(0))
+        }
+
+        fn write(&mut self, _: bytes::Bytes) -> Result<(), StreamError> {
+            if self.is_open { Ok(()) } else { Err(StreamError::Closed { cause: None }) }
+        }
+
+        fn queued(&self) -> usize {
+            self.queued
+        }
+
+        fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
+            Poll::Pending
+        }
+
+        fn close(&mut self) {}
+    }
+
+    // H13
+    #[test]
+    fn a_connection_is_idle_only_when_all_was_sent_and_nothing_more_came() {
+        let url = Url::parse("http://x/").unwrap();
+        let is_idle = |stream, body| {
+            let mut request = RequestParts::new(Method::PUT, url.clone());
+            request.body = body;
+            let agent = HeaderValue::from_static("x");
+            Exchange::begin(Box::new(stream), &mut request, &agent).into_idle().is_some()
+        };
+        let idle = || Fake { queued: 0, buffer: b"", is_open: true };
+        assert!(is_idle(idle(), RequestBody::Absent));
+        assert!(!is_idle(idle(), RequestBody::Whole("x".into())), "the body is not queued yet");
+        assert!(!is_idle(Fake { queued: 1, ..idle() }, RequestBody::Absent));
+        assert!(!is_idle(Fake { buffer: b"x", ..idle() }, RequestBody::Absent));
+        assert!(!is_idle(Fake { is_open: false, ..idle() }, RequestBody::Absent));
+    }
+}

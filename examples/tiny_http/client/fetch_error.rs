@@ -23,7 +23,8 @@ pub enum FetchError {
     ConnectTimeout,
     /// There was no complete answer within the request timeout.
     RequestTimeout,
-    /// The name could not be looked up, or no address accepted the connection.
+    /// The name could not be looked up, no address accepted the connection, or the TLS handshake
+    /// failed.
     Connect(io::Error),
     /// The connection ended or broke. If the request was sent, the server may have processed it.
     Connection(io::Error),

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::rc::Rc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::answer_head::AnswerFraming;
 use super::deadline::Deadline;
@@ -15,6 +15,7 @@ use crate::chunked::{ChunkLimits, ChunkStep, Chunked};
 
 /// The most bytes that are reserved for a body before it has come.
 const MAX_RESERVED: usize = 1 << 20;
+const TOO_LARGE: &str = "the body is larger than the limit";
 
 /// The body of an answer, from [`HttpClient::fetch_streaming`](super::HttpClient::fetch_streaming).
 ///
@@ -82,80 +83,63 @@ impl ResponseBody {
     /// # Cancel safety
     /// Cancel safe.
     pub async fn next(&mut self) -> Result<Option<Bytes>, FetchError> {
-        let data = self.fill().await?;
-        let piece = (!data.is_empty()).then(|| Bytes::copy_from_slice(data));
-        self.consume(piece.as_ref().map_or(0, Bytes::len));
-        Ok(piece)
+        self.take(Bytes::copy_from_slice).await
     }
 
     /// Reads the whole rest; at most `max_bytes`.
     pub(super) async fn read_to_end(&mut self, max_bytes: usize) -> Result<Bytes, FetchError> {
-        let mut whole = BytesMut::new();
+        let mut whole = Vec::new();
         if let State::Reading(reading) = &self.state
             && let Rest::Length(length) = reading.rest
         {
             let length = usize::try_from(length).unwrap_or(usize::MAX);
-            whole.reserve(length.min(max_bytes).min(MAX_RESERVED));
             if length > max_bytes {
-                return Err(too_large());
+                return Err(FetchError::TooLarge(TOO_LARGE));
+            }
+            whole.reserve(length.min(MAX_RESERVED));
+        }
+        while self.take(|data| whole.extend_from_slice(data)).await?.is_some() {
+            if whole.len() > max_bytes {
+                return Err(FetchError::TooLarge(TOO_LARGE));
             }
         }
-        loop {
-            let data = self.fill().await?;
-            if data.is_empty() {
-                return Ok(whole.freeze());
-            }
-            if data.len() > max_bytes - whole.len() {
-                return Err(too_large());
-            }
-            whole.extend_from_slice(data);
-            let n = data.len();
-            self.consume(n);
-        }
+        Ok(whole.into())
     }
 
     /// Reads and discards the rest, so that the connection can be kept. Gives up after `max_bytes`.
     pub(super) async fn discard(&mut self, max_bytes: usize) -> Result<(), FetchError> {
         let mut discarded = 0;
-        while discarded <= max_bytes {
-            let n = self.fill().await?.len();
-            if n == 0 {
+        while let Some(n) = self.take(<[u8]>::len).await? {
+            discarded += n;
+            if discarded > max_bytes {
                 break;
             }
-            self.consume(n);
-            discarded += n;
         }
         Ok(())
     }
 
-    /// Waits for bytes of the body and returns those that are there. Empty at the end of the body.
-    async fn fill(&mut self) -> Result<&[u8], FetchError> {
-        let filled = match &mut self.state {
-            State::Ended => return Ok(&[]),
+    /// Waits for bytes of the body, calls `f` with all that are there, and drops them. Returns
+    /// `None` at the end of the body.
+    async fn take<R>(&mut self, f: impl FnOnce(&[u8]) -> R) -> Result<Option<R>, FetchError> {
+        let reading = match &mut self.state {
+            State::Reading(reading) => reading,
+            State::Ended => return Ok(None),
             State::Failed => return Err(FetchError::Truncated),
-            State::Reading(reading) => {
-                self.deadline.limit(FetchError::RequestTimeout, reading.fill()).await
-            }
         };
-        match filled {
-            Ok(0) => self.end(),
+        match self.deadline.limit(FetchError::RequestTimeout, reading.fill()).await {
+            Ok(0) => {
+                self.end();
+                Ok(None)
+            }
             Ok(n) => {
-                if let State::Reading(reading) = &self.state {
-                    return Ok(&reading.exchange.buffer()[..n]);
-                }
+                let taken = f(&reading.exchange.buffer()[..n]);
+                reading.consume(n);
+                Ok(Some(taken))
             }
             Err(error) => {
                 self.state = State::Failed; // closes the connection
-                return Err(error);
+                Err(error)
             }
-        }
-        Ok(&[])
-    }
-
-    /// Drops bytes that [`fill`](Self::fill) has returned.
-    fn consume(&mut self, n: usize) {
-        if let State::Reading(reading) = &mut self.state {
-            reading.consume(n);
         }
     }
 
@@ -217,10 +201,6 @@ impl Reading {
             Rest::UntilClose => {}
         }
     }
-}
-
-fn too_large() -> FetchError {
-    FetchError::TooLarge("the body is larger than the limit")
 }
 
 impl fmt::Debug for ResponseBody {

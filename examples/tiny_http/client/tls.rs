@@ -3,6 +3,7 @@
 use std::cell::OnceCell;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use squall_net::tls::{TlsConnector, rustls};
 use squall_net::{IoStream, spawn_blocking};
@@ -42,13 +43,14 @@ impl Tls {
 }
 
 impl Connector {
-    /// Makes the handshake with a server of this name.
+    /// Makes the handshake with a server of this name. The caller limits its time.
     pub(super) async fn start(
         &self,
         stream: IoStream,
         name: &str,
     ) -> io::Result<Box<dyn ByteStream>> {
-        Ok(Box::new(stream.start_tls(&self.0, name).await?))
+        let connector = self.0.clone().handshake_deadline(Duration::MAX);
+        Ok(Box::new(stream.start_tls(&connector, name).await?))
     }
 }
 

@@ -10,8 +10,8 @@ use percent_encoding::{AsciiSet, percent_decode_str, percent_encode};
 use super::basic_auth::basic_auth;
 use crate::authority::is_authority;
 
-/// The printable characters that no URL may contain (RFC 3986, 2). They are escaped, as are all
-/// bytes that are not ASCII. A URL with a control character is refused.
+/// The printable characters that a URL must not contain (RFC 3986, 2). They are escaped, and so are
+/// all bytes that are not ASCII. A URL with a control character is refused.
 const ILLEGAL: &AsciiSet = &AsciiSet::EMPTY
     .add(b' ')
     .add(b'"')
@@ -23,6 +23,8 @@ const ILLEGAL: &AsciiSet = &AsciiSet::EMPTY
     .add(b'{')
     .add(b'|')
     .add(b'}');
+/// As above, for the part after the host, where brackets are illegal too but common.
+const ILLEGAL_AFTER_HOST: &AsciiSet = &ILLEGAL.add(b'[').add(b']');
 
 /// An absolute URL of the scheme `http` or `https`. It has no fragment.
 #[derive(Clone, Debug)]
@@ -92,8 +94,17 @@ impl Url {
     }
 }
 
+/// Escapes the illegal characters of a URL or of a reference.
 fn escape(text: &[u8]) -> String {
-    percent_encode(text, ILLEGAL).to_string()
+    let is_end = |byte: &u8| matches!(byte, b'/' | b'?' | b'#');
+    let path_from = |start: usize| text[start..].iter().position(is_end).map(|at| start + at);
+    let path = match path_from(0) {
+        Some(slash) if text[slash..].starts_with(b"//") => path_from(slash + 2),
+        path => path,
+    };
+    let (authority, rest) = text.split_at(path.unwrap_or(text.len()));
+    let rest = percent_encode(rest, ILLEGAL_AFTER_HOST);
+    format!("{}{rest}", percent_encode(authority, ILLEGAL))
 }
 
 /// Returns the value of `Authorization` for the part of an authority before its `@`.
@@ -151,6 +162,8 @@ mod tests {
             ("http://[::1]:8080/a", "http://[::1]:8080/a"),
             (" http://x/\u{e4} b|c ", "http://x/%C3%A4%20b%7Cc"),
             ("http://x/?\"<>", "http://x/?%22%3C%3E"),
+            ("http://[::1]/a[1]?b[]=c", "http://[::1]/a%5B1%5D?b%5B%5D=c"),
+            ("http://[::1]?[#]", "http://[::1]/?%5B"),
         ] {
             assert_eq!(text_of(url), same, "{url:?}");
         }
@@ -216,6 +229,8 @@ mod tests {
             ("https://x:1/y", "https://x:1/y"),
             ("http://v:w@x/", "http://x/"),
             ("a b", "http://a/b/c/a%20b"),
+            ("/g?h[]=//i", "http://a/g?h%5B%5D=//i"),
+            ("//[::1]:8/g", "http://[::1]:8/g"),
         ] {
             let url = base.join(location.as_bytes()).unwrap();
             assert_eq!((&*url.to_string(), url.authorization), (resolved, None), "{location:?}");
