@@ -121,12 +121,18 @@ fn a_body_is_made_only_as_fast_as_the_server_reads() {
 #[test]
 fn an_early_refusal_ends_the_upload_and_is_returned() {
     run(async {
-        for close in [false, true] {
+        for end in ["read on", "linger", "reset"] {
             let server = Scripted::new(async move |peer| {
                 peer.head().await?;
                 peer.stream.write("HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno")?;
-                if close {
-                    return Ok(peer.stream.linger(1 << 30, SECOND).await?);
+                match end {
+                    "linger" => return Ok(peer.stream.linger(1 << 30, SECOND).await?),
+                    "reset" => {
+                        peer.stream.flush().await?;
+                        peer.stream.fill().await?; // unread bytes make the close a reset
+                        return Ok(());
+                    }
+                    _ => {}
                 }
                 while peer.stream.fill().await? > 0 {
                     peer.stream.consume(peer.stream.buffer().len());

@@ -50,8 +50,8 @@ impl Pool {
     pub(super) async fn take(&self, key: &PoolKey) -> Option<Box<dyn ByteStream>> {
         loop {
             let mut stream = self.remove_newest(key)?.stream;
-            // A stream knows what the kernel told the loop at the end of the last turn. So one more
-            // turn, or a close during this turn would be found out by a request that fails.
+            // A stream knows only what the kernel told the loop at the end of the last turn. After one
+            // more turn, it also knows of a close in this one. Else a request would find that out.
             sleep(Duration::ZERO).await;
             if stream.poll_fill(&mut Context::from_waker(Waker::noop())).is_pending() {
                 return Some(stream);
@@ -75,8 +75,8 @@ impl Pool {
         self.arm();
     }
 
-    /// Sets the timer for the oldest connection. Not kept if it is set already: the loop that has
-    /// set it may have ended.
+    /// Sets the timer for the oldest connection. It is set anew each time, because the loop that has
+    /// set it before may have ended.
     fn arm(self: &Rc<Self>) {
         let expiry = self.idle.borrow().front().and_then(|oldest| oldest.expiry);
         let timer = expiry.map(|expiry| {
