@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use squall_net::sim::{Simulation, check, random};
 use squall_net::{signal, sleep};
-use tiny_http::{Config, FetchError, FetchRequest, HttpClient, Request, Response, Server};
+use tiny_http::{Config, FetchError, FetchRequest, HttpClient, HttpServer, Request, Response};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -28,7 +28,7 @@ struct Report {
 /// Answers each request with its path.
 async fn serve(report: Rc<Report>) -> io::Result<()> {
     let config = Config { idle_timeout: IDLE_TIMEOUT, ..Config::default() };
-    let server = Server::new(config, async move |request: &mut Request<'_>| {
+    let server = HttpServer::new(config, async move |request: &mut Request<'_>| {
         let key = format!("{} {}", request.method(), request.path());
         *report.reads.borrow_mut().entry(key).or_default() += 1;
         Ok(Response::text(request.path().to_owned()))
