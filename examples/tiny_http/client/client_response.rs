@@ -5,6 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
+use super::url::Url;
+
 /// An answer. Tornado: `HTTPResponse`.
 #[derive(Clone, Debug)]
 pub struct ClientResponse {
@@ -61,6 +63,15 @@ impl ClientResponse {
     /// The URL of the request, without credentials and fragment.
     pub fn original_url(&self) -> &str {
         &self.original_url
+    }
+
+    /// The absolute URL that a link in this answer's body means, without fragment and credentials.
+    /// Characters that a URL must not contain are escaped, as a browser does. `None` if it is not a
+    /// URL of the scheme `http` or `https`.
+    pub fn resolve(&self, link: &str) -> Option<String> {
+        let base = Url::parse(&self.url).ok()?;
+        let url = base.join(link.trim_ascii().as_bytes()).ok()?;
+        Some(url.to_string())
     }
 
     /// What the fetch spent its time on.
