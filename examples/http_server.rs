@@ -22,12 +22,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_lite::stream;
-use http::header::{ALLOW, CONTENT_TYPE, HeaderValue};
-use http::{Method, StatusCode};
+use http::header::{CONTENT_TYPE, HeaderValue};
 use lexopt::prelude::*;
 use squall_net::signal::{SIGINT, SIGTERM, Signals};
-use squall_net::{EventLoop, Handle, sleep, stats, stop};
-use tiny_http::{Config, Rejection, Request, Response, Server};
+use squall_net::{EventLoop, ForkOptions, Handle, Role, fork_processes, sleep, stats, stop};
+use tiny_http::{Application, Config, HandlerResult, HttpServer, Request, Response};
 
 /// How long running requests may take after a stop signal.
 const GRACE: Duration = Duration::from_secs(15);
@@ -39,50 +38,32 @@ Usage: http_server [OPTIONS]
 
 Options:
   -l, --listen ADDR   Address to listen on [default: 127.0.0.1:8080]; port 0 lets the kernel choose
-  -w, --workers N     Event loops, each on a thread of its own [default: 1]
+  -p, --processes N   Processes that share the socket; with more than one, SIGHUP to the first
+                      replaces them one by one [default: 1]
+  -w, --workers N     Event loops of a process, each on a thread of its own [default: 1]
   -h, --help          Print this help
 
 Routes: GET /  GET /hello/{name}  POST /echo  GET /stream  GET /stats
 SIGTERM and Ctrl-C stop accepting and finish running requests; a second signal stops at once.";
 
-async fn app(request: &mut Request<'_>) -> Result<Response, Rejection> {
-    let Some(allowed) = allowed_methods(request.path()) else {
-        return Ok(Response::status(StatusCode::NOT_FOUND));
-    };
-    let method = request.routed_method().clone();
-    Ok(match (method, request.path()) {
-        // HAProxy's health checks ask this.
-        (Method::OPTIONS, _) => {
-            Response::new(None, "").with(ALLOW, HeaderValue::from_static(allowed))
-        }
-        (Method::GET, "/") => Response::text(Bytes::from_static(b"Hello, World!")),
-        (Method::GET, "/stream") => Response::stream(countdown()),
-        (Method::GET, "/stats") => Response::json(stats_as_json()),
-        (Method::POST, "/echo") => {
-            let content_type = request.header(CONTENT_TYPE.as_str());
-            let content_type = content_type.and_then(|value| HeaderValue::from_bytes(value).ok());
-            Response::new(content_type, request.body().await?)
-        }
-        (Method::GET, path) if path.starts_with(HELLO) => {
-            Response::text(format!("Hello, {}!", &path[HELLO.len()..]))
-        }
-        _ => Response::method_not_allowed(allowed),
-    })
+fn application() -> Application {
+    Application::new()
+        .get("/", async |_: &mut Request<'_>| {
+            Ok(Response::text(Bytes::from_static(b"Hello, World!")))
+        })
+        .get("/hello/{name}", async |request: &mut Request<'_>| {
+            Ok(Response::text(format!("Hello, {}!", request.path_argument("name"))))
+        })
+        .post("/echo", echo)
+        .get("/stream", async |_: &mut Request<'_>| Ok(Response::stream(countdown())))
+        .get("/stats", async |_: &mut Request<'_>| Ok(Response::json(stats_as_json())))
 }
 
-/// The prefix of the paths `/hello/{name}`.
-const HELLO: &str = "/hello/";
-
-/// The methods that a path allows. `None` if the path does not exist.
-fn allowed_methods(path: &str) -> Option<&'static str> {
-    match path {
-        "/" | "/stream" | "/stats" => Some("GET, HEAD, OPTIONS"),
-        "/echo" => Some("OPTIONS, POST"),
-        _ => {
-            let name = path.strip_prefix(HELLO)?;
-            (!name.is_empty() && !name.contains('/')).then_some("GET, HEAD, OPTIONS")
-        }
-    }
+/// Returns the body, with its type.
+async fn echo(request: &mut Request<'_>) -> HandlerResult {
+    let content_type = request.header(CONTENT_TYPE.as_str());
+    let content_type = content_type.and_then(|value| HeaderValue::from_bytes(value).ok());
+    Ok(Response::new(content_type, request.body().await?))
 }
 
 /// Ten lines, a tenth of a second apart.
@@ -123,27 +104,33 @@ fn stats_as_json() -> String {
 
 struct Options {
     listen: String,
+    processes: usize,
     workers: usize,
 }
 
 /// Parses the command line. Returns `None` for `--help`.
 fn options() -> Result<Option<Options>, lexopt::Error> {
-    let mut options = Options { listen: "127.0.0.1:8080".into(), workers: 1 };
+    let mut options = Options { listen: "127.0.0.1:8080".into(), processes: 1, workers: 1 };
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
         match argument {
             Short('l') | Long("listen") => options.listen = parser.value()?.string()?,
-            Short('w') | Long("workers") => {
-                options.workers = parser.value()?.parse_with(|value| match value.parse() {
-                    Ok(0) | Err(_) => Err("a number of at least 1 is needed"),
-                    Ok(workers) => Ok(workers),
-                })?;
+            Short('p') | Long("processes") => {
+                options.processes = parser.value()?.parse_with(count)?
             }
+            Short('w') | Long("workers") => options.workers = parser.value()?.parse_with(count)?,
             Short('h') | Long("help") => return Ok(None),
             _ => return Err(argument.unexpected()),
         }
     }
     Ok(Some(options))
+}
+
+fn count(text: &str) -> Result<usize, &'static str> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("a number of at least 1 is needed"),
+        Ok(count) => Ok(count),
+    }
 }
 
 fn main() -> ExitCode {
@@ -159,7 +146,7 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match serve(&options) {
+    match run(&options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("http_server: {error}");
@@ -168,13 +155,27 @@ fn main() -> ExitCode {
     }
 }
 
-fn serve(options: &Options) -> Result<(), Box<dyn Error>> {
+fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     let listener = listen(&options.listen)?;
-    let address = listener.local_addr()?;
+    let listening = format!("listening on http://{}", listener.local_addr()?);
+    if options.processes == 1 {
+        return serve(listener, options.workers, Some(&listening));
+    }
+    println!("{listening}");
+    let fork_options = ForkOptions::default().grace(Some(GRACE * 2));
+    match fork_processes(Some(options.processes), fork_options)? {
+        Role::Worker(_) => serve(listener, options.workers, None),
+        Role::Supervisor => Ok(()),
+    }
+}
+
+/// Serves until a signal comes, on this thread and `workers - 1` others. Prints the line `ready` when
+/// a signal has its effect.
+fn serve(listener: TcpListener, workers: usize, ready: Option<&str>) -> Result<(), Box<dyn Error>> {
     let mut handles = Vec::new();
     let mut threads = Vec::new();
     // This thread is the first worker.
-    for number in 1..options.workers {
+    for number in 1..workers {
         let listener = listener.try_clone()?;
         let (sender, handle) = mpsc::channel();
         let work = move || {
@@ -196,7 +197,9 @@ fn serve(options: &Options) -> Result<(), Box<dyn Error>> {
         handles.iter().for_each(Handle::stop);
         stop();
     });
-    println!("listening on http://{address}");
+    if let Some(ready) = ready {
+        println!("{ready}");
+    }
     worker.run()?;
     for thread in threads {
         thread.join().map_err(|_| "a worker panicked")??;
@@ -207,7 +210,7 @@ fn serve(options: &Options) -> Result<(), Box<dyn Error>> {
 /// An event loop with a server on it.
 struct Worker {
     event_loop: EventLoop,
-    server: Server,
+    server: HttpServer,
 }
 
 impl Worker {
@@ -215,7 +218,7 @@ impl Worker {
         let event_loop = EventLoop::new()?;
         let server = {
             let _entered = event_loop.enter();
-            let server = Server::new(Config::default(), app);
+            let server = HttpServer::new(Config::default(), application());
             server.add_sockets(vec![listener])?;
             server
         };

@@ -21,7 +21,7 @@ use squall_net::{
     ForkOptions, Role, bind_sockets, block_on, fork_processes, inherited_sockets, sleep,
     spawn_with_sockets,
 };
-use tiny_http::{Config, Request, Response, Server};
+use tiny_http::{Config, HttpServer, Request, Response};
 
 const HELP: &str = "\
 An HTTP server of several processes.
@@ -103,7 +103,7 @@ fn run(arguments: &Arguments) -> io::Result<()> {
 async fn serve(number: usize, sockets: Vec<TcpListener>, parent: u32) -> io::Result<()> {
     // Kept until the end of this function: a second SIGTERM must not cut running requests off.
     let mut signals = Signals::new([SIGTERM, SIGUSR2])?;
-    let server = Server::new(Config::default(), async |_: &mut Request<'_>| {
+    let server = HttpServer::new(Config::default(), async |_: &mut Request<'_>| {
         Ok(Response::text("Hello, World!"))
     });
     let listening = sockets.iter().map(TcpListener::try_clone).collect::<io::Result<_>>()?;

@@ -11,13 +11,13 @@ use futures_lite::stream::{self, StreamExt};
 use http::StatusCode;
 use squall_net::{EventLoop, sleep};
 use support::{Client, LocalServer};
-use tiny_http::{Config, Rejection, Request, Response, Server};
+use tiny_http::{Config, HandlerResult, HttpServer, Request, Response};
 
 fn start() -> LocalServer {
     LocalServer::start(Config::default(), app)
 }
 
-async fn app(request: &mut Request<'_>) -> Result<Response, Rejection> {
+async fn app(request: &mut Request<'_>) -> HandlerResult {
     let path = request.path().to_owned();
     Ok(match path.split('/').collect::<Vec<_>>()[..] {
         ["", "status", code] => Response::status(code.parse().unwrap()),
@@ -129,7 +129,7 @@ fn options_of_the_server_are_answered_without_the_handler() {
 #[test]
 fn requests_that_have_reached_the_server_are_answered_by_its_shutdown() {
     let event_loop = EventLoop::new().unwrap();
-    let server = Server::new(Config::default(), app);
+    let server = HttpServer::new(Config::default(), app);
     let answers = event_loop.block_on(async {
         let address = server.listen("127.0.0.1:0").unwrap();
         let mut idle: Vec<_> = (0..4).map(|_| Client::connect(address)).collect();
@@ -152,4 +152,28 @@ fn requests_that_have_reached_the_server_are_answered_by_its_shutdown() {
     for answer in answers {
         assert!(answer.starts_with("HTTP/1.1 200 "), "{answer:?}");
     }
+}
+
+// H12
+#[test]
+fn a_half_closed_client_costs_no_turns_while_a_body_is_open() {
+    let server = LocalServer::start(Config::default(), async |request: &mut Request<'_>| {
+        if request.path() == "/stream" {
+            return Ok(Response::stream(stream::pending()));
+        }
+        let length = request.body().await?.len();
+        Ok(Response::text(length.to_string()))
+    });
+    // One ends in the middle of its body, and one while the response is open.
+    let mut sending = server.connect();
+    sending.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc").end();
+    let mut receiving = server.connect();
+    receiving.send(get("/stream")).end();
+    assert!(sending.answer().0.starts_with("HTTP/1.1 400 "));
+    assert!(receiving.answer().0.starts_with("HTTP/1.1 200 "));
+    let before = server.stats().turns;
+    std::thread::sleep(Duration::from_secs(1));
+    let turns = server.stats().turns - before;
+    // Bytes that look whether the client is still there go out after 50, 100, 200 and 400 ms.
+    assert!(turns < 20, "{turns} turns in a second");
 }

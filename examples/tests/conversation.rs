@@ -13,9 +13,9 @@ use futures_lite::stream;
 use squall_net::executor::fault::{self, Call};
 use squall_net::sleep;
 use support::{LocalServer, WATCHDOG, say};
-use tiny_http::{Config, Rejection, Request, Response};
+use tiny_http::{Config, HandlerResult, Request, Response};
 
-async fn app(request: &mut Request<'_>) -> Result<Response, Rejection> {
+async fn app(request: &mut Request<'_>) -> HandlerResult {
     Ok(match request.path() {
         "/echo" => Response::text(request.body().await?),
         "/stream" => {

@@ -14,7 +14,7 @@ use rustix::net::sockopt::set_socket_recv_buffer_size;
 use rustix::net::{self, AddressFamily, SocketType};
 use squall_net::{Clock, EventLoop};
 use support::{Client, LocalServer, WATCHDOG};
-use tiny_http::{Config, Rejection, Request, Response};
+use tiny_http::{Config, HandlerResult, Request, Response};
 
 /// Every deadline of these servers.
 const LIMIT: Duration = Duration::from_millis(300);
@@ -43,7 +43,7 @@ fn pass(server: &LocalServer, time: Duration) {
 
 fn start<A>(app: A) -> LocalServer
 where
-    A: AsyncFn(&mut Request<'_>) -> Result<Response, Rejection> + Send + 'static,
+    A: AsyncFn(&mut Request<'_>) -> HandlerResult + Send + 'static,
 {
     let config = Config {
         idle_timeout: LIMIT,
@@ -56,10 +56,10 @@ where
         let clock = CLOCK.with(Clock::clone);
         EventLoop::builder().clock(clock).build().unwrap()
     };
-    LocalServer::start_on(make_loop, config, app)
+    LocalServer::start_on(make_loop, config, || app)
 }
 
-async fn app(request: &mut Request<'_>) -> Result<Response, Rejection> {
+async fn app(request: &mut Request<'_>) -> HandlerResult {
     if request.path().starts_with("/compute") {
         advance(COMPUTING);
     }

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use futures_lite::stream::{self, StreamExt};
 use squall_net::sleep;
 use support::{Client, LocalServer};
-use tiny_http::{Config, Rejection, Request, Response};
+use tiny_http::{Config, HandlerResult, Request, Response};
 
 /// The number of a server's handlers and streams that wait.
 #[derive(Clone, Default)]
@@ -49,7 +49,7 @@ fn start() -> (LocalServer, Waiting) {
     (LocalServer::start(Config::default(), app), waiting)
 }
 
-async fn app(request: &mut Request<'_>, waiting: Waiting) -> Result<Response, Rejection> {
+async fn app(request: &mut Request<'_>, waiting: Waiting) -> HandlerResult {
     Ok(match request.path() {
         "/wait" => {
             let _one = waiting.begin();

@@ -1,45 +1,52 @@
-//! A tiny HTTP/1.1 server: an example of a library on squall.
+//! A tiny HTTP/1.1 server and client: an example of a library on squall.
 //!
 //! `httparse` parses heads; methods, statuses and fields are types of `http`. This library does
-//! the rest: framing, keep-alive, pipelining, limits, deadlines and a graceful shutdown.
+//! the rest: framing, keep-alive, pipelining, limits, deadlines and a graceful shutdown; routes,
+//! arguments and error pages.
 //!
-//! Open `connection.rs` first: it serves one connection, from the first byte to the last.
+//! Open `server/connection.rs` first: it serves one connection, from the first byte to the last.
+//! Then `application/application.rs`, which finds the handler of a request. For the client, open
+//! `client/http_client.rs`.
+//!
+//! ```text
+//!   HttpServer ──▶ Connection ──▶ Request ──▶ Application ──▶ RequestHandler ──▶ Response
+//! ```
 //!
 //! ```
 //! use squall_net::{IoStream, TcpStream, block_on};
-//! use tiny_http::{Config, Request, Response, Server};
+//! use tiny_http::{Application, Config, HttpServer, Request, Response};
 //!
 //! block_on(async {
-//!     let server = Server::new(Config::default(), async |request: &mut Request<'_>| {
-//!         Ok(Response::text(format!("you asked for {}", request.path())))
+//!     let application = Application::new().get("/{what}", async |request: &mut Request<'_>| {
+//!         Ok(Response::text(format!("you asked for {}", request.path_argument("what"))))
 //!     });
+//!     let server = HttpServer::new(Config::default(), application);
 //!     let address = server.listen("127.0.0.1:0")?;
 //!     let mut client = IoStream::new(TcpStream::connect(address).await?);
 //!     client.write("GET /tea HTTP/1.0\r\n\r\n")?;
 //!     let answer = client.read_until_close().await?;
-//!     assert!(answer.ends_with(b"you asked for /tea"));
+//!     assert!(answer.ends_with(b"you asked for tea"));
 //!     std::io::Result::Ok(())
 //! })?;
 //! # std::io::Result::Ok(())
 //! ```
 
+mod application;
 mod authority;
-mod body;
-mod config;
-mod connection;
-mod date;
-mod disconnect;
-mod head;
-mod head_text;
-mod rejection;
-mod request;
-mod response;
+mod chunked;
+mod client;
+mod http_error;
 mod server;
-mod shutdown;
-mod wire;
 
-pub use config::Config;
-pub use rejection::Rejection;
-pub use request::Request;
-pub use response::Response;
-pub use server::Server;
+pub use application::application::Application;
+pub use application::arguments::Arguments;
+pub use application::request_handler::{HandlerResult, RequestHandler};
+pub use application::static_files::StaticFiles;
+pub use client::{
+    ClientConfig, ClientResponse, FetchError, FetchRequest, HttpClient, ResponseBody, Timings,
+};
+pub use http_error::HttpError;
+pub use server::config::Config;
+pub use server::http_server::HttpServer;
+pub use server::request::Request;
+pub use server::response::Response;

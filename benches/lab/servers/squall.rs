@@ -5,7 +5,7 @@ use std::net::TcpListener;
 
 use bytes::Bytes;
 use squall_net::{IoStream, TcpServer, block_on};
-use tiny_http::{Config, Request, Response, Server};
+use tiny_http::{Config, HttpServer, Request, Response};
 
 use crate::service::{CHUNK, HELLO, REQUEST, Service};
 
@@ -50,7 +50,7 @@ async fn echo_line(mut stream: IoStream) -> io::Result<()> {
 }
 
 async fn serve_http(listener: TcpListener) -> io::Result<()> {
-    let server = Server::new(Config::default(), async |_: &mut Request<'_>| {
+    let server = HttpServer::new(Config::default(), async |_: &mut Request<'_>| {
         Ok(Response::text(Bytes::from_static(HELLO.as_bytes())))
     });
     server.add_sockets(vec![listener])?;

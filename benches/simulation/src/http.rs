@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use squall_net::sim::{Simulation, random};
 use squall_net::{IoStream, TcpStream, interval, sleep};
-use tiny_http::{Config, Request, Response, Server};
+use tiny_http::{Config, HttpServer, Request, Response};
 
 use crate::{Row, fastest, per_second};
 
@@ -37,7 +37,7 @@ pub(crate) fn run() -> Simulation {
 }
 
 async fn serve() -> io::Result<()> {
-    let server = Server::new(Config::default(), async |_: &mut Request<'_>| {
+    let server = HttpServer::new(Config::default(), async |_: &mut Request<'_>| {
         Ok(Response::text(Bytes::from_static(b"Hello, World!")))
     });
     server.listen("0.0.0.0:80")?;

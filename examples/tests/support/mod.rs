@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "no test program uses all of this module")]
 
+pub(crate) mod requests;
+
 use std::ffi::OsStr;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -14,7 +16,7 @@ use std::time::Duration;
 use rustix::net::sockopt::set_socket_linger;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use squall_net::{EventLoop, Handle, Stats};
-use tiny_http::{Config, Rejection, Request, Response, Server};
+use tiny_http::{Config, HandlerResult, HttpServer, Request, RequestHandler};
 
 /// The limit of every wait. Only a test that hangs reaches it.
 pub(crate) const WATCHDOG: Duration = Duration::from_secs(20);
@@ -29,24 +31,29 @@ pub(crate) struct LocalServer {
 impl LocalServer {
     pub(crate) fn start<A>(config: Config, app: A) -> LocalServer
     where
-        A: AsyncFn(&mut Request<'_>) -> Result<Response, Rejection> + Send + 'static,
+        A: AsyncFn(&mut Request<'_>) -> HandlerResult + Send + 'static,
     {
-        LocalServer::start_on(|| EventLoop::new().unwrap(), config, app)
+        LocalServer::start_handler(config, || app)
     }
 
-    /// As [`start`](Self::start), on a loop that `make_loop` makes on the server's thread.
-    pub(crate) fn start_on<A>(
+    /// As [`start`](Self::start), with a handler that `make` makes on the server's thread.
+    pub(crate) fn start_handler<H: RequestHandler + 'static>(
+        config: Config,
+        make: impl FnOnce() -> H + Send + 'static,
+    ) -> LocalServer {
+        LocalServer::start_on(|| EventLoop::new().unwrap(), config, make)
+    }
+
+    /// As [`start_handler`](Self::start_handler), on a loop that `make_loop` makes on that thread.
+    pub(crate) fn start_on<H: RequestHandler + 'static>(
         make_loop: impl FnOnce() -> EventLoop + Send + 'static,
         config: Config,
-        app: A,
-    ) -> LocalServer
-    where
-        A: AsyncFn(&mut Request<'_>) -> Result<Response, Rejection> + Send + 'static,
-    {
+        make: impl FnOnce() -> H + Send + 'static,
+    ) -> LocalServer {
         let (sender, receiver) = mpsc::channel();
         let thread = thread::spawn(move || {
             let event_loop = make_loop();
-            let server = Server::new(config, app);
+            let server = HttpServer::new(config, make());
             let entered = event_loop.enter();
             let address = server.listen("127.0.0.1:0").unwrap();
             drop(entered);

@@ -10,8 +10,8 @@ use std::ops::{Deref, Range};
 use http::{Method, StatusCode};
 
 use crate::authority::is_authority;
-use crate::config::Config;
-use crate::rejection::Rejection;
+use crate::server::config::Config;
+use crate::server::rejection::Rejection;
 
 /// The upper bound of [`Config::max_headers`]; larger values count as this one.
 const MAX_HEADERS: usize = 128;
@@ -86,6 +86,7 @@ impl Deref for Head {
 }
 
 impl Drop for Head {
+    #[inline]
     fn drop(&mut self) {
         SPARE.set(self.parts.take());
     }
@@ -121,17 +122,15 @@ impl Head {
         else {
             return Err(Rejection::bad_request("the request line is incomplete"));
         };
-        let method = Method::from_bytes(method.as_bytes())
-            .map_err(|_| Rejection::bad_request("the method is malformed"))?;
+        let method = match method {
+            "GET" => Method::GET, // most requests; the general way costs 30 instructions more
+            other => Method::from_bytes(other.as_bytes())
+                .map_err(|_| Rejection::bad_request("the method is malformed"))?,
+        };
         if method == Method::CONNECT {
             return Err(Rejection::Status(StatusCode::NOT_IMPLEMENTED, "this is not a proxy"));
         }
         let rules = Rules::check(request.headers, minor)?;
-        if let Framing::Length(length) = rules.framing
-            && length > config.max_body_bytes
-        {
-            return Err(Rejection::body_too_large());
-        }
         let (path, query) = split_target(target, &method)?;
         let mut parts = SPARE.take().unwrap_or_default();
         parts.target.clear();
@@ -175,6 +174,39 @@ impl Parts {
 
     pub(crate) fn query(&self) -> Option<&str> {
         self.query.map(|begin| &self.target[begin..])
+    }
+
+    /// The host of the target or of the field Host, without the port.
+    pub(crate) fn host(&self) -> &str {
+        let authority =
+            match self.target.get(..self.path.start).and_then(|url| url.split_once("//")) {
+                Some((_, authority)) => authority,
+                None => str::from_utf8(self.header("host").unwrap_or_default()).unwrap_or_default(),
+            };
+        // A colon after the bracket of an IPv6 address begins the port.
+        match authority.rsplit_once(':') {
+            Some((host, port)) if !port.contains(']') => host,
+            _ => authority,
+        }
+    }
+
+    /// Whether the client offers to go on with `protocol` after this request (RFC 9110, 7.8).
+    pub(crate) fn asks_to_upgrade(&self, protocol: &str) -> bool {
+        let lists = |field: &str, option: &str| {
+            let values = self.headers().filter(|(name, _)| name.eq_ignore_ascii_case(field));
+            values
+                .flat_map(|(_, value)| value.split(|byte| *byte == b','))
+                .any(|listed| listed.trim_ascii().eq_ignore_ascii_case(option.as_bytes()))
+        };
+        self.minor > 0 && lists("connection", "upgrade") && lists("upgrade", protocol)
+    }
+
+    /// The fields: names and values.
+    pub(crate) fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.fields.iter().map(|field| {
+            let name = str::from_utf8(&self.text[field.name.clone()]).unwrap_or_default();
+            (name, &self.text[field.value.clone()])
+        })
     }
 
     /// The value of the first field with this name. Case does not matter.

@@ -17,30 +17,33 @@
 //! Responses to pipelined requests leave in one system call: queued bytes are sent only when the
 //! connection waits. A waiting connection holds little memory: the state of a request is in a
 //! separate box, which lives from the first byte until all requests are answered. While a handler
-//! waits, [`disconnect`](crate::disconnect) looks whether the client is still there.
+//! waits, [`disconnect`](crate::server::disconnect) looks whether the client is still there.
 
 use std::io;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::time::Duration;
 
-use futures_lite::{FutureExt, StreamExt};
+use futures_lite::FutureExt;
 use http::{Method, StatusCode};
 use squall_net::{IoStream, StreamError, yield_now};
 
-use crate::body::Body;
-use crate::config::Config;
-use crate::disconnect::{NextPart, unless_client_leaves};
-use crate::head::Head;
-use crate::head_text::HeadText;
-use crate::rejection::Rejection;
-use crate::request::Request;
-use crate::response::{HandlerResult, Payload, Persistence, Pieces, Response};
-use crate::shutdown::ShutdownWatcher;
-use crate::wire::{Filled, SharedWire, Wire};
+use crate::application::request_handler::RequestHandler;
+use crate::server::body::Body;
+use crate::server::body_source::Filled;
+use crate::server::config::Config;
+use crate::server::disconnect::{NextPart, unless_client_leaves};
+use crate::server::head::Head;
+use crate::server::head_text::HeadText;
+use crate::server::rejection::Rejection;
+use crate::server::request::Request;
+use crate::server::response::{Payload, Persistence, Response};
+use crate::server::shutdown::ShutdownWatcher;
+use crate::server::streamed_body::{HIGH_WATER, StreamedBody};
+use crate::server::takeover::Takeover;
+use crate::server::transport::Transport;
+use crate::server::wire::{SharedWire, Wire};
 
-/// If more response bytes than this are queued, the connection waits until the kernel has them.
-const HIGH_WATER: usize = 64 << 10;
 /// The most bytes of an unread body that are skipped. If more are left, the connection is closed.
 const MAX_DISCARD: usize = 64 << 10;
 /// The most bytes that a closing connection reads and discards.
@@ -56,30 +59,50 @@ const REQUESTS_PER_TURN: usize = 64;
 const SMALL_BODY: usize = 1 << 10;
 
 /// Serves the connection until it is closed.
-pub(crate) async fn serve(
-    stream: IoStream,
+pub(crate) async fn serve<S: Transport>(
+    stream: IoStream<S>,
     config: &Config,
     shutdown: ShutdownWatcher,
-    app: &impl AsyncFn(&mut Request<'_>) -> HandlerResult,
+    handler: &impl RequestHandler,
 ) -> io::Result<()> {
     let mut connection = Connection { wire: Wire::new(stream), config, shutdown, is_fresh: true };
     while connection.wait().await? {
-        if Box::pin(connection.answer_all(app)).await? == Persistence::Close {
-            return Ok(());
+        match Box::pin(connection.answer_all(handler)).await? {
+            Answered::All => {}
+            Answered::Last => return Ok(()),
+            Answered::Takeover(takeover) => return takeover.run(connection.wire.stream).await,
         }
     }
     Ok(Box::pin(connection.linger(config.linger_timeout.min(IDLE_LINGER))).await?)
 }
 
-struct Connection<'a> {
-    wire: Wire,
+struct Connection<'a, S> {
+    wire: Wire<S>,
     config: &'a Config,
     shutdown: ShutdownWatcher,
     /// True until the first byte arrives.
     is_fresh: bool,
 }
 
-impl Connection<'_> {
+/// Where a connection is after the answer to a request.
+enum Answered {
+    /// All received requests are answered.
+    All,
+    /// The connection has ended.
+    Last,
+    /// The stream goes on with another protocol.
+    Takeover(Takeover),
+}
+
+/// What is left to do for a response whose head is queued.
+enum Rest {
+    Nothing,
+    /// The body is still to be made and sent.
+    Body(StreamedBody),
+    Takeover(Takeover),
+}
+
+impl<S: Transport> Connection<'_, S> {
     /// Waits for the first byte of a request. Returns false if the client ends the stream, the idle
     /// timeout passes or the server shuts down.
     async fn wait(&mut self) -> Result<bool, StreamError> {
@@ -99,16 +122,13 @@ impl Connection<'_> {
     ///
     /// What most requests do not need is boxed, so that this future stays small: a waiting connection
     /// allocates it anew for each request.
-    async fn answer_all(
-        &mut self,
-        app: &impl AsyncFn(&mut Request<'_>) -> HandlerResult,
-    ) -> io::Result<Persistence> {
+    async fn answer_all(&mut self, handler: &impl RequestHandler) -> io::Result<Answered> {
         let mut answered = 0;
         loop {
             let head = match self.buffered_head() {
                 Ok(Some(head)) => Ok(head),
                 Ok(None) if self.wire.stream.buffer().is_empty() => {
-                    return Ok(Persistence::KeepAlive);
+                    return Ok(Answered::All);
                 }
                 Ok(None) => Box::pin(self.rest_of_head()).await,
                 Err(rejection) => Err(rejection),
@@ -117,19 +137,24 @@ impl Connection<'_> {
                 Ok(head) => head,
                 Err(rejection) => return Box::pin(self.reject(rejection, true)).await,
             };
-            let mut body = Body::new(&head);
-            let (persistence, pieces) = match self.respond(app, &head, &mut body).await {
+            let mut body = Body::new(&head, self.config);
+            let (persistence, rest) = match self.respond(handler, &head, &mut body).await {
                 Ok(responded) => responded,
                 Err(rejection) => {
                     let with_body = head.method != Method::HEAD;
                     return Box::pin(self.reject(rejection, with_body)).await;
                 }
             };
-            if let Some(pieces) = pieces {
-                let sent = Box::pin(self.send_body(&head, pieces)).await;
-                if let Err(rejection) = sent {
-                    return Box::pin(self.reject(rejection, true)).await;
+            let mut takeover = None;
+            match rest {
+                Rest::Nothing => {}
+                Rest::Body(body) => {
+                    let sent = Box::pin(body.send(&mut self.wire, self.config, &head)).await;
+                    if let Err(rejection) = sent {
+                        return Box::pin(self.reject(rejection, true)).await;
+                    }
                 }
+                Rest::Takeover(run) => takeover = Some(run),
             }
             if self.wire.stream.queued() > HIGH_WATER {
                 Box::pin(self.wire.flush(self.config.write_timeout)).await?;
@@ -138,7 +163,10 @@ impl Connection<'_> {
                 || !(body.is_done() || Box::pin(self.skip_body(&mut body)).await?)
             {
                 Box::pin(self.linger(self.config.linger_timeout)).await?;
-                return Ok(Persistence::Close);
+                return Ok(Answered::Last);
+            }
+            if let Some(run) = takeover {
+                return Ok(Answered::Takeover(run));
             }
             answered += 1;
             if answered % REQUESTS_PER_TURN == 0 {
@@ -149,6 +177,9 @@ impl Connection<'_> {
 
     /// What happens to the connection after this response.
     fn persistence(&self, head: &Head, body: &Body, response: &Response) -> Persistence {
+        if matches!(response.body, Payload::Takeover(_)) {
+            return Persistence::KeepAlive;
+        }
         // A client that got no `100 Continue` may or may not send the body. The next bytes could
         // then be the body or another request.
         let keep_alive = head.keep_alive
@@ -164,7 +195,7 @@ impl Connection<'_> {
     /// it gets no error status.
     async fn skip_body(&mut self, body: &mut Body) -> io::Result<bool> {
         let wire = SharedWire::new(&mut self.wire);
-        match body.discard(&wire, self.config, MAX_DISCARD).await {
+        match body.discard(&wire, MAX_DISCARD).await {
             Ok(is_skipped) => Ok(is_skipped),
             Err(Rejection::Status(..)) => Ok(false),
             Err(Rejection::Broken(error)) => Err(error),
@@ -219,16 +250,15 @@ impl Connection<'_> {
         }
     }
 
-    /// Runs the handler and queues its response. Returns the pieces of the body that are still to be
-    /// made and sent.
+    /// Runs the handler and queues its response.
     async fn respond(
         &mut self,
-        app: &impl AsyncFn(&mut Request<'_>) -> HandlerResult,
+        handler: &impl RequestHandler,
         head: &Head,
         body: &mut Body,
-    ) -> Result<(Persistence, Option<Pieces>), Rejection> {
-        let mut response = self.run_handler(app, head, body).await?;
-        response.replace_if_interim();
+    ) -> Result<(Persistence, Rest), Rejection> {
+        let mut response = self.run_handler(handler, head, body).await?;
+        response.replace_if_unfit::<S>(head);
         let persistence = self.persistence(head, body, &response);
         Ok((persistence, self.queue(head, response, persistence)?))
     }
@@ -236,32 +266,36 @@ impl Connection<'_> {
     /// Runs the handler, unless the request is for the server as a whole. Turns a panic into a 500.
     async fn run_handler(
         &mut self,
-        app: &impl AsyncFn(&mut Request<'_>) -> HandlerResult,
+        handler: &impl RequestHandler,
         head: &Head,
         body: &mut Body,
-    ) -> HandlerResult {
+    ) -> Result<Response, Rejection> {
         if head.is_for_server() {
             return Ok(Response::new(None, ""));
         }
         let wire = SharedWire::new(&mut self.wire);
-        let mut request = Request { head, body, wire: &wire, config: self.config };
-        let running = pin!(AssertUnwindSafe(app(&mut request)).catch_unwind());
+        let mut request = Request { head, body, wire: &wire, path_arguments: None };
+        let running = pin!(AssertUnwindSafe(handler.handle(&mut request)).catch_unwind());
         match unless_client_leaves(running, &wire, NextPart::StatusLine).await? {
-            Ok(result) => result,
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(error)) => {
+                error.log(&head.method, head.path());
+                error.into_response()
+            }
             Err(_) => {
                 Err(Rejection::Status(StatusCode::INTERNAL_SERVER_ERROR, "the handler failed"))
             }
         }
     }
 
-    /// Queues a response. Returns the pieces of its body that are still to be made and sent.
+    /// Queues a response, without the part of it that takes time.
     #[inline]
     fn queue(
         &mut self,
         head: &Head,
         response: Response,
         persistence: Persistence,
-    ) -> Result<Option<Pieces>, StreamError> {
+    ) -> Result<Rest, StreamError> {
         let sends_body = response.sends_body(head);
         let mut text = HeadText::of(&response, head.minor, persistence);
         match response.body {
@@ -275,76 +309,24 @@ impl Connection<'_> {
                     self.wire.stream.write(body)?;
                 }
             }
-            Payload::Pieces(pieces) => {
+            Payload::Streamed(body) => {
                 self.wire.write_response(&text)?;
-                return Ok(sends_body.then_some(pieces));
+                return Ok(if sends_body { Rest::Body(body) } else { Rest::Nothing });
+            }
+            Payload::Takeover(takeover) => {
+                self.wire.write_response(&text)?;
+                return Ok(Rest::Takeover(takeover));
             }
         }
-        Ok(None)
-    }
-
-    /// Sends the body of a response to the request with this `head`, piece by piece.
-    async fn send_body(&mut self, head: &Head, pieces: Pieces) -> Result<(), Rejection> {
-        if head.minor == 0 {
-            self.send_until_close(pieces).await
-        } else {
-            self.send_pieces(pieces, NextPart::ChunkSize).await
-        }
-    }
-
-    /// Sends a body that the end of the connection ends. If the body is not complete, for example
-    /// because the handler's stream failed or a shutdown has aborted it, the connection ends in a
-    /// reset, so that the client cannot take the part for the whole.
-    async fn send_until_close(&mut self, pieces: Pieces) -> Result<(), Rejection> {
-        self.wire.set_ends_in_reset(true);
-        self.send_pieces(pieces, NextPart::Piece).await?;
-        self.wire.flush(self.config.write_timeout).await?;
-        self.wire.set_ends_in_reset(false);
-        Ok(())
-    }
-
-    /// Sends the pieces, as chunks or as they are. `part` is what comes before each.
-    async fn send_pieces(&mut self, mut pieces: Pieces, part: NextPart) -> Result<(), Rejection> {
-        let chunked = part == NextPart::ChunkSize;
-        loop {
-            let wire = SharedWire::new(&mut self.wire);
-            let next = pin!(pieces.next());
-            let Some(piece) = unless_client_leaves(next, &wire, part).await? else { break };
-            // The head is queued, so only closing the connection can report the error.
-            let piece = piece.map_err(Rejection::Broken)?;
-            if piece.is_empty() {
-                continue; // an empty chunk would end the body
-            }
-            let stream = &mut self.wire.stream;
-            if chunked {
-                stream.write(format!("{:x}\r\n", piece.len()))?;
-            }
-            stream.write(piece)?;
-            if chunked {
-                stream.write("\r\n")?;
-            }
-            self.apply_backpressure().await?;
-        }
-        if chunked {
-            self.wire.stream.write("0\r\n\r\n")?;
-        }
-        Ok(())
-    }
-
-    /// If too much is queued, waits until the kernel has taken all of it.
-    async fn apply_backpressure(&mut self) -> Result<(), StreamError> {
-        if self.wire.stream.queued() > HIGH_WATER {
-            self.wire.flush(self.config.write_timeout).await?;
-        }
-        Ok(())
+        Ok(Rest::Nothing)
     }
 
     /// Sends the reason for a rejection, if the client can get it, and closes the connection.
-    async fn reject(&mut self, rejection: Rejection, with_body: bool) -> io::Result<Persistence> {
+    async fn reject(&mut self, rejection: Rejection, with_body: bool) -> io::Result<Answered> {
         match rejection {
             Rejection::Status(status, why) => {
                 self.refuse(status, why, with_body).await?;
-                Ok(Persistence::Close)
+                Ok(Answered::Last)
             }
             Rejection::Broken(error) => Err(error),
         }
@@ -359,7 +341,7 @@ impl Connection<'_> {
         with_body: bool,
     ) -> Result<(), StreamError> {
         log::debug!("refused with {status}: {why}");
-        let response = Response::refusal(status, why);
+        let response = Response::error(status, why);
         let mut text = HeadText::of(&response, 1, Persistence::Close);
         if let (Payload::Whole(body), true) = (&response.body, with_body) {
             text.append(body);

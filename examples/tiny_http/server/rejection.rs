@@ -9,7 +9,7 @@ use squall_net::StreamError;
 
 /// Why the server does not serve a request. Every rejection closes the connection.
 #[derive(Debug)]
-pub enum Rejection {
+pub(crate) enum Rejection {
     /// The status and the reason that the client gets. The server then closes the connection,
     /// because it cannot know where the next request begins.
     Status(StatusCode, &'static str),
@@ -56,13 +56,5 @@ impl Error for Rejection {}
 impl From<StreamError> for Rejection {
     fn from(error: StreamError) -> Rejection {
         Rejection::Broken(error.into())
-    }
-}
-
-/// Turns a handler's own I/O error, for example of a file, into a 500 and logs it.
-impl From<io::Error> for Rejection {
-    fn from(error: io::Error) -> Rejection {
-        log::error!("a handler failed: {error}");
-        Rejection::Status(StatusCode::INTERNAL_SERVER_ERROR, "the handler failed")
     }
 }

@@ -5,8 +5,9 @@ use std::ops::Deref;
 
 use http::StatusCode;
 
-use crate::date::DateField;
-use crate::response::{Payload, Persistence, Response};
+use crate::server::date::DateField;
+use crate::server::response::{Payload, Persistence, Response};
+use crate::server::streamed_body::StreamedBody;
 
 /// The text of a response's head, in memory that the thread's next response reuses.
 pub(crate) struct HeadText {
@@ -55,15 +56,14 @@ impl HeadText {
                 text.extend_from_slice(b"Content-Length: 0\r\n"); // RFC 9110, 15.3.6
             }
             _ if !response.may_have_body() => {}
-            Payload::Whole(body) => {
-                text.extend_from_slice(b"Content-Length: ");
-                text.extend_from_slice(itoa::Buffer::new().format(body.len()).as_bytes());
-                text.extend_from_slice(b"\r\n");
+            Payload::Whole(body) => write_length(text, body.len() as u64),
+            Payload::Streamed(StreamedBody { length: Some(length), .. }) => {
+                write_length(text, *length);
             }
-            Payload::Pieces(_) if minor > 0 => {
+            Payload::Streamed(_) if minor > 0 => {
                 text.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
             }
-            Payload::Pieces(_) => {}
+            Payload::Streamed(_) | Payload::Takeover(_) => {}
         }
         text.extend_from_slice(b"\r\n");
         HeadText { parts: Some(parts) }
@@ -86,9 +86,17 @@ impl Deref for HeadText {
 }
 
 impl Drop for HeadText {
+    #[inline]
     fn drop(&mut self) {
         SPARE.set(self.parts.take());
     }
+}
+
+#[inline]
+fn write_length(into: &mut Vec<u8>, length: u64) {
+    into.extend_from_slice(b"Content-Length: ");
+    into.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
+    into.extend_from_slice(b"\r\n");
 }
 
 fn write_status_line(into: &mut Vec<u8>, status: StatusCode) {

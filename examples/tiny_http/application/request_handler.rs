@@ -1,0 +1,174 @@
+//! What answers requests: a closure, or a type with a method for each method of HTTP.
+
+use std::pin::Pin;
+
+use http::header::{ALLOW, HeaderValue};
+use http::{Method, StatusCode};
+
+use crate::http_error::HttpError;
+use crate::server::request::Request;
+use crate::server::response::Response;
+
+/// The result of a handler.
+pub type HandlerResult = Result<Response, HttpError>;
+
+/// Answers requests. Tornado: `RequestHandler`.
+///
+/// A closure of the form `async |request: &mut Request<'_>| …` is a handler. So is an
+/// [`Application`](crate::Application), which passes requests on to others. A type of your own
+/// lists its [`methods`](Self::methods) and writes the functions for them; `OPTIONS`, `HEAD` and the
+/// 405 for all others come by themselves.
+///
+/// One value serves all requests of its route, also several at a time. What belongs to one request
+/// is a local variable, or comes from the [`Request`].
+///
+/// ```
+/// use http::Method;
+/// use tiny_http::{Application, HandlerResult, Request, RequestHandler, Response};
+///
+/// struct Counter(std::cell::Cell<u32>);
+///
+/// impl RequestHandler for Counter {
+///     fn methods(&self) -> &[Method] {
+///         &[Method::GET, Method::POST]
+///     }
+///
+///     async fn get(&self, _request: &mut Request<'_>) -> HandlerResult {
+///         Ok(Response::text(self.0.get().to_string()))
+///     }
+///
+///     async fn post(&self, request: &mut Request<'_>) -> HandlerResult {
+///         let step: u32 = request.form().await?.parsed("step")?;
+///         self.0.set(self.0.get() + step);
+///         self.get(request).await
+///     }
+/// }
+///
+/// let application = Application::new().route("/counter", Counter(0.into()));
+/// ```
+#[allow(
+    async_fn_in_trait,
+    reason = "a handler runs on one thread, so its futures need not be Send"
+)]
+pub trait RequestHandler {
+    /// The methods that have a function here. `GET` includes `HEAD`.
+    fn methods(&self) -> &[Method] {
+        &[]
+    }
+
+    /// Runs before the function of the method, and before the body is read. A response that it
+    /// returns is the answer, and the function does not run.
+    async fn prepare(&self, request: &mut Request<'_>) -> Result<Option<Response>, HttpError> {
+        let _ = request;
+        Ok(None)
+    }
+
+    /// Answers `GET` and `HEAD`. The server leaves out the body in response to `HEAD`.
+    async fn get(&self, request: &mut Request<'_>) -> HandlerResult {
+        self.other(request).await
+    }
+
+    /// Answers `POST`.
+    async fn post(&self, request: &mut Request<'_>) -> HandlerResult {
+        self.other(request).await
+    }
+
+    /// Answers `PUT`.
+    async fn put(&self, request: &mut Request<'_>) -> HandlerResult {
+        self.other(request).await
+    }
+
+    /// Answers `PATCH`.
+    async fn patch(&self, request: &mut Request<'_>) -> HandlerResult {
+        self.other(request).await
+    }
+
+    /// Answers `DELETE`.
+    async fn delete(&self, request: &mut Request<'_>) -> HandlerResult {
+        self.other(request).await
+    }
+
+    /// Answers the other [`methods`](Self::methods).
+    async fn other(&self, request: &mut Request<'_>) -> HandlerResult {
+        Err(not_allowed(request.method()))
+    }
+
+    /// Runs after the handler, with the outcome: a response that is not yet sent, or an error that
+    /// has no page yet. It does not run if the handler panics, or the client leaves first.
+    fn on_finish(&self, request: &Request<'_>, outcome: &HandlerResult) {
+        let _ = (request, outcome);
+    }
+
+    /// Answers a request: calls the functions above. A closure is called instead.
+    async fn handle(&self, request: &mut Request<'_>) -> HandlerResult {
+        let outcome = answer(self, request).await;
+        self.on_finish(request, &outcome);
+        outcome
+    }
+}
+
+/// Calls the functions of `handler` in their order.
+async fn answer<H: RequestHandler + ?Sized>(
+    handler: &H,
+    request: &mut Request<'_>,
+) -> HandlerResult {
+    let method = request.routed_method().clone();
+    if !handler.methods().contains(&method) {
+        return Ok(without_function(&method, handler.methods()));
+    }
+    if let Some(response) = handler.prepare(request).await? {
+        return Ok(response);
+    }
+    match method {
+        Method::GET => handler.get(request).await,
+        Method::POST => handler.post(request).await,
+        Method::PUT => handler.put(request).await,
+        Method::PATCH => handler.patch(request).await,
+        Method::DELETE => handler.delete(request).await,
+        _ => handler.other(request).await,
+    }
+}
+
+/// The answer to a method that is not among the `methods` of a handler: the list of them. It is what
+/// `OPTIONS` asks for, and belongs to a 405.
+pub(crate) fn without_function(method: &Method, methods: &[Method]) -> Response {
+    let allow = methods.iter().map(Method::as_str).chain(["OPTIONS"]);
+    let head = methods.contains(&Method::GET).then_some("HEAD");
+    let allow: Vec<_> = allow.chain(head).collect();
+    let response = match *method {
+        Method::OPTIONS => Response::new(None, ""),
+        _ => Response::status(StatusCode::METHOD_NOT_ALLOWED),
+    };
+    let allow = HeaderValue::from_str(&allow.join(", ")).expect("methods are tokens");
+    response.with(ALLOW, allow)
+}
+
+fn not_allowed(method: &Method) -> HttpError {
+    HttpError::new(StatusCode::METHOD_NOT_ALLOWED, format!("{method} has no function here"))
+}
+
+impl<F> RequestHandler for F
+where
+    F: AsyncFn(&mut Request<'_>) -> HandlerResult,
+{
+    async fn handle(&self, request: &mut Request<'_>) -> HandlerResult {
+        self(request).await
+    }
+}
+
+/// A handler of any type. Costs one allocation a request, for the future.
+pub(crate) trait AnyHandler {
+    fn handle_boxed<'a>(
+        &'a self,
+        request: &'a mut Request<'_>,
+    ) -> Pin<Box<dyn Future<Output = HandlerResult> + 'a>>;
+}
+
+impl<H: RequestHandler> AnyHandler for H {
+    fn handle_boxed<'a>(
+        &'a self,
+        request: &'a mut Request<'_>,
+    ) -> Pin<Box<dyn Future<Output = HandlerResult> + 'a>> {
+        Box::pin(self.handle(request))
+    }
+}

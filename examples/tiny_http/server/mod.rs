@@ -1,0 +1,27 @@
+//! The server: from an accepted connection to the response. Open `connection.rs` first: it serves
+//! one connection, from the first byte to the last.
+//!
+//! ```text
+//!   http_server ──▶ connection ──▶ head       parses what the client sends
+//!                       │  │  └──▶ request ──▶ body     what a handler gets
+//!                       │  └─────▶ response ─▶ head_text what a handler returns
+//!                       └────────▶ wire       the stream and its deadline
+//! ```
+
+mod body;
+mod body_source;
+pub(crate) mod config;
+mod connection;
+mod date;
+mod disconnect;
+mod head;
+mod head_text;
+pub(crate) mod http_server;
+pub(crate) mod rejection;
+pub(crate) mod request;
+pub(crate) mod response;
+mod shutdown;
+mod streamed_body;
+mod takeover;
+mod transport;
+mod wire;

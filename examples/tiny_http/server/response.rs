@@ -1,0 +1,221 @@
+//! The response that a handler returns.
+
+use std::fmt;
+use std::io;
+
+use bytes::Bytes;
+use cookie::Cookie;
+use futures_lite::Stream;
+use http::header::{CONNECTION, HeaderName, HeaderValue, LOCATION, SET_COOKIE, UPGRADE};
+use http::{Method, StatusCode};
+use squall_net::IoStream;
+
+use crate::http_error::HttpError;
+use crate::server::head::Head;
+use crate::server::streamed_body::StreamedBody;
+use crate::server::takeover::Takeover;
+
+/// A status, fields and a body. The server adds `Date`, `Connection`, and `Content-Length` or
+/// `Transfer-Encoding`.
+pub struct Response {
+    pub(crate) status: StatusCode,
+    pub(crate) content_type: Option<HeaderValue>,
+    /// Further fields. The types of names and values exclude line ends.
+    pub(crate) fields: Vec<(HeaderName, HeaderValue)>,
+    pub(crate) body: Payload,
+}
+
+pub(crate) enum Payload {
+    Whole(Bytes),
+    /// Without a length, sent chunked. For HTTP/1.0, the end of the connection ends such a body.
+    Streamed(StreamedBody),
+    /// The response is the last one, and its head the end of HTTP on this connection.
+    Takeover(Takeover),
+}
+
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+
+impl Response {
+    /// A body of any type with status 200.
+    pub fn new(content_type: Option<HeaderValue>, body: impl Into<Bytes>) -> Response {
+        Response {
+            status: StatusCode::OK,
+            content_type,
+            fields: Vec::new(),
+            body: Payload::Whole(body.into()),
+        }
+    }
+
+    /// Plain text with status 200.
+    pub fn text(body: impl Into<Bytes>) -> Response {
+        Response::new(Some(TEXT), body)
+    }
+
+    /// JSON with status 200.
+    pub fn json(body: impl Into<Bytes>) -> Response {
+        Response::new(Some(HeaderValue::from_static("application/json")), body)
+    }
+
+    /// Plain text with status 200, sent piece by piece. If `pieces` yields an error, the server
+    /// closes the connection before the end of the body.
+    pub fn stream(pieces: impl Stream<Item = io::Result<Bytes>> + 'static) -> Response {
+        Response::text("").with_body(Payload::Streamed(StreamedBody::new(pieces, None)))
+    }
+
+    /// As [`stream`](Self::stream), with a `Content-Length` and a type of the body. If `pieces`
+    /// yields another number of bytes than `length`, the server closes the connection.
+    pub fn stream_of(
+        content_type: Option<HeaderValue>,
+        length: u64,
+        pieces: impl Stream<Item = io::Result<Bytes>> + 'static,
+    ) -> Response {
+        let body = StreamedBody::new(pieces, Some(length));
+        Response::new(content_type, "").with_body(Payload::Streamed(body))
+    }
+
+    /// HTML with status 200.
+    pub fn html(body: impl Into<Bytes>) -> Response {
+        Response::new(Some(HeaderValue::from_static("text/html; charset=utf-8")), body)
+    }
+
+    /// A response with this status, whose body is the code and its standard name. An interim
+    /// status (1xx) is sent as 500.
+    pub fn status(status: StatusCode) -> Response {
+        Response::error(status, "")
+    }
+
+    /// Status 303: the browser loads `location` by `GET`, for example after a form was stored.
+    ///
+    /// # Errors
+    /// 500, if `location` contains control characters.
+    pub fn see_other(location: &str) -> Result<Response, HttpError> {
+        let location = HeaderValue::from_str(location)?;
+        Ok(Response::status(StatusCode::SEE_OTHER).with(LOCATION, location))
+    }
+
+    /// Status 101: ends HTTP on this connection, and hands its stream to `run`, with the bytes that
+    /// have been received after the request. `protocol` is the value of the field Upgrade. The
+    /// connection is closed when `run` returns, as after a handler of a
+    /// [`TcpServer`](squall_net::TcpServer). Tornado: `detach`.
+    ///
+    /// A request that does not [ask for it](crate::Request::asks_to_upgrade) is answered with 426
+    /// instead, and one that came over another transport than `S` with 500.
+    pub fn upgrade<S, F>(protocol: &'static str, run: F) -> Response
+    where
+        S: 'static,
+        F: AsyncFnOnce(IoStream<S>) -> io::Result<()> + 'static,
+    {
+        Response::new(None, "")
+            .with_status(StatusCode::SWITCHING_PROTOCOLS)
+            .with_body(Payload::Takeover(Takeover::new(run)))
+            .with(CONNECTION, HeaderValue::from_static("Upgrade"))
+            .with(UPGRADE, HeaderValue::from_static(protocol))
+    }
+
+    /// Changes the status.
+    #[must_use]
+    pub fn with_status(self, status: StatusCode) -> Response {
+        Response { status, ..self }
+    }
+
+    /// Adds a cookie, percent-encoded.
+    ///
+    /// # Errors
+    /// 500, if an attribute contains control characters.
+    pub fn with_cookie(self, cookie: &Cookie<'_>) -> Result<Response, HttpError> {
+        let value = HeaderValue::from_str(&cookie.encoded().to_string())?;
+        Ok(self.with(SET_COOKIE, value))
+    }
+
+    fn with_body(self, body: Payload) -> Response {
+        Response { body, ..self }
+    }
+
+    /// Adds a header field.
+    #[must_use]
+    pub fn with(mut self, name: HeaderName, value: HeaderValue) -> Response {
+        self.fields.push((name, value));
+        self
+    }
+
+    /// Replaces a response that would not answer the request: an interim one (1xx) by a 500, and an
+    /// upgrade that the client did not ask for by a 426.
+    #[inline]
+    pub(crate) fn replace_if_unfit<S: 'static>(&mut self, head: &Head) {
+        if self.status.is_informational() {
+            self.replace_interim::<S>(head);
+        }
+    }
+
+    #[cold]
+    fn replace_interim<S: 'static>(&mut self, head: &Head) {
+        let protocol = self.fields.iter().find(|(name, _)| name == UPGRADE);
+        let protocol = protocol.map(|(_, value)| value.clone());
+        *self = match (&self.body, protocol) {
+            (Payload::Takeover(takeover), Some(protocol)) if takeover.takes::<S>() => {
+                if protocol.to_str().is_ok_and(|protocol| head.asks_to_upgrade(protocol)) {
+                    return;
+                }
+                Response::status(StatusCode::UPGRADE_REQUIRED)
+                    .with(CONNECTION, HeaderValue::from_static("Upgrade"))
+                    .with(UPGRADE, protocol)
+            }
+            _ => {
+                log::error!("a handler returned the unfit status {}", self.status.as_u16());
+                Response::status(StatusCode::INTERNAL_SERVER_ERROR)
+            }
+        };
+    }
+
+    /// The page of an error: the code, its standard name and the message.
+    pub(crate) fn error(status: StatusCode, message: &str) -> Response {
+        let (code, name) = (status.as_u16(), status.canonical_reason().unwrap_or("Unknown"));
+        let text = match message {
+            "" => format!("{code} {name}\n"),
+            message => format!("{code} {name}: {message}\n"),
+        };
+        Response::text(text).with_status(status)
+    }
+
+    /// Whether the status allows a body. A 204 and a 304 have neither a body nor a length, and a
+    /// 205 has a length of zero.
+    pub(crate) fn may_have_body(&self) -> bool {
+        !matches!(
+            self.status,
+            StatusCode::SWITCHING_PROTOCOLS
+                | StatusCode::NO_CONTENT
+                | StatusCode::RESET_CONTENT
+                | StatusCode::NOT_MODIFIED
+        )
+    }
+
+    /// Whether only the end of the connection ends the body.
+    pub(crate) fn ends_at_close(&self, head: &Head) -> bool {
+        let Payload::Streamed(body) = &self.body else { return false };
+        head.minor == 0 && body.length.is_none()
+    }
+
+    /// Whether a body follows the head, in the response to the request with this `head`.
+    pub(crate) fn sends_body(&self, head: &Head) -> bool {
+        head.method != Method::HEAD && self.may_have_body()
+    }
+}
+
+/// What happens to the connection after a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Persistence {
+    KeepAlive,
+    Close,
+}
+
+impl From<StatusCode> for Response {
+    fn from(status: StatusCode) -> Response {
+        Response::status(status)
+    }
+}
+
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Response").field("status", &self.status).finish_non_exhaustive()
+    }
+}
