@@ -11,7 +11,8 @@
 //! (one server in many processes or threads), `server/`, `stream/` (`IoStream` and its halves),
 //! `buffer/` (the buffers of a stream), `socket/` (TCP, Unix, UDP, pipes), `connect/` (name lookup
 //! and connection attempts) and `sys/` (system calls). `child.rs` runs child processes. `tls.rs`
-//! puts TLS under a stream, and `sim/` has hosts that are simulated.
+//! puts TLS under a stream, `hyper/` puts streams under hyper, and `sim/` has hosts that are
+//! simulated.
 //!
 //! ```
 //! use squall_net::{IoStream, TcpServer, TcpStream, block_on};
@@ -48,6 +49,8 @@ struct SimulationGuide;
 mod buffer;
 mod child;
 mod connect;
+#[cfg(feature = "hyper")]
+pub mod hyper;
 mod server;
 #[cfg(feature = "sim")]
 pub mod sim;
