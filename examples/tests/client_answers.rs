@@ -26,7 +26,7 @@ fn equal_lengths_are_accepted_and_unequal_ones_refused() {
     });
 }
 
-// HTC-17
+// HTC-17, HTS-40
 #[test]
 fn without_a_length_the_body_ends_with_the_connection() {
     run(async {
