@@ -69,11 +69,12 @@ pub use squall_executor as executor;
 #[doc(inline)]
 pub use squall_executor::{
     AbortOnDrop, AsyncFd, Builder, Clock, Dump, Elapsed, Entered, Event, EventLoop, Handle,
-    HandlerId, Interest, Interval, JoinError, JoinHandle, LoopClosed, PeriodicCallback,
-    RemoteJoinHandle, RunError, Sleep, SlowCallback, Stats, Timeout, TimerGuard, TimerId, Work,
-    add_callback, add_future, add_handler, block_on, call_at, call_later, dump, interval, now,
-    remove_handler, remove_timeout, signal, sleep, sleep_until, spawn, spawn_blocking, spawn_named,
-    stats, stop, timeout, timeout_at, turn_time, update_handler, yield_now,
+    HandlerId, Interest, Interval, JoinError, JoinHandle, LoopClosed, ObservedEntry, Observer,
+    ObserverId, PeriodicCallback, RemoteJoinHandle, RunError, Sleep, SlowCallback, Stats, Timeout,
+    TimerGuard, TimerId, Work, add_callback, add_future, add_handler, add_observer, block_on,
+    call_at, call_later, dump, interval, now, remove_handler, remove_observer, remove_timeout,
+    signal, sleep, sleep_until, spawn, spawn_blocking, spawn_named, stats, stop, timeout,
+    timeout_at, turn_time, update_handler, yield_now,
 };
 
 #[doc(no_inline)]
