@@ -206,6 +206,23 @@ fn an_async_handler_sends_its_pieces_in_order() {
     assert!(text.ends_with("\r\n\r\n1\r\n1\r\n1\r\n2\r\n1\r\n3\r\n0\r\n\r\n"), "{text}");
 }
 
+#[test]
+fn a_stream_of_another_type_than_text_names_its_type_once() {
+    let server = start(|| {
+        Application::new().get("/", async |_: &mut Request<'_>| {
+            let events = stream::once(Ok(Bytes::from_static(b"data: 1\n\n")));
+            let event_stream = HeaderValue::from_static("text/event-stream");
+            Ok(Response::stream(events).with_content_type(event_stream))
+        })
+    });
+    let request = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let text = server.connect().send(request).rest();
+    let types = text.lines().filter(|line| line.to_lowercase().starts_with("content-type:"));
+    let types: Vec<_> = types.collect();
+    assert_eq!(types, ["Content-Type: text/event-stream"], "{text}");
+    assert!(text.ends_with("\r\n\r\n9\r\ndata: 1\n\n\r\n0\r\n\r\n"), "{text}");
+}
+
 /// What is logged at level `warn` or above, by all tests of this program.
 static LOGGED: Mutex<Vec<String>> = Mutex::new(Vec::new());
 

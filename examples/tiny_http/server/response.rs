@@ -118,6 +118,13 @@ impl Response {
         Response { status, ..self }
     }
 
+    /// Changes the type of the body, for example of a [`stream`](Self::stream) to
+    /// `text/event-stream`.
+    #[must_use]
+    pub fn with_content_type(self, content_type: HeaderValue) -> Response {
+        Response { content_type: Some(content_type), ..self }
+    }
+
     /// Adds a cookie, percent-encoded.
     ///
     /// # Errors
