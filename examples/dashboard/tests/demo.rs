@@ -21,6 +21,7 @@ impl Demo {
             .arg("--default-signal")
             .arg(env!("CARGO_BIN_EXE_squall-dashboard"))
             .args(["--listen", "127.0.0.1:0", "--dashboard", "127.0.0.1:0"])
+            .env("RUST_LOG", "error")
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
