@@ -10,11 +10,11 @@ use bytes::Bytes;
 use cookie::Cookie;
 use http::{Method, StatusCode};
 
-use crate::application::arguments::Arguments;
-use crate::http_error::HttpError;
+use crate::server::arguments::Arguments;
 use crate::server::body::Body;
 use crate::server::body_source::BodySource;
 use crate::server::head::Head;
+use crate::server::http_error::HttpError;
 
 /// Names and decoded values.
 pub(crate) type PathArguments = Vec<(Rc<str>, String)>;
