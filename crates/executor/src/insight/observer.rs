@@ -33,6 +33,28 @@ pub trait Observer {
     fn ended(&self, entry: &ObservedEntry, elapsed: Duration);
 }
 
+/// So the program keeps access to its observer.
+impl<T: Observer + ?Sized> Observer for Rc<T> {
+    fn begins(&self, entry: &ObservedEntry, now: Instant) {
+        (**self).begins(entry, now);
+    }
+
+    fn ended(&self, entry: &ObservedEntry, elapsed: Duration) {
+        (**self).ended(entry, elapsed);
+    }
+}
+
+/// So other threads can read what an observer has seen.
+impl<T: Observer + ?Sized> Observer for Arc<T> {
+    fn begins(&self, entry: &ObservedEntry, now: Instant) {
+        (**self).begins(entry, now);
+    }
+
+    fn ended(&self, entry: &ObservedEntry, elapsed: Duration) {
+        (**self).ended(entry, elapsed);
+    }
+}
+
 /// The kinds of work that the loop does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -182,7 +204,7 @@ fn dispose(list: Rc<[Listed]>) {
 /// #[derive(Default)]
 /// struct Longest(Cell<Duration>);
 ///
-/// impl Observer for Rc<Longest> {
+/// impl Observer for Longest {
 ///     fn begins(&self, _entry: &ObservedEntry, _now: Instant) {}
 ///
 ///     fn ended(&self, _entry: &ObservedEntry, elapsed: Duration) {
