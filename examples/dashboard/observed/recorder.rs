@@ -57,7 +57,7 @@ impl Recorder {
     pub(crate) fn switch_on(self: &Arc<Self>) {
         let is_on = self.observer().is_some();
         if !is_on {
-            let id = add_observer(Recording(Arc::clone(self)));
+            let id = add_observer(Arc::clone(self));
             *self.observer() = Some(id);
         }
     }
@@ -90,19 +90,17 @@ impl Record {
     }
 }
 
-/// A recorder while it is switched on.
-struct Recording(Arc<Recorder>);
-
-impl Observer for Recording {
+/// While it is switched on.
+impl Observer for Recorder {
     fn begins(&self, entry: &ObservedEntry, now: Instant) {
-        self.0.lock().running = Some((entry.clone(), now));
+        self.lock().running = Some((entry.clone(), now));
     }
 
     fn ended(&self, entry: &ObservedEntry, elapsed: Duration) {
-        let mut record = self.0.lock();
+        let mut record = self.lock();
         record.running = None;
         record.times_of(entry.work).record(elapsed);
-        if elapsed >= self.0.slow_entry {
+        if elapsed >= self.slow_entry {
             record.slow_total += 1;
             record.slow.truncate(SLOW_ENTRIES - 1);
             let ended = Instant::now();
