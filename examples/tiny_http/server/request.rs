@@ -117,7 +117,7 @@ impl Request<'_> {
     }
 
     /// Whether the client asks to go on with another protocol, for example `websocket`. Then the
-    /// handler may return [`Response::upgrade`].
+    /// handler may return [`Response::upgrade`](crate::Response::upgrade).
     pub fn asks_to_upgrade(&self, protocol: &str) -> bool {
         self.head.asks_to_upgrade(protocol)
     }
