@@ -1,0 +1,4 @@
+//! One client. Open `session.rs` first.
+
+pub(crate) mod session;
+mod token_bucket;
