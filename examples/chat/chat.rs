@@ -96,13 +96,15 @@ impl Chat {
     /// and leaves the database. Waits for that at most for `limit`.
     pub async fn shut_down(&self, limit: Duration) {
         self.0.is_ending.set(true);
-        let sessions = self.0.sessions.borrow();
-        let queues: Vec<_> = sessions.iter().map(|(_, queue)| Rc::clone(queue)).collect();
-        drop(sessions);
-        queues.iter().for_each(|queue| queue.end(GOING_AWAY));
+        self.queues().iter().for_each(|queue| queue.end(GOING_AWAY));
         if let Store::Database(database) = &self.0.store {
             database.shut_down(limit).await;
         }
+    }
+
+    /// The queues of all sessions.
+    fn queues(&self) -> Vec<Rc<SendQueue>> {
+        self.0.sessions.borrow().iter().map(|(_, queue)| Rc::clone(queue)).collect()
     }
 
     pub(crate) fn limits(&self) -> &Limits {

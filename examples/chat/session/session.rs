@@ -14,7 +14,7 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
@@ -23,7 +23,7 @@ use async_tungstenite::WebSocketStream;
 use async_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use async_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use async_tungstenite::tungstenite::{Bytes, Error, Message, Utf8Bytes};
-use futures_util::{Sink, Stream, StreamExt};
+use futures_util::{Sink, SinkExt, Stream};
 use squall_net::{AsyncRead, AsyncWrite, IoStream, Sleep, now, sleep, timeout};
 
 use crate::chat::{Chat, Membership};
@@ -266,24 +266,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Session<'_, S> {
                 Some(CloseFrame { code, reason: Utf8Bytes::from_static(reason) })
             }
         };
-        // A client that does not answer in time is cut off. One that is gone already gets nothing.
-        if let Err(error) = timeout(self.limits.close_timeout, self.finish(frame)).await? {
-            log::debug!("a close was not completed: {error}");
+        match timeout(self.limits.close_timeout, self.finish(frame)).await? {
+            Ok(()) => {}
+            // The client is gone. Nothing can be sent to it.
+            Err(error) => log::debug!("a close was not completed: {error}"),
         }
+        // Ends the stream at once: the client's answer to the close is read and thrown away.
         let mut stream = self.socket.into_inner();
         let _ = stream.linger(MAX_LINGER, self.limits.close_timeout).await; // it may be gone
         Ok(())
     }
 
-    /// Sends what is queued, and completes the closing handshake. With `None`, the client has begun
-    /// it.
+    /// Sends what is queued and a close frame. With `None`, the client has sent its own, and the
+    /// socket has the answer to it.
     async fn finish(&mut self, frame: Option<CloseFrame>) -> Result<(), Error> {
-        if let Some(frame) = frame {
-            poll_fn(|cx| self.poll_write(cx)).await?;
-            self.socket.send(Message::Close(Some(frame))).await?;
-        }
-        let mut rest = pin!(&mut self.socket);
-        while let Some(Ok(_)) = rest.next().await {}
-        Ok(())
+        let Some(frame) = frame else { return self.socket.flush().await };
+        self.needs_flush = true; // or the answer to a ping would follow the close
+        poll_fn(|cx| self.poll_write(cx)).await?;
+        self.socket.send(Message::Close(Some(frame))).await
     }
 }
