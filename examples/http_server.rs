@@ -25,7 +25,7 @@ use futures_lite::stream;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use lexopt::prelude::*;
 use squall_net::signal::{SIGINT, SIGTERM, Signals};
-use squall_net::{EventLoop, Handle, sleep, stats, stop};
+use squall_net::{EventLoop, ForkOptions, Handle, Role, fork_processes, sleep, stats, stop};
 use tiny_http::{Application, Config, HandlerResult, HttpServer, Request, Response};
 
 /// How long running requests may take after a stop signal.
@@ -38,7 +38,9 @@ Usage: http_server [OPTIONS]
 
 Options:
   -l, --listen ADDR   Address to listen on [default: 127.0.0.1:8080]; port 0 lets the kernel choose
-  -w, --workers N     Event loops, each on a thread of its own [default: 1]
+  -p, --processes N   Processes that share the socket; with more than one, SIGHUP to the first
+                      replaces them one by one [default: 1]
+  -w, --workers N     Event loops of a process, each on a thread of its own [default: 1]
   -h, --help          Print this help
 
 Routes: GET /  GET /hello/{name}  POST /echo  GET /stream  GET /stats
@@ -102,27 +104,33 @@ fn stats_as_json() -> String {
 
 struct Options {
     listen: String,
+    processes: usize,
     workers: usize,
 }
 
 /// Parses the command line. Returns `None` for `--help`.
 fn options() -> Result<Option<Options>, lexopt::Error> {
-    let mut options = Options { listen: "127.0.0.1:8080".into(), workers: 1 };
+    let mut options = Options { listen: "127.0.0.1:8080".into(), processes: 1, workers: 1 };
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
         match argument {
             Short('l') | Long("listen") => options.listen = parser.value()?.string()?,
-            Short('w') | Long("workers") => {
-                options.workers = parser.value()?.parse_with(|value| match value.parse() {
-                    Ok(0) | Err(_) => Err("a number of at least 1 is needed"),
-                    Ok(workers) => Ok(workers),
-                })?;
+            Short('p') | Long("processes") => {
+                options.processes = parser.value()?.parse_with(count)?
             }
+            Short('w') | Long("workers") => options.workers = parser.value()?.parse_with(count)?,
             Short('h') | Long("help") => return Ok(None),
             _ => return Err(argument.unexpected()),
         }
     }
     Ok(Some(options))
+}
+
+fn count(text: &str) -> Result<usize, &'static str> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("a number of at least 1 is needed"),
+        Ok(count) => Ok(count),
+    }
 }
 
 fn main() -> ExitCode {
@@ -138,7 +146,7 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match serve(&options) {
+    match run(&options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("http_server: {error}");
@@ -147,13 +155,27 @@ fn main() -> ExitCode {
     }
 }
 
-fn serve(options: &Options) -> Result<(), Box<dyn Error>> {
+fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     let listener = listen(&options.listen)?;
-    let address = listener.local_addr()?;
+    let listening = format!("listening on http://{}", listener.local_addr()?);
+    if options.processes == 1 {
+        return serve(listener, options.workers, Some(&listening));
+    }
+    println!("{listening}");
+    let fork_options = ForkOptions::default().grace(Some(GRACE * 2));
+    match fork_processes(Some(options.processes), fork_options)? {
+        Role::Worker(_) => serve(listener, options.workers, None),
+        Role::Supervisor => Ok(()),
+    }
+}
+
+/// Serves until a signal comes, on this thread and `workers - 1` others. Prints the line `ready` when
+/// a signal has its effect.
+fn serve(listener: TcpListener, workers: usize, ready: Option<&str>) -> Result<(), Box<dyn Error>> {
     let mut handles = Vec::new();
     let mut threads = Vec::new();
     // This thread is the first worker.
-    for number in 1..options.workers {
+    for number in 1..workers {
         let listener = listener.try_clone()?;
         let (sender, handle) = mpsc::channel();
         let work = move || {
@@ -175,7 +197,9 @@ fn serve(options: &Options) -> Result<(), Box<dyn Error>> {
         handles.iter().for_each(Handle::stop);
         stop();
     });
-    println!("listening on http://{address}");
+    if let Some(ready) = ready {
+        println!("{ready}");
+    }
     worker.run()?;
     for thread in threads {
         thread.join().map_err(|_| "a worker panicked")??;

@@ -153,3 +153,27 @@ fn requests_that_have_reached_the_server_are_answered_by_its_shutdown() {
         assert!(answer.starts_with("HTTP/1.1 200 "), "{answer:?}");
     }
 }
+
+// H12
+#[test]
+fn a_half_closed_client_costs_no_turns_while_a_body_is_open() {
+    let server = LocalServer::start(Config::default(), async |request: &mut Request<'_>| {
+        if request.path() == "/stream" {
+            return Ok(Response::stream(stream::pending()));
+        }
+        let length = request.body().await?.len();
+        Ok(Response::text(length.to_string()))
+    });
+    // One ends in the middle of its body, and one while the response is open.
+    let mut sending = server.connect();
+    sending.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc").end();
+    let mut receiving = server.connect();
+    receiving.send(get("/stream")).end();
+    assert!(sending.answer().0.starts_with("HTTP/1.1 400 "));
+    assert!(receiving.answer().0.starts_with("HTTP/1.1 200 "));
+    let before = server.stats().turns;
+    std::thread::sleep(Duration::from_secs(1));
+    let turns = server.stats().turns - before;
+    // Bytes that look whether the client is still there go out after 50, 100, 200 and 400 ms.
+    assert!(turns < 20, "{turns} turns in a second");
+}

@@ -5,15 +5,19 @@ mod support;
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
-use std::sync::Mutex;
+use std::sync::{Mutex, Once};
+use std::time::Duration;
 
 use bytes::Bytes;
 use cookie::{Cookie, SameSite};
 use futures_lite::stream;
+use http::header::{HeaderName, HeaderValue};
 use http::{Method, StatusCode};
-use squall_net::{IoStream, sleep, yield_now};
+use squall_net::{IoStream, UnixStream, block_on, sleep, yield_now};
 use support::{Client, LocalServer};
-use tiny_http::{Application, Config, HandlerResult, HttpError, Request, RequestHandler, Response};
+use tiny_http::{
+    Application, Config, HandlerResult, HttpError, HttpServer, Request, RequestHandler, Response,
+};
 
 /// Starts a server with the application that `make` makes on the server's thread.
 fn start(make: impl FnOnce() -> Application + Send + 'static) -> LocalServer {
@@ -191,7 +195,7 @@ fn an_async_handler_sends_its_pieces_in_order() {
         Application::new().get("/", async |_: &mut Request<'_>| {
             yield_now().await;
             let pieces = stream::unfold(1, |n| async move {
-                sleep(std::time::Duration::from_millis(1)).await;
+                sleep(Duration::from_millis(1)).await;
                 (n <= 3).then(|| (Ok(Bytes::from(n.to_string())), n + 1))
             });
             Ok(Response::stream(pieces))
@@ -200,6 +204,23 @@ fn an_async_handler_sends_its_pieces_in_order() {
     let request = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
     let text = server.connect().send(request).rest();
     assert!(text.ends_with("\r\n\r\n1\r\n1\r\n1\r\n2\r\n1\r\n3\r\n0\r\n\r\n"), "{text}");
+}
+
+#[test]
+fn a_stream_of_another_type_than_text_names_its_type_once() {
+    let server = start(|| {
+        Application::new().get("/", async |_: &mut Request<'_>| {
+            let events = stream::once(Ok(Bytes::from_static(b"data: 1\n\n")));
+            let event_stream = HeaderValue::from_static("text/event-stream");
+            Ok(Response::stream(events).with_content_type(event_stream))
+        })
+    });
+    let request = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let text = server.connect().send(request).rest();
+    let types = text.lines().filter(|line| line.to_lowercase().starts_with("content-type:"));
+    let types: Vec<_> = types.collect();
+    assert_eq!(types, ["Content-Type: text/event-stream"], "{text}");
+    assert!(text.ends_with("\r\n\r\n9\r\ndata: 1\n\n\r\n0\r\n\r\n"), "{text}");
 }
 
 /// What is logged at level `warn` or above, by all tests of this program.
@@ -221,11 +242,19 @@ impl log::Log for Logger {
     fn flush(&self) {}
 }
 
+/// From the first call on, everything that is logged goes to [`LOGGED`].
+fn log_to_list() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        log::set_logger(&Logger).unwrap();
+        log::set_max_level(log::LevelFilter::Trace);
+    });
+}
+
 // WEB-09
 #[test]
 fn an_unexpected_error_is_500_and_logged_and_an_http_error_is_its_status_and_a_warning() {
-    log::set_logger(&Logger).unwrap();
-    log::set_max_level(log::LevelFilter::Trace);
+    log_to_list();
     let server = start(|| {
         Application::new()
             .get("/unexpected", async |_: &mut Request<'_>| {
@@ -452,4 +481,165 @@ fn a_stream_of_another_length_than_announced_ends_the_connection() {
         let body = body.split_once("\r\n\r\n").map_or("", |(_, body)| body);
         assert!(body.len() < length && "abcdef".starts_with(body), "{length}: {body}");
     }
+}
+
+// HTS-37
+#[test]
+fn a_handler_sets_the_limits_of_its_own_request() {
+    let config = Config { max_body_bytes: 10, ..Config::default() };
+    let server = LocalServer::start(config, async |request: &mut Request<'_>| {
+        if request.path() == "/large" {
+            request.set_max_body_bytes(1000);
+        }
+        if request.path() == "/hasty" {
+            request.set_body_timeout(Duration::from_millis(20));
+        }
+        Ok(Response::text(request.body().await?.len().to_string()))
+    });
+    let plain = |path, n| {
+        let body = "x".repeat(n);
+        format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {n}\r\n\r\n{body}")
+    };
+    let chunked = |path, n| {
+        let head = format!("POST {path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+        format!("{head}{n:x}\r\n{}\r\n0\r\n\r\n", "x".repeat(n))
+    };
+    let mut client = server.connect();
+    assert_eq!(client.send(plain("/large", 1000)).answer().1, "1000");
+    assert_eq!(client.send(chunked("/large", 1000)).answer().1, "1000");
+    // The limit was that of one request only.
+    assert_eq!(client.send(plain("/", 10)).answer().1, "10");
+    for request in
+        [plain("/", 11), chunked("/", 11), plain("/large", 1001), chunked("/large", 1001)]
+    {
+        let text = server.connect().send(&request).rest();
+        assert!(text.starts_with("HTTP/1.1 413 "), "{request}: {text}");
+    }
+    let whole = plain("/hasty", 5);
+    let late = server.connect().send(&whole[..whole.len() - 1]).rest();
+    assert!(late.starts_with("HTTP/1.1 408 "), "{late}");
+}
+
+// HTS-19
+#[test]
+fn a_unix_socket_serves_http_too() {
+    let path = std::env::temp_dir().join(format!("squall-http-{}", std::process::id()));
+    block_on(async {
+        let application = Application::new()
+            .get("/", async |request: &mut Request<'_>| {
+                assert!(request.peer_addr().is_err());
+                Ok(Response::text("over unix"))
+            })
+            .get("/up", async |_: &mut Request<'_>| {
+                let hello = async |mut stream: IoStream<UnixStream>| Ok(stream.write("hello")?);
+                Ok(Response::upgrade("x", hello))
+            })
+            .get("/wrong", async |_: &mut Request<'_>| {
+                Ok(Response::upgrade("x", async |_: IoStream| Ok(())))
+            });
+        let server = HttpServer::unix(Config::default(), application);
+        server.listen(&path)?;
+        let ask = async |request: &str| {
+            let mut client = IoStream::new(UnixStream::connect(&path).await?);
+            client.write(request)?;
+            let answer = client.read_until_close().await?;
+            io::Result::Ok(String::from_utf8_lossy(&answer).into_owned())
+        };
+        let answer = ask("GET / HTTP/1.0\r\n\r\n").await?;
+        assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("over unix"), "{answer}");
+        let answer = ask("asdf\r\n\r\n").await?;
+        assert!(answer.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{answer}");
+        let upgrade = "HTTP/1.1\r\nHost: x\r\nConnection: upgrade, close\r\nUpgrade: x\r\n\r\n";
+        let answer = ask(&format!("GET /up {upgrade}")).await?;
+        assert!(
+            answer.starts_with("HTTP/1.1 101 ") && answer.ends_with("\r\n\r\nhello"),
+            "{answer}"
+        );
+        let answer = ask(&format!("GET /wrong {upgrade}")).await?;
+        assert!(answer.starts_with("HTTP/1.1 500 "), "{answer}");
+        let report = server.shut_down(Duration::from_secs(5)).await;
+        assert_eq!(report.aborted, 0);
+        io::Result::Ok(())
+    })
+    .unwrap();
+}
+
+// H10
+#[test]
+fn no_field_of_a_response_can_carry_a_line_end() {
+    for text in ["a\r\nb", "a\nb", "a\rb", "a\0b", "\u{7f}"] {
+        assert!(
+            HeaderValue::from_str(text).is_err()
+                && HeaderName::from_bytes(text.as_bytes()).is_err()
+        );
+        assert!(Response::see_other(text).is_err());
+    }
+    let cookie = Cookie::build(("a", "b")).path("/\r\nX: y").build();
+    assert!(Response::text("").with_cookie(&cookie).is_err());
+    // A value is percent-encoded, so it cannot carry one.
+    assert!(Response::text("").with_cookie(&Cookie::new("a", "b\r\nX: y")).is_ok());
+}
+
+// HTS-32
+#[test]
+fn a_handler_cannot_set_the_framing_of_its_response() {
+    let server = start(|| {
+        Application::new().get("/{name}/{value}", async |request: &mut Request<'_>| {
+            let name = HeaderName::from_bytes(request.path_argument("name").as_bytes())?;
+            let value = HeaderValue::from_str(request.path_argument("value"))?;
+            Ok(Response::text("hello").with(name, value))
+        })
+    });
+    for field in
+        ["content-length/foo", "Content-Length/+10", "content-length/5", "transfer-encoding/x"]
+    {
+        let (status, body) = get(&server, &format!("/{field}"));
+        assert_eq!(
+            (status, &*body),
+            (500, "500 Internal Server Error: the handler failed\n"),
+            "{field}"
+        );
+    }
+    assert_eq!(get(&server, "/x-mine/1").0, 200);
+}
+
+// HTS-45
+#[test]
+fn repeated_fields_keep_their_values_and_order() {
+    let server = start(|| {
+        Application::new().get("/", async |request: &mut Request<'_>| {
+            let all = request.headers().filter(|(name, _)| name.eq_ignore_ascii_case("a"));
+            let all: Vec<_> = all.map(|(_, value)| String::from_utf8_lossy(value)).collect();
+            let first = request.header("A").map(String::from_utf8_lossy);
+            Ok(Response::text(format!("{all:?} {first:?}")))
+        })
+    });
+    let request = "GET / HTTP/1.1\r\nA: 1\r\nHost: x\r\na: 2\r\nb: 3\r\nA: 4\r\n\r\n";
+    let (_, body) = server.connect().send(request).answer();
+    assert_eq!(body, "[\"1\", \"2\", \"4\"] Some(\"1\")");
+}
+
+// HTS-46, H7
+#[test]
+fn a_hundred_thousand_fields_are_refused_after_the_first_kilobytes() {
+    let server = start(|| Application::new().get("/", fixed("")));
+    let mut client = server.connect();
+    let request = format!("GET / HTTP/1.1\r\nHost: x\r\n{}\r\n", "a: b\r\n".repeat(100_000));
+    let _ = io::Write::write_all(&mut client.0, request.as_bytes()); // the server may not read it all
+    assert!(client.answer().0.starts_with("HTTP/1.1 431 "));
+}
+
+// HTS-07
+#[test]
+fn a_connection_without_a_byte_does_no_harm() {
+    log_to_list();
+    let server = start(|| Application::new().get("/", fixed("fine")));
+    for _ in 0..100 {
+        drop(server.connect());
+        server.connect().reset();
+        server.connect().end().rest();
+    }
+    assert_eq!(get(&server, "/"), (200, "fine".to_owned()));
+    let logged = LOGGED.lock().unwrap();
+    assert!(!logged.iter().any(|line| line.contains("onnection")), "{logged:?}");
 }

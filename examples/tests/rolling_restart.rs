@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -26,18 +26,19 @@ struct Server {
 }
 
 impl Server {
-    fn start() -> Server {
+    /// Starts an example with four worker processes, whose number the option `workers` sets.
+    fn start(example: &str, workers: &str) -> Server {
         let mut program: PathBuf = std::env::current_exe().unwrap();
         program.pop(); // removes the test's name
         program.pop(); // removes `deps`
-        let mut child = support::with_default_signals(program.join("examples/prefork"))
-            .args(["--listen", "127.0.0.1:0", "--workers", "4"])
+        let mut child = support::with_default_signals(program.join("examples").join(example))
+            .args(["--listen", "127.0.0.1:0", workers, "4"])
             .stdout(Stdio::piped())
             .spawn()
             .expect("a plain `cargo test` builds it");
         let mut lines = BufReader::new(child.stdout.take().unwrap());
         let (address, pid) = read_announcement(&mut lines);
-        assert_eq!(pid, child.id());
+        assert!(pid.is_none_or(|pid| pid == child.id()));
         Server { child, lines, address }
     }
 
@@ -52,9 +53,12 @@ impl Server {
     }
 
     /// Waits until the server has ended.
-    fn wait_for_end(&mut self) {
+    fn wait_for_end(&mut self) -> ExitStatus {
         let begin = Instant::now();
-        while self.child.try_wait().unwrap().is_none() {
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
             assert!(begin.elapsed() < WATCHDOG, "the server does not end");
             thread::sleep(Duration::from_millis(5));
         }
@@ -68,13 +72,16 @@ impl Drop for Server {
     }
 }
 
-/// Reads a server's first line. Returns the address it listens on and its process number.
-fn read_announcement(lines: &mut impl BufRead) -> (SocketAddr, u32) {
+/// Reads a server's first line. Returns the address it listens on, and its process number if it
+/// prints that.
+fn read_announcement(lines: &mut impl BufRead) -> (SocketAddr, Option<u32>) {
     let mut line = String::new();
     lines.read_line(&mut line).unwrap();
     let rest = line.strip_prefix("listening on http://").unwrap_or_else(|| panic!("{line:?}"));
-    let (address, pid) = rest.trim().split_once(", process ").unwrap();
-    (address.parse().unwrap(), pid.parse().unwrap())
+    match rest.trim().split_once(", process ") {
+        Some((address, pid)) => (address.parse().unwrap(), Some(pid.parse().unwrap())),
+        None => (rest.trim().parse().unwrap(), None),
+    }
 }
 
 fn kill(pid: u32, signal: &str) {
@@ -137,11 +144,16 @@ fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
 // X7
 #[test]
 fn a_rolling_restart_under_load_loses_no_request() {
-    let mut server = Server::start();
+    replace_all_under_load("prefork", "--workers", 2);
+    replace_all_under_load("http_server", "--processes", 1);
+}
+
+fn replace_all_under_load(example: &str, workers: &str, times: u32) {
+    let mut server = Server::start(example, workers);
     wait_until("four workers run", || server.workers().len() == 4);
     let first = server.workers();
     let (requests, failures) = under_load(server.address, || {
-        for _ in 0..2 {
+        for _ in 0..times {
             let former = server.workers();
             thread::sleep(Duration::from_millis(500));
             server.kill("HUP");
@@ -154,18 +166,18 @@ fn a_rolling_restart_under_load_loses_no_request() {
     assert!(server.workers().iter().all(|pid| !first.contains(pid)));
     let _ = writeln!(
         std::io::stderr(),
-        "two rolling restarts: {requests} requests, {} failed",
+        "{example}: {requests} requests, {} failed during {times} rolling restarts",
         failures.len()
     );
     assert!(failures.is_empty(), "{failures:?}");
     server.kill("TERM");
-    server.wait_for_end();
+    assert!(server.wait_for_end().success());
 }
 
 // X7, with a second process
 #[test]
 fn a_new_binary_that_takes_the_sockets_over_under_load_loses_no_request() {
-    let mut server = Server::start();
+    let mut server = Server::start("prefork", "--workers");
     wait_until("four workers run", || server.workers().len() == 4);
     let mut successor = 0;
     let (requests, failures) = under_load(server.address, || {
@@ -173,7 +185,7 @@ fn a_new_binary_that_takes_the_sockets_over_under_load_loses_no_request() {
         server.kill("USR2");
         let (address, pid) = read_announcement(&mut server.lines);
         assert_eq!(address, server.address);
-        successor = pid;
+        successor = pid.unwrap();
         server.wait_for_end();
     });
     let _ =

@@ -30,16 +30,19 @@ use squall_net::{IoStream, StreamError, yield_now};
 
 use crate::application::request_handler::RequestHandler;
 use crate::server::body::Body;
+use crate::server::body_source::Filled;
 use crate::server::config::Config;
 use crate::server::disconnect::{NextPart, unless_client_leaves};
 use crate::server::head::Head;
 use crate::server::head_text::HeadText;
 use crate::server::rejection::Rejection;
 use crate::server::request::Request;
-use crate::server::response::{Payload, Persistence, Response, Takeover};
+use crate::server::response::{Payload, Persistence, Response};
 use crate::server::shutdown::ShutdownWatcher;
 use crate::server::streamed_body::{HIGH_WATER, StreamedBody};
-use crate::server::wire::{Filled, SharedWire, Wire};
+use crate::server::takeover::Takeover;
+use crate::server::transport::Transport;
+use crate::server::wire::{SharedWire, Wire};
 
 /// The most bytes of an unread body that are skipped. If more are left, the connection is closed.
 const MAX_DISCARD: usize = 64 << 10;
@@ -56,8 +59,8 @@ const REQUESTS_PER_TURN: usize = 64;
 const SMALL_BODY: usize = 1 << 10;
 
 /// Serves the connection until it is closed.
-pub(crate) async fn serve(
-    stream: IoStream,
+pub(crate) async fn serve<S: Transport>(
+    stream: IoStream<S>,
     config: &Config,
     shutdown: ShutdownWatcher,
     handler: &impl RequestHandler,
@@ -67,14 +70,14 @@ pub(crate) async fn serve(
         match Box::pin(connection.answer_all(handler)).await? {
             Answered::All => {}
             Answered::Last => return Ok(()),
-            Answered::Takeover(run) => return run(connection.wire.stream).await,
+            Answered::Takeover(takeover) => return takeover.run(connection.wire.stream).await,
         }
     }
     Ok(Box::pin(connection.linger(config.linger_timeout.min(IDLE_LINGER))).await?)
 }
 
-struct Connection<'a> {
-    wire: Wire,
+struct Connection<'a, S> {
+    wire: Wire<S>,
     config: &'a Config,
     shutdown: ShutdownWatcher,
     /// True until the first byte arrives.
@@ -99,7 +102,7 @@ enum Rest {
     Takeover(Takeover),
 }
 
-impl Connection<'_> {
+impl<S: Transport> Connection<'_, S> {
     /// Waits for the first byte of a request. Returns false if the client ends the stream, the idle
     /// timeout passes or the server shuts down.
     async fn wait(&mut self) -> Result<bool, StreamError> {
@@ -134,7 +137,7 @@ impl Connection<'_> {
                 Ok(head) => head,
                 Err(rejection) => return Box::pin(self.reject(rejection, true)).await,
             };
-            let mut body = Body::new(&head);
+            let mut body = Body::new(&head, self.config);
             let (persistence, rest) = match self.respond(handler, &head, &mut body).await {
                 Ok(responded) => responded,
                 Err(rejection) => {
@@ -192,7 +195,7 @@ impl Connection<'_> {
     /// it gets no error status.
     async fn skip_body(&mut self, body: &mut Body) -> io::Result<bool> {
         let wire = SharedWire::new(&mut self.wire);
-        match body.discard(&wire, self.config, MAX_DISCARD).await {
+        match body.discard(&wire, MAX_DISCARD).await {
             Ok(is_skipped) => Ok(is_skipped),
             Err(Rejection::Status(..)) => Ok(false),
             Err(Rejection::Broken(error)) => Err(error),
@@ -255,7 +258,7 @@ impl Connection<'_> {
         body: &mut Body,
     ) -> Result<(Persistence, Rest), Rejection> {
         let mut response = self.run_handler(handler, head, body).await?;
-        response.replace_if_unfit(head);
+        response.replace_if_unfit::<S>(head);
         let persistence = self.persistence(head, body, &response);
         Ok((persistence, self.queue(head, response, persistence)?))
     }
@@ -271,8 +274,7 @@ impl Connection<'_> {
             return Ok(Response::new(None, ""));
         }
         let wire = SharedWire::new(&mut self.wire);
-        let config = self.config;
-        let mut request = Request { head, body, wire: &wire, config, path_arguments: None };
+        let mut request = Request { head, body, wire: &wire, path_arguments: None };
         let running = pin!(AssertUnwindSafe(handler.handle(&mut request)).catch_unwind());
         match unless_client_leaves(running, &wire, NextPart::StatusLine).await? {
             Ok(Ok(response)) => Ok(response),
@@ -311,9 +313,9 @@ impl Connection<'_> {
                 self.wire.write_response(&text)?;
                 return Ok(if sends_body { Rest::Body(body) } else { Rest::Nothing });
             }
-            Payload::Takeover(run) => {
+            Payload::Takeover(takeover) => {
                 self.wire.write_response(&text)?;
-                return Ok(Rest::Takeover(run));
+                return Ok(Rest::Takeover(takeover));
             }
         }
         Ok(Rest::Nothing)

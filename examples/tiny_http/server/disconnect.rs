@@ -21,6 +21,7 @@ use std::time::Duration;
 use squall_net::{Sleep, StreamError, sleep};
 
 use crate::server::rejection::Rejection;
+use crate::server::transport::Transport;
 use crate::server::wire::{SharedWire, Wire};
 
 /// The time between the first two early bytes. It doubles after each.
@@ -50,9 +51,9 @@ impl NextPart {
 ///
 /// # Errors
 /// [`Rejection::Broken`]: the client has left.
-pub(crate) async fn unless_client_leaves<T>(
+pub(crate) async fn unless_client_leaves<T, S: Transport>(
     mut work: Pin<&mut impl Future<Output = T>>,
-    wire: &SharedWire<'_>,
+    wire: &SharedWire<'_, S>,
     next: NextPart,
 ) -> Result<T, Rejection> {
     let mut watch = ClientWatch { next, sent: 0, pause: None };
@@ -74,7 +75,11 @@ struct ClientWatch {
 
 impl ClientWatch {
     /// Ready with the error of the connection once the client has left.
-    fn poll(&mut self, cx: &mut Context<'_>, wire: &mut Wire) -> Poll<StreamError> {
+    fn poll<S: Transport>(
+        &mut self,
+        cx: &mut Context<'_>,
+        wire: &mut Wire<S>,
+    ) -> Poll<StreamError> {
         if self.pause.is_none() {
             if let Err(error) = ready!(wire.poll_end(cx)) {
                 return Poll::Ready(error);

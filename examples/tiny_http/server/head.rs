@@ -9,7 +9,7 @@ use std::ops::{Deref, Range};
 
 use http::{Method, StatusCode};
 
-use crate::server::authority::is_authority;
+use crate::authority::is_authority;
 use crate::server::config::Config;
 use crate::server::rejection::Rejection;
 
@@ -131,11 +131,6 @@ impl Head {
             return Err(Rejection::Status(StatusCode::NOT_IMPLEMENTED, "this is not a proxy"));
         }
         let rules = Rules::check(request.headers, minor)?;
-        if let Framing::Length(length) = rules.framing
-            && length > config.max_body_bytes
-        {
-            return Err(Rejection::body_too_large());
-        }
         let (path, query) = split_target(target, &method)?;
         let mut parts = SPARE.take().unwrap_or_default();
         parts.target.clear();

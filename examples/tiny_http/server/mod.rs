@@ -8,8 +8,8 @@
 //!                       └────────▶ wire       the stream and its deadline
 //! ```
 
-mod authority;
 mod body;
+mod body_source;
 pub(crate) mod config;
 mod connection;
 mod date;
@@ -22,4 +22,6 @@ pub(crate) mod request;
 pub(crate) mod response;
 mod shutdown;
 mod streamed_body;
+mod takeover;
+mod transport;
 mod wire;

@@ -1,8 +1,10 @@
 //! The request that a handler gets.
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use cookie::Cookie;
@@ -11,21 +13,18 @@ use http::{Method, StatusCode};
 use crate::application::arguments::Arguments;
 use crate::http_error::HttpError;
 use crate::server::body::Body;
-use crate::server::config::Config;
+use crate::server::body_source::BodySource;
 use crate::server::head::Head;
-use crate::server::wire::SharedWire;
 
 /// Names and decoded values.
 pub(crate) type PathArguments = Vec<(Rc<str>, String)>;
 
 /// One request. The handler reads the body from the connection; the server discards what the
 /// handler leaves unread.
-#[derive(Debug)]
 pub struct Request<'a> {
     pub(crate) head: &'a Head,
     pub(crate) body: &'a mut Body,
-    pub(crate) wire: &'a SharedWire<'a>,
-    pub(crate) config: &'a Config,
+    pub(crate) wire: &'a dyn BodySource,
     /// The decoded arguments of the path, with the names of the route's pattern. `None` before an
     /// application has found the route, or if there are none.
     pub(crate) path_arguments: Option<Box<PathArguments>>,
@@ -126,9 +125,21 @@ impl Request<'_> {
     /// The address of the client, or of the proxy before it.
     ///
     /// # Errors
-    /// As `getpeername`.
+    /// As `getpeername`; a client on a Unix socket has no address.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.wire.with(|wire| wire.stream.peer_addr())
+        self.wire.peer_addr()
+    }
+
+    /// Sets the most bytes of this request's body, in place of
+    /// [`Config::max_body_bytes`](crate::Config::max_body_bytes).
+    pub fn set_max_body_bytes(&mut self, max_body_bytes: u64) {
+        self.body.limits.body_bytes = max_body_bytes;
+    }
+
+    /// Sets the time for this request's body, in place of
+    /// [`Config::body_timeout`](crate::Config::body_timeout). It begins with the first wait.
+    pub fn set_body_timeout(&mut self, body_timeout: Duration) {
+        self.body.timeout = body_timeout;
     }
 
     /// Reads the next piece of the body. Returns `None` at its end.
@@ -136,15 +147,15 @@ impl Request<'_> {
     /// # Errors
     /// An error that the handler should return: 400, 408, 413, 431, or a broken connection.
     pub async fn next(&mut self) -> Result<Option<Bytes>, HttpError> {
-        Ok(self.body.next(self.wire, self.config).await?)
+        Ok(self.body.next(self.wire).await?)
     }
 
-    /// Reads the whole body, or what is left of it; at most [`Config::max_body_bytes`].
+    /// Reads the whole body, or what is left of it; at most [`max_body_bytes`](crate::Config::max_body_bytes).
     ///
     /// # Errors
     /// As [`next`](Self::next).
     pub async fn body(&mut self) -> Result<Bytes, HttpError> {
-        Ok(self.body.all(self.wire, self.config).await?)
+        Ok(self.body.all(self.wire).await?)
     }
 
     /// Reads the whole body and decodes it as a form of the type
@@ -160,6 +171,13 @@ impl Request<'_> {
             return Err(HttpError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "a form is needed"));
         }
         Arguments::parse(&self.body().await?)
+    }
+}
+
+impl fmt::Debug for Request<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Request");
+        debug.field("method", self.method()).field("path", &self.path()).finish_non_exhaustive()
     }
 }
 

@@ -2,18 +2,21 @@
 
 use std::fmt;
 use std::io;
-use std::pin::Pin;
 
 use bytes::Bytes;
 use cookie::Cookie;
 use futures_lite::Stream;
-use http::header::{CONNECTION, HeaderName, HeaderValue, LOCATION, SET_COOKIE, UPGRADE};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, LOCATION, SET_COOKIE, TRANSFER_ENCODING,
+    UPGRADE,
+};
 use http::{Method, StatusCode};
 use squall_net::IoStream;
 
 use crate::http_error::HttpError;
 use crate::server::head::Head;
 use crate::server::streamed_body::StreamedBody;
+use crate::server::takeover::Takeover;
 
 /// A status, fields and a body. The server adds `Date`, `Connection`, and `Content-Length` or
 /// `Transfer-Encoding`.
@@ -24,10 +27,6 @@ pub struct Response {
     pub(crate) fields: Vec<(HeaderName, HeaderValue)>,
     pub(crate) body: Payload,
 }
-
-/// What goes on with a connection after the last response.
-pub(crate) type Takeover =
-    Box<dyn FnOnce(IoStream) -> Pin<Box<dyn Future<Output = io::Result<()>>>>>;
 
 pub(crate) enum Payload {
     Whole(Bytes),
@@ -103,16 +102,16 @@ impl Response {
     /// [`TcpServer`](squall_net::TcpServer). Tornado: `detach`.
     ///
     /// A request that does not [ask for it](crate::Request::asks_to_upgrade) is answered with 426
-    /// instead.
-    pub fn upgrade<F>(protocol: &'static str, run: F) -> Response
+    /// instead, and one that came over another transport than `S` with 500.
+    pub fn upgrade<S, F>(protocol: &'static str, run: F) -> Response
     where
-        F: AsyncFnOnce(IoStream) -> io::Result<()> + 'static,
+        S: 'static,
+        F: AsyncFnOnce(IoStream<S>) -> io::Result<()> + 'static,
     {
-        let run: Takeover = Box::new(|stream| Box::pin(async move { run(stream).await }));
         Response::new(None, "")
             .with_status(StatusCode::SWITCHING_PROTOCOLS)
-            .with_body(Payload::Takeover(run))
-            .with(CONNECTION, HeaderValue::from_static("Upgrade"))
+            .with_body(Payload::Takeover(Takeover::new(run)))
+            .with_any(CONNECTION, HeaderValue::from_static("Upgrade"))
             .with(UPGRADE, HeaderValue::from_static(protocol))
     }
 
@@ -120,6 +119,13 @@ impl Response {
     #[must_use]
     pub fn with_status(self, status: StatusCode) -> Response {
         Response { status, ..self }
+    }
+
+    /// Changes the type of the body, for example of a [`stream`](Self::stream) to
+    /// `text/event-stream`.
+    #[must_use]
+    pub fn with_content_type(self, content_type: HeaderValue) -> Response {
+        Response { content_type: Some(content_type), ..self }
     }
 
     /// Adds a cookie, percent-encoded.
@@ -136,8 +142,19 @@ impl Response {
     }
 
     /// Adds a header field.
+    ///
+    /// # Panics
+    /// If it is `Content-Length`, `Transfer-Encoding` or `Connection`, which the server sets: another
+    /// value would let the client misread where the response ends. The client then gets a 500.
     #[must_use]
-    pub fn with(mut self, name: HeaderName, value: HeaderValue) -> Response {
+    #[track_caller]
+    pub fn with(self, name: HeaderName, value: HeaderValue) -> Response {
+        let is_of_server = matches!(name, CONTENT_LENGTH | TRANSFER_ENCODING | CONNECTION);
+        assert!(!is_of_server, "the server sets {name}, and not a handler");
+        self.with_any(name, value)
+    }
+
+    fn with_any(mut self, name: HeaderName, value: HeaderValue) -> Response {
         self.fields.push((name, value));
         self
     }
@@ -145,27 +162,27 @@ impl Response {
     /// Replaces a response that would not answer the request: an interim one (1xx) by a 500, and an
     /// upgrade that the client did not ask for by a 426.
     #[inline]
-    pub(crate) fn replace_if_unfit(&mut self, head: &Head) {
+    pub(crate) fn replace_if_unfit<S: 'static>(&mut self, head: &Head) {
         if self.status.is_informational() {
-            self.replace_interim(head);
+            self.replace_interim::<S>(head);
         }
     }
 
     #[cold]
-    fn replace_interim(&mut self, head: &Head) {
+    fn replace_interim<S: 'static>(&mut self, head: &Head) {
         let protocol = self.fields.iter().find(|(name, _)| name == UPGRADE);
         let protocol = protocol.map(|(_, value)| value.clone());
         *self = match (&self.body, protocol) {
-            (Payload::Takeover(_), Some(protocol)) => {
+            (Payload::Takeover(takeover), Some(protocol)) if takeover.takes::<S>() => {
                 if protocol.to_str().is_ok_and(|protocol| head.asks_to_upgrade(protocol)) {
                     return;
                 }
                 Response::status(StatusCode::UPGRADE_REQUIRED)
-                    .with(CONNECTION, HeaderValue::from_static("Upgrade"))
+                    .with_any(CONNECTION, HeaderValue::from_static("Upgrade"))
                     .with(UPGRADE, protocol)
             }
             _ => {
-                log::error!("a handler returned the interim status {}", self.status.as_u16());
+                log::error!("a handler returned the unfit status {}", self.status.as_u16());
                 Response::status(StatusCode::INTERNAL_SERVER_ERROR)
             }
         };

@@ -11,6 +11,7 @@ use crate::server::config::Config;
 use crate::server::disconnect::{NextPart, unless_client_leaves};
 use crate::server::head::Head;
 use crate::server::rejection::Rejection;
+use crate::server::transport::Transport;
 use crate::server::wire::{SharedWire, Wire};
 
 /// If more response bytes than this are queued, the connection waits until the kernel has them.
@@ -36,9 +37,9 @@ impl StreamedBody {
     /// # Errors
     /// The connection is broken, or the handler's stream has failed. The head is sent, so only the
     /// end of the connection can report that.
-    pub(crate) async fn send(
+    pub(crate) async fn send<S: Transport>(
         self,
-        wire: &mut Wire,
+        wire: &mut Wire<S>,
         config: &Config,
         head: &Head,
     ) -> Result<(), Rejection> {
@@ -49,7 +50,11 @@ impl StreamedBody {
         }
     }
 
-    async fn send_chunks(mut self, wire: &mut Wire, config: &Config) -> Result<(), Rejection> {
+    async fn send_chunks<S: Transport>(
+        mut self,
+        wire: &mut Wire<S>,
+        config: &Config,
+    ) -> Result<(), Rejection> {
         while let Some(piece) = self.next(wire, NextPart::ChunkSize).await? {
             wire.stream.write(format!("{:x}\r\n", piece.len()))?;
             wire.stream.write(piece)?;
@@ -61,9 +66,9 @@ impl StreamedBody {
 
     /// Sends a body whose length the head has announced. A stream that yields another number of
     /// bytes ends the connection, and none of them is sent beyond the length.
-    async fn send_sized(
+    async fn send_sized<S: Transport>(
         mut self,
-        wire: &mut Wire,
+        wire: &mut Wire<S>,
         config: &Config,
         length: u64,
     ) -> Result<(), Rejection> {
@@ -79,7 +84,11 @@ impl StreamedBody {
     /// Sends a body that the end of the connection ends. If the body is not complete, for example
     /// because the handler's stream failed or a shutdown has aborted it, the connection ends in a
     /// reset, so that the client cannot take the part for the whole.
-    async fn send_until_close(mut self, wire: &mut Wire, config: &Config) -> Result<(), Rejection> {
+    async fn send_until_close<S: Transport>(
+        mut self,
+        wire: &mut Wire<S>,
+        config: &Config,
+    ) -> Result<(), Rejection> {
         wire.set_ends_in_reset(true);
         while let Some(piece) = self.next(wire, NextPart::Piece).await? {
             wire.stream.write(piece)?;
@@ -92,7 +101,11 @@ impl StreamedBody {
 
     /// The next piece that is not empty. An empty chunk would end the body. `part` is what comes
     /// before the piece on the wire.
-    async fn next(&mut self, wire: &mut Wire, part: NextPart) -> Result<Option<Bytes>, Rejection> {
+    async fn next<S: Transport>(
+        &mut self,
+        wire: &mut Wire<S>,
+        part: NextPart,
+    ) -> Result<Option<Bytes>, Rejection> {
         loop {
             let wire = SharedWire::new(wire);
             let next = pin!(self.pieces.next());
@@ -106,7 +119,10 @@ impl StreamedBody {
 }
 
 /// If too much is queued, waits until the kernel has taken all of it.
-async fn apply_backpressure(wire: &mut Wire, config: &Config) -> Result<(), Rejection> {
+async fn apply_backpressure<S: Transport>(
+    wire: &mut Wire<S>,
+    config: &Config,
+) -> Result<(), Rejection> {
     if wire.stream.queued() > HIGH_WATER {
         wire.flush(config.write_timeout).await?;
     }

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
@@ -11,13 +12,15 @@ use std::time::Duration;
 use rustix::net::sockopt::set_socket_linger;
 use squall_net::{IoStream, Sleep, StreamError, sleep};
 
+use crate::server::body_source::{BodySource, Filled};
 use crate::server::disconnect::NextPart;
 use crate::server::shutdown::ShutdownWatcher;
+use crate::server::transport::Transport;
 
 /// The stream of a connection, and the client's current deadline.
 #[derive(Debug)]
-pub(crate) struct Wire {
-    pub(crate) stream: IoStream,
+pub(crate) struct Wire<S> {
+    pub(crate) stream: IoStream<S>,
     /// One timer as long as the connection lives, reset for each phase and as the client reads.
     deadline: Sleep,
     /// How many bytes of the next response's status line were sent early.
@@ -26,17 +29,8 @@ pub(crate) struct Wire {
     body_waker: Option<Waker>,
 }
 
-/// The outcome of waiting for more bytes.
-pub(crate) enum Filled {
-    Bytes,
-    End,
-    TimedOut,
-    /// The server is shutting down.
-    Shutdown,
-}
-
-impl Wire {
-    pub(crate) fn new(stream: IoStream) -> Wire {
+impl<S: Transport> Wire<S> {
+    pub(crate) fn new(stream: IoStream<S>) -> Wire<S> {
         Wire { stream, deadline: sleep(Duration::MAX), sent_early: 0, body_waker: None }
     }
 
@@ -151,10 +145,10 @@ impl Wire {
 /// A wire that a handler and the [client watch](crate::server::disconnect) use in turn.
 ///
 /// Each use takes the wire out and puts it back, so no borrow is held while the stream is polled.
-pub(crate) struct SharedWire<'a>(Cell<Option<&'a mut Wire>>);
+pub(crate) struct SharedWire<'a, S>(Cell<Option<&'a mut Wire<S>>>);
 
-impl<'a> SharedWire<'a> {
-    pub(crate) fn new(wire: &'a mut Wire) -> SharedWire<'a> {
+impl<'a, S> SharedWire<'a, S> {
+    pub(crate) fn new(wire: &'a mut Wire<S>) -> SharedWire<'a, S> {
         SharedWire(Cell::new(Some(wire)))
     }
 
@@ -162,35 +156,53 @@ impl<'a> SharedWire<'a> {
     ///
     /// # Panics
     /// If `f` uses this `SharedWire` itself, or an earlier `f` has panicked.
-    pub(crate) fn with<R>(&self, f: impl FnOnce(&mut Wire) -> R) -> R {
+    pub(crate) fn with<R>(&self, f: impl FnOnce(&mut Wire<S>) -> R) -> R {
         let wire = self.0.take().expect("no use of the wire is nested in another");
         let result = f(wire);
         self.0.set(Some(wire));
         result
     }
+}
 
-    /// Reads until the buffer holds more than `len` bytes, before the deadline.
-    pub(crate) async fn fill_beyond(&self, len: usize) -> Result<Filled, StreamError> {
-        poll_fn(|cx| {
-            self.with(|wire| {
-                // The client watch may have read them already.
-                if wire.stream.buffer().len() > len {
-                    return Poll::Ready(Ok(Filled::Bytes));
-                }
-                if let Poll::Ready(filled) = wire.poll_fill(cx) {
-                    return Poll::Ready(filled);
-                }
-                if !wire.body_waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-                    wire.body_waker = Some(cx.waker().clone());
-                }
-                Pin::new(&mut wire.deadline).poll(cx).map(|()| Ok(Filled::TimedOut))
-            })
+impl<S: Transport> BodySource for SharedWire<'_, S> {
+    fn take(&self, take: &mut dyn FnMut(&[u8]) -> usize) {
+        self.with(|wire| {
+            let taken = take(wire.stream.buffer());
+            wire.stream.consume(taken);
+        });
+    }
+
+    fn allow(&self, time: Duration) {
+        self.with(|wire| wire.allow(time));
+    }
+
+    fn write_response(&self, text: &[u8]) -> Result<(), StreamError> {
+        self.with(|wire| wire.write_response(text))
+    }
+
+    fn poll_beyond(&self, cx: &mut Context<'_>, len: usize) -> Poll<Result<Filled, StreamError>> {
+        self.with(|wire| {
+            // The client watch may have read them already.
+            if wire.stream.buffer().len() > len {
+                return Poll::Ready(Ok(Filled::Bytes));
+            }
+            if let Poll::Ready(filled) = wire.poll_fill(cx) {
+                return Poll::Ready(filled);
+            }
+            if !wire.body_waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+                wire.body_waker = Some(cx.waker().clone());
+            }
+            Pin::new(&mut wire.deadline).poll(cx).map(|()| Ok(Filled::TimedOut))
         })
-        .await
+    }
+
+    fn peer_addr(&self) -> io::Result<SocketAddr> {
+        let peer = self.with(|wire| wire.stream.with_transport(S::peer_addr));
+        peer.unwrap_or_else(|| Err(io::ErrorKind::NotConnected.into()))
     }
 }
 
-impl fmt::Debug for SharedWire<'_> {
+impl<S> fmt::Debug for SharedWire<'_, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SharedWire").finish_non_exhaustive()
     }
