@@ -38,6 +38,8 @@ let socket = null;
 let isWelcome = false;
 let isStoring = true;
 let pause = FIRST_PAUSE;
+/** The most bytes of a message. The server says so in its welcome. */
+let textBytes = 4096;
 let timer = 0;
 
 /** The history that the shown messages are of, and the number of the last one. */
@@ -95,6 +97,7 @@ const receivers = {
     isWelcome = true;
     pause = FIRST_PAUSE;
     ownTag = welcome.tag;
+    textBytes = welcome.text_bytes;
     name = welcome.name;
     kept.set("localStorage", "chat-name", name);
     element("new-name").value = name;
@@ -302,6 +305,10 @@ element("compose").addEventListener("submit", (event) => {
   event.preventDefault();
   const text = element("text").value.replaceAll("\r", "").trimEnd();
   if (text.trim() === "") return;
+  if (new TextEncoder().encode(text).length > textBytes) {
+    showRefused(`The message is too long: at most ${textBytes} bytes.`);
+    return;
+  }
   showRefused("");
   element("text").value = "";
   submit(text);

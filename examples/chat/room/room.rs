@@ -6,6 +6,7 @@ use std::rc::Rc;
 use async_tungstenite::tungstenite::Utf8Bytes;
 use slab::Slab;
 
+use crate::limits::Limits;
 use crate::person::Person;
 use crate::room::people::{Names, People};
 use crate::room::recent::{Recent, RecentMessage};
@@ -20,6 +21,8 @@ use crate::wire::send_queue::SendQueue;
 #[derive(Debug)]
 pub(crate) struct Room {
     pub(crate) name: Rc<str>,
+    /// The limit that clients are told.
+    text_bytes: usize,
     members: RefCell<Slab<Member>>,
     /// `None` until the database has been asked. Until then, clients wait for their welcome.
     history: RefCell<Option<History>>,
@@ -50,9 +53,10 @@ pub(crate) struct Member {
 }
 
 impl Room {
-    pub(crate) fn new(name: &str) -> Room {
+    pub(crate) fn new(name: &str, limits: &Limits) -> Room {
         Room {
             name: name.into(),
+            text_bytes: limits.text_bytes,
             members: RefCell::default(),
             history: RefCell::default(),
             people: RefCell::default(),
@@ -173,6 +177,7 @@ impl Room {
                 continues: backlog.continues,
                 has_older: backlog.has_older,
                 messages: backlog.frames.len(),
+                text_bytes: self.text_bytes,
                 people: people.told(),
             };
             let frames = [welcome.frame()].into_iter().chain(backlog.frames);

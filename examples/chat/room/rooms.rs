@@ -35,7 +35,7 @@ impl Rooms {
         if self.map.borrow().len() >= self.limits.rooms {
             self.remove_an_empty_room()?;
         }
-        let room = Rc::new(Room::new(name));
+        let room = Rc::new(Room::new(name, &self.limits));
         self.map.borrow_mut().insert(Rc::clone(&room.name), Rc::clone(&room));
         Some(room)
     }

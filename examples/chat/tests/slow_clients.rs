@@ -6,6 +6,7 @@ use squall_chat::Limits;
 use squall_net::block_on;
 use support::{Server, within};
 
+// I6
 #[test]
 fn a_reader_that_never_reads_is_cut_off_while_the_others_go_on() {
     const LIMIT: usize = 64 << 10;

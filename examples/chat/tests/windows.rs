@@ -88,6 +88,13 @@ fn two_windows_exchange_messages_and_show_every_text_as_text() {
             let left = page.evaluate("document.getElementById('pending').childElementCount");
             assert_eq!(left.await.unwrap(), 0);
         }
+        // A text that the server would not take stays in its field.
+        type_message(&ada, &"long ".repeat(1_000)).await;
+        ada.wait_for("!document.getElementById('refused').hidden").await.unwrap();
+        let kept = ada.evaluate("document.getElementById('text').value.length");
+        assert_eq!(kept.await.unwrap(), 5_000);
+        ada.evaluate("document.getElementById('text').value = ''").await.unwrap();
+        ada.evaluate("document.getElementById('refused').hidden = true").await.unwrap();
         for (dark, width, height, name) in [
             (false, 1400, 900, "light-wide.png"),
             (true, 1400, 900, "dark-wide.png"),

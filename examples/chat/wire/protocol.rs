@@ -51,6 +51,8 @@ pub(crate) enum ToClient<'a> {
         has_older: bool,
         /// How many messages follow.
         messages: usize,
+        /// The most bytes of a text.
+        text_bytes: usize,
         people: Vec<PersonHere<'a>>,
     },
     Message(SentMessage<'a>),
