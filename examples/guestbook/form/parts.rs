@@ -145,3 +145,114 @@ impl Part {
 fn malformed() -> HttpError {
     HttpError::new(StatusCode::BAD_REQUEST, "the form is malformed")
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_lite::future::{poll_once, yield_now};
+    use squall_net::block_on;
+
+    use super::*;
+
+    const TYPE: Option<&[u8]> = Some(b"multipart/form-data; boundary=-x");
+
+    /// A body in which the content of a part looks like the beginning of the boundary.
+    const BODY: &str = "---x\r\nContent-Disposition: form-data; name=\"name\"\r\n\r\n\
+        Ad\u{e4}\r\n---\r\n---y\r\n---x\r\n\
+        Content-Disposition: form-data; name=\"picture\"; filename=\"a.png\"\r\n\
+        Content-Type: image/png\r\n\r\n\r\n\r\n---x\r\n\
+        content-disposition: form-data; name=\"empty\"\r\n\r\n\r\n---x--\r\n";
+
+    /// Reads all parts of a body that comes in these pieces.
+    async fn read_all(pieces: &[&[u8]]) -> Result<Vec<(String, String)>, HttpError> {
+        let mut pieces = pieces.iter().map(|piece| Bytes::copy_from_slice(piece));
+        let next = async || {
+            yield_now().await; // as a connection does
+            Ok(pieces.next())
+        };
+        let read = async |mut parts: Parts| {
+            let mut all = Vec::new();
+            while let Some(part) = parts.next().await? {
+                all.push((part.name().to_owned(), part.text(100).await?));
+            }
+            Ok(all)
+        };
+        read_parts(TYPE, next, read).await
+    }
+
+    #[test]
+    fn a_body_split_at_any_byte_has_the_same_parts() {
+        block_on(async {
+            let body = BODY.as_bytes();
+            let whole = read_all(&[body]).await.unwrap();
+            let expected =
+                [("name", "Ad\u{e4}\r\n---\r\n---y"), ("picture", "\r\n"), ("empty", "")];
+            let expected = expected.map(|(name, text)| (name.to_owned(), text.to_owned()));
+            assert_eq!(whole, expected);
+            for at in 0..=body.len() {
+                let (one, other) = body.split_at(at);
+                assert_eq!(read_all(&[one, other]).await.unwrap(), expected, "split at {at}");
+            }
+            let bytes: Vec<&[u8]> = body.chunks(1).collect();
+            assert_eq!(read_all(&bytes).await.unwrap(), expected);
+        });
+    }
+
+    #[test]
+    fn a_body_that_ends_early_is_400_wherever_it_ends() {
+        block_on(async {
+            // Only the line end after the last boundary may be missing.
+            for end in 0..BODY.len() - 2 {
+                let error = read_all(&[&BODY.as_bytes()[..end]]).await.unwrap_err();
+                assert_eq!(error.status(), StatusCode::BAD_REQUEST, "ends at {end}");
+            }
+        });
+    }
+
+    #[test]
+    fn a_reader_that_waits_stops_the_connection() {
+        block_on(async {
+            let received = Cell::new(0);
+            let next = async || {
+                received.set(received.get() + 1);
+                Ok(Some(Bytes::from_static(BODY.as_bytes())))
+            };
+            let read = async |_parts: Parts| pending::<Result<(), HttpError>>().await;
+            let mut reading = std::pin::pin!(read_parts(TYPE, next, read));
+            for _ in 0..100 {
+                assert!(poll_once(reading.as_mut()).await.is_none());
+            }
+            assert_eq!(received.get(), 2); // one waits in the channel and one for a place there
+        });
+    }
+
+    #[test]
+    fn a_preamble_or_head_without_end_is_refused_before_it_fills_the_memory() {
+        block_on(async {
+            for beginning in ["", "---x\r\nContent-Disposition: "] {
+                let received = Cell::new(0);
+                let next = async || {
+                    yield_now().await;
+                    let first = received.replace(received.get() + 1) == 0;
+                    let piece = if first { beginning.into() } else { "x".repeat(1000) };
+                    Ok(Some(Bytes::from(piece)))
+                };
+                let read = async |mut parts: Parts| parts.next().await.map(drop);
+                let error = read_parts(TYPE, next, read).await.unwrap_err();
+                assert_eq!(error.status(), StatusCode::BAD_REQUEST);
+                assert!(received.get() <= MAX_UNPARSED / 1000 + 2);
+            }
+        });
+    }
+
+    #[test]
+    fn a_body_of_another_type_is_415() {
+        block_on(async {
+            let types = [None, Some(&b"application/x-www-form-urlencoded"[..]), Some(b"\xff")];
+            for content_type in types {
+                let read = async |_parts: Parts| Ok(());
+                let error = read_parts(content_type, async || Ok(None), read).await.unwrap_err();
+                assert_eq!(error.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
+            }
+        });
+    }
+}
