@@ -232,9 +232,9 @@ mod tests {
                 let received = Cell::new(0);
                 let next = async || {
                     yield_now().await;
-                    let first = received.replace(received.get() + 1) == 0;
-                    let piece = if first { beginning.into() } else { "x".repeat(1000) };
-                    Ok(Some(Bytes::from(piece)))
+                    let number = received.replace(received.get() + 1);
+                    let piece = if number == 0 { beginning.into() } else { "x".repeat(1000) };
+                    Ok((number < 1000).then(|| Bytes::from(piece)))
                 };
                 let read = async |mut parts: Parts| parts.next().await.map(drop);
                 let error = read_parts(TYPE, next, read).await.unwrap_err();

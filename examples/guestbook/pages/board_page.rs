@@ -88,26 +88,31 @@ impl Beside {
 
 /// The entries of a page, and the links to its neighbours.
 fn list(page: &Page) -> Html {
-    let mut html = Html::default();
+    let mut entries = Html::default();
     if page.entries.is_empty() {
-        html.push(&Html::of("<p class=\"empty\">Nobody has written anything yet.</p>", &[]));
+        entries.push(&Html::of("<p class=\"empty\">Nobody has written anything yet.</p>", &[]));
     }
     for entry in &page.entries {
-        html.push(&article(entry));
+        entries.push(&article(entry));
     }
+    let values = [("entries", Value::Html(&entries)), ("links", Value::Html(&links(page)))];
+    Html::of(include_str!("list.html"), &values)
+}
+
+fn links(page: &Page) -> Html {
+    if !page.has_newer && !page.has_older {
+        return Html::default();
+    }
+    let link = |template, entry: Option<&Entry>| match entry {
+        Some(Entry { id, .. }) => Html::of(template, &[("id", Value::Text(&id.to_string()))]),
+        None => Html::default(),
+    };
     let newer = page.entries.first().filter(|_| page.has_newer);
     let older = page.entries.last().filter(|_| page.has_older);
-    if newer.is_some() || older.is_some() {
-        let link = |template, entry: Option<&Entry>| match entry {
-            Some(Entry { id, .. }) => Html::of(template, &[("id", Value::Text(&id.to_string()))]),
-            None => Html::default(),
-        };
-        let newer = link("<a rel=\"prev\" href=\"/?after={{id}}\">Newer entries</a>", newer);
-        let older = link("<a rel=\"next\" href=\"/?before={{id}}\">Older entries</a>", older);
-        let links = [("newer", Value::Html(&newer)), ("older", Value::Html(&older))];
-        html.push(&Html::of("<nav aria-label=\"Pages\">{{newer}}{{older}}</nav>", &links));
-    }
-    html
+    let newer = link("<a rel=\"prev\" href=\"/?after={{id}}\">Newer entries</a>", newer);
+    let older = link("<a rel=\"next\" href=\"/?before={{id}}\">Older entries</a>", older);
+    let links = [("newer", Value::Html(&newer)), ("older", Value::Html(&older))];
+    Html::of("<nav aria-label=\"Pages\">{{newer}}{{older}}</nav>", &links)
 }
 
 fn article(entry: &Entry) -> Html {

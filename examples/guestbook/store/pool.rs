@@ -1,32 +1,44 @@
 //! A few connections that the requests use in turn.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use async_channel::{Receiver, Sender};
 
-/// A fixed number of places for connections. A place is empty until a request has opened a
-/// connection for it, and again after that connection has failed.
+/// A fixed number of places for connections. A request opens a connection in its place if no other
+/// request has left one.
 #[derive(Debug)]
 pub(crate) struct Pool<T> {
-    /// The places that no request uses. Never holds more than its capacity, so a place can always
-    /// be put back.
-    giver: Sender<Option<T>>,
-    free: Receiver<Option<T>>,
+    /// One message for each place that no request uses.
+    free: Receiver<()>,
+    shared: Rc<Shared<T>>,
 }
 
-/// A place of a [`Pool`]. Dropping it puts it back, with the connection that is in it by then.
+#[derive(Debug)]
+struct Shared<T> {
+    free: Sender<()>,
+    /// The open connections that no request uses, at most as many as there are free places. The
+    /// last one was used last, and is used next.
+    idle: RefCell<Vec<T>>,
+}
+
+/// A place of a [`Pool`]. Dropping it frees the place, and leaves the connection that is in it then
+/// for another request.
 #[derive(Debug)]
 pub(crate) struct Place<T> {
     pub(crate) connection: Option<T>,
-    giver: Sender<Option<T>>,
+    shared: Rc<Shared<T>>,
 }
 
 impl<T> Pool<T> {
-    /// A pool with this many empty places.
+    /// A pool with this many places.
     pub(crate) fn new(places: usize) -> Pool<T> {
-        let (giver, free) = async_channel::bounded(places);
+        let (sender, free) = async_channel::bounded(places);
+        let shared = Rc::new(Shared { free: sender, idle: RefCell::default() });
         for _ in 0..places {
-            put_back(&giver, None);
+            shared.free();
         }
-        Pool { giver, free }
+        Pool { free, shared }
     }
 
     /// Waits for a free place; the request that has waited longest gets it.
@@ -34,20 +46,25 @@ impl<T> Pool<T> {
     /// # Cancel safety
     /// A dropped wait takes no place.
     pub(crate) async fn take(&self) -> Place<T> {
-        let connection = self.free.recv().await.expect("the pool holds a sender");
-        Place { connection, giver: self.giver.clone() }
+        self.free.recv().await.expect("the pool holds a sender");
+        let connection = self.shared.idle.borrow_mut().pop();
+        Place { connection, shared: Rc::clone(&self.shared) }
+    }
+}
+
+impl<T> Shared<T> {
+    fn free(&self) {
+        self.free.try_send(()).unwrap_or_default(); // fails only if the pool is gone
     }
 }
 
 impl<T> Drop for Place<T> {
     fn drop(&mut self) {
-        put_back(&self.giver, self.connection.take());
+        if let Some(connection) = self.connection.take() {
+            self.shared.idle.borrow_mut().push(connection);
+        }
+        self.shared.free();
     }
-}
-
-fn put_back<T>(giver: &Sender<Option<T>>, connection: Option<T>) {
-    // If the pool is gone, the connection is dropped with the error.
-    let _ = giver.try_send(connection);
 }
 
 #[cfg(test)]
@@ -70,6 +87,21 @@ mod tests {
             assert_eq!(place.connection.take(), Some("open"));
             drop(place);
             assert_eq!(pool.take().await.connection, None);
+        });
+    }
+
+    #[test]
+    fn the_connection_that_was_used_last_is_used_next() {
+        block_on(async {
+            let pool = Pool::new(3);
+            let [mut one, mut other] = [pool.take().await, pool.take().await];
+            one.connection = Some(1);
+            other.connection = Some(2);
+            drop(one);
+            drop(other);
+            assert_eq!(pool.take().await.connection, Some(2));
+            let places = [pool.take().await, pool.take().await, pool.take().await];
+            assert_eq!(places.map(|mut place| place.connection.take()), [Some(2), Some(1), None]);
         });
     }
 }

@@ -6,6 +6,7 @@
 use futures_io::{AsyncRead, AsyncWrite};
 use squall_net::{AbortOnDrop, TcpStream, UnixStream, spawn};
 use tokio_postgres::config::Host;
+use tokio_postgres::error::{DbError, Severity};
 use tokio_postgres::{Client, Config, NoTls, Row, Statement};
 use tokio_util::compat::FuturesAsyncReadCompatExt;
 
@@ -80,7 +81,9 @@ impl PostgresStore {
                     place.connection = Some(connection);
                     return Ok(output);
                 }
-                Err(error) if connection.is_open() => return Err(StoreError::unanswered(error)),
+                Err(error) if connection.survives(&error) => {
+                    return Err(StoreError::unanswered(error));
+                }
                 Err(error) => attempt = Some(StoreError::unanswered(error)),
             }
         }
@@ -147,6 +150,13 @@ impl Connection {
 
     fn is_open(&self) -> bool {
         !self.client.is_closed()
+    }
+
+    /// Whether the connection can be used after `error`. A fatal error is the last word of the
+    /// database on a connection; the end of the stream may come later.
+    fn survives(&self, error: &tokio_postgres::Error) -> bool {
+        let severity = error.as_db_error().and_then(DbError::parsed_severity);
+        self.is_open() && !matches!(severity, Some(Severity::Fatal | Severity::Panic))
     }
 
     async fn add(&self, entry: &NewEntry) -> Result<Added> {

@@ -1,65 +1,18 @@
 //! The pages in a real browser. `GUESTBOOK_SCREENSHOTS=DIR` keeps pictures of them.
 
+#[path = "support/hills.rs"]
+mod hills;
 mod support;
 
 use std::fs;
 use std::io;
 use std::path::Path;
 
+use hills::hills;
 use serde_json::json;
 use squall_browser::{Browser, Page};
 use squall_net::block_on;
 use support::{Directory, Guestbook, picture_files};
-
-/// A picture with something to see: hills in the evening, as a GIF without compression.
-fn hills() -> Vec<u8> {
-    const WIDTH: u16 = 640;
-    const HEIGHT: u16 = 360;
-    let mut gif = b"GIF89a".to_vec();
-    gif.extend(WIDTH.to_le_bytes());
-    gif.extend(HEIGHT.to_le_bytes());
-    gif.extend([0xf6, 0, 0]); // 128 colours
-    for colour in 0..128_u8 {
-        let [red, green, blue] = if colour < 96 {
-            [250 - colour / 3, 120 + colour, 90 + colour] // the sky
-        } else {
-            [70 - (colour - 96), 62 - (colour - 96), 90 - (colour - 96)] // the hills
-        };
-        gif.extend([red, green, blue]);
-    }
-    gif.push(b',');
-    gif.extend([0; 4]);
-    gif.extend(WIDTH.to_le_bytes());
-    gif.extend(HEIGHT.to_le_bytes());
-    gif.extend([0, 7]); // codes of eight bits, as long as the table is cleared in time
-    let pixel = |x: f32, y: f32| {
-        let ridge = |base: f32, height: f32, length: f32| base - height * (x / length).sin().abs();
-        if (x - 470.0).hypot(y - 150.0) < 46.0 {
-            0
-        } else if y > ridge(340.0, 90.0, 140.0) {
-            124
-        } else if y > ridge(300.0, 110.0, 210.0) {
-            108
-        } else {
-            (95.0 * (1.0 - y / 360.0)) as u8
-        }
-    };
-    let mut codes = Vec::new();
-    for (number, place) in (0..u32::from(WIDTH) * u32::from(HEIGHT)).enumerate() {
-        if number % 100 == 0 {
-            codes.push(128); // clears the table
-        }
-        let (x, y) = (place % u32::from(WIDTH), place / u32::from(WIDTH));
-        codes.push(pixel(x as f32, y as f32));
-    }
-    codes.push(129); // the end
-    for block in codes.chunks(255) {
-        gif.push(u8::try_from(block.len()).unwrap());
-        gif.extend(block);
-    }
-    gif.extend(b"\0;");
-    gif
-}
 
 /// Types into a field, as far as scripts of the page can tell.
 async fn fill(page: &Page, field: &str, text: &str) -> io::Result<()> {
@@ -110,6 +63,14 @@ const FITS: &str = "document.documentElement.scrollWidth <= window.innerWidth";
 
 async fn visit(guestbook: &Guestbook, directory: &Directory, browser: &Browser) -> io::Result<()> {
     let page = browser.open(&format!("http://{}/", guestbook.address)).await?;
+    // What looks like a script is text.
+    fill(&page, "name", "Eve <b>").await?;
+    fill(&page, "message", "<script>document.title = 'hacked'</script>\nשלום & hello").await?;
+    send(&page).await?;
+    assert_eq!(page.evaluate("document.title").await?, "Guestbook");
+    let shown = page.evaluate("document.querySelector('article .message').textContent").await?;
+    assert_eq!(shown, "<script>document.title = 'hacked'</script>\nשלום & hello");
+
     // Without a name, the form comes back with what was typed.
     fill(&page, "message", "The view from the hut, an hour before the storm.").await?;
     send(&page).await?;
@@ -133,18 +94,11 @@ async fn visit(guestbook: &Guestbook, directory: &Directory, browser: &Browser) 
     page.wait_for("document.getElementById('preview').naturalWidth === 640").await?;
     fill(&page, "name", "Ada").await?;
     send(&page).await?;
-    assert_eq!(page.evaluate("location.hash").await?, "#entry-1");
+    assert_eq!(page.evaluate("location.hash").await?, "#entry-2");
     assert_eq!(page.evaluate("document.querySelector('h3').textContent").await?, "Ada");
     page.wait_for("document.querySelector('article img').naturalWidth === 640").await?;
     assert_eq!(picture_files(directory).len(), 1);
 
-    // What looks like a script is text.
-    fill(&page, "name", "Grace <b>").await?;
-    fill(&page, "message", "<script>document.title = 'hacked'</script>\nשלום & hello").await?;
-    send(&page).await?;
-    assert_eq!(page.evaluate("document.title").await?, "Guestbook");
-    let shown = page.evaluate("document.querySelector('article .message').textContent").await?;
-    assert_eq!(shown, "<script>document.title = 'hacked'</script>\nשלום & hello");
     keep(&page, "list").await?;
     for width in [360, 1400] {
         page.resize(width, 900).await?;
@@ -152,6 +106,41 @@ async fn visit(guestbook: &Guestbook, directory: &Directory, browser: &Browser) 
     }
     page.load(&format!("http://{}/none", guestbook.address)).await?;
     keep(&page, "error").await
+}
+
+async fn wait_for_database(
+    guestbook: &Guestbook,
+    database: &Path,
+    browser: &Browser,
+) -> io::Result<()> {
+    let page = browser.open(&format!("http://{}/", guestbook.address)).await?;
+    let notice = "document.querySelector('[role=alert]').textContent";
+    let sentence = "The entries cannot be read at the moment. Please try again in a few seconds.";
+    assert_eq!(page.evaluate(notice).await?, sentence);
+    fill(&page, "name", "Ada").await?;
+    fill(&page, "message", "Is anybody there?").await?;
+    send(&page).await?;
+    let notice = page.evaluate(notice).await?;
+    assert!(notice.as_str().unwrap().starts_with("The guestbook did not confirm your entry."));
+    keep(&page, "away").await?;
+    fs::create_dir(database.parent().unwrap())?;
+    send(&page).await?;
+    let shown = page.evaluate("document.querySelector('article .message').textContent").await?;
+    assert_eq!(shown, "Is anybody there?");
+    Ok(())
+}
+
+#[test]
+fn a_form_waits_in_the_browser_while_the_database_is_away() {
+    let directory = Directory::new();
+    let database = directory.0.join("missing/entries.db");
+    let options = ["--database", database.to_str().unwrap()];
+    let guestbook = Guestbook::start(&directory.0, &options);
+    block_on(async {
+        let Some(browser) = Browser::start().await? else { return Ok(()) };
+        wait_for_database(&guestbook, &database, &browser).await
+    })
+    .unwrap();
 }
 
 #[test]

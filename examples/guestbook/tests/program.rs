@@ -10,7 +10,7 @@ use std::thread;
 
 use rustix::process::{Pid, Signal, kill_process};
 use support::{
-    Answer, Directory, Guestbook, Visitor, command, picture, picture_files, request, wait_until,
+    Answer, Directory, Guestbook, Visitor, picture, picture_files, request, run, wait_until,
 };
 
 #[test]
@@ -87,7 +87,7 @@ fn a_database_that_comes_late_costs_error_pages_and_nothing_else() {
 fn a_second_program_keeps_out_of_the_directory_and_a_new_one_tidies_it() {
     let directory = Directory::new();
     let guestbook = Guestbook::start(&directory.0, &[]);
-    let second = command(&directory.0).output().unwrap();
+    let second = run(&directory.0, &[]);
     let pictures = directory.0.join("pictures");
     let expected = format!("guestbook: {} is in use by another guestbook\n", pictures.display());
     assert_eq!(second.status.code(), Some(1));
@@ -130,12 +130,12 @@ fn a_wrong_command_line_is_one_plain_line() {
         (&["--database", "postgres://u@h:port/x"], 1, "the address of the database is malformed"),
         (&["--listen", "127.0.0.1:1:2"], 1, "cannot listen on 127.0.0.1:1:2"),
     ] {
-        let output = command(&directory.0).args(options).output().unwrap();
+        let output = run(&directory.0, options);
         let errors = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(code), "{errors}");
         assert!(errors.starts_with("guestbook: ") && errors.contains(line), "{errors}");
         assert_eq!(errors.lines().count(), 1);
     }
-    let help = command(&directory.0).arg("--help").output().unwrap();
+    let help = run(&directory.0, &["--help"]);
     assert!(help.status.success() && help.stdout.starts_with(b"A guestbook with pictures"));
 }

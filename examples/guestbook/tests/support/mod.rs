@@ -6,7 +6,7 @@ use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -86,12 +86,20 @@ impl Drop for Guestbook {
 /// The program, with its data in `directory` and the port that the kernel chooses. A test runner may
 /// ignore signals, and processes would inherit that. Only a write beyond a limit on a file's size is
 /// to be an error, and not a signal.
-pub(crate) fn command(directory: &Path) -> Command {
+fn command(directory: &Path) -> Command {
     let mut command = Command::new("env");
     command.args(["--default-signal", "--ignore-signal=XFSZ"]);
     command.arg(env!("CARGO_BIN_EXE_guestbook"));
     command.args(["--listen", "127.0.0.1:0", "--data"]).arg(directory);
     command
+}
+
+/// Runs the program where it should end by itself. One that does not is ended with the exit code 124.
+pub(crate) fn run(directory: &Path, options: &[&str]) -> Output {
+    let mut command = Command::new("timeout");
+    command.arg(WATCHDOG.as_secs().to_string()).arg(env!("CARGO_BIN_EXE_guestbook"));
+    command.args(["--listen", "127.0.0.1:0", "--data"]).arg(directory).args(options);
+    command.output().unwrap()
 }
 
 /// A request that ends its connection.

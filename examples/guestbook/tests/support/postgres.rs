@@ -76,10 +76,10 @@ impl Postgres {
 
     /// Stops the server: `Signal::INT` ends its connections in order, and `Signal::QUIT` at once.
     pub(crate) fn stop(&mut self, signal: Signal) {
-        if let Some(mut server) = self.server.take() {
-            kill_process(Pid::from_child(&server), signal).unwrap();
-            server.wait().unwrap();
-        }
+        let server = self.server.as_mut().expect("the server runs");
+        kill_process(Pid::from_child(server), signal).unwrap();
+        wait_until("the server ends", || server.try_wait().unwrap().is_some());
+        self.server = None;
     }
 
     /// Runs a statement and returns what it selects, a row a line.
@@ -116,7 +116,11 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        self.stop(Signal::QUIT);
+        if let Some(server) = &mut self.server {
+            // It ends its connections without waiting for them.
+            let _ = kill_process(Pid::from_child(server), Signal::QUIT);
+            let _ = server.wait();
+        }
     }
 }
 
