@@ -1,8 +1,8 @@
-//! hyper on squall: hyper needs only a transport and a task for each connection, and a timer for its
-//! deadlines.
+//! hyper on squall: a transport and a task for each connection, a timer for hyper's deadlines, and an
+//! orderly end.
 //!
 //! ```text
-//! cargo run --release --example hyper_server
+//! cargo run --release --example hyper_server --features hyper
 //! curl -i http://127.0.0.1:7781/
 //! ```
 
@@ -18,8 +18,7 @@ use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
-use smol_hyper::rt::FuturesIo;
-use squall_ecosystem::HyperTimer;
+use squall_net::hyper::{Io, Timer};
 use squall_net::{IoStream, TcpServer, block_on, signal};
 
 /// The time for a request's head, and for the wait before it. Without it, a client that sends nothing
@@ -40,12 +39,10 @@ fn main() -> io::Result<()> {
     block_on(async {
         let server = TcpServer::with_draining(|draining| {
             async move |stream: IoStream, peer| {
-                // hyper has its own buffers, so it gets the transport without the stream's buffers.
-                let Ok(transport) = stream.into_inner() else { return Ok(()) };
                 let service = service_fn(hello);
                 let mut http = http1::Builder::new();
-                http.timer(HyperTimer).header_read_timeout(HEAD_TIMEOUT);
-                let mut serving = pin!(http.serve_connection(FuturesIo::new(transport), service));
+                http.timer(Timer).header_read_timeout(HEAD_TIMEOUT);
+                let mut serving = pin!(http.serve_connection(Io::new(stream), service));
                 let ended = or(async { Some(serving.as_mut().await) }, async {
                     draining.begun().await;
                     None

@@ -5,7 +5,7 @@ mod support;
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
-use std::sync::Mutex;
+use std::sync::{Mutex, Once};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -206,6 +206,23 @@ fn an_async_handler_sends_its_pieces_in_order() {
     assert!(text.ends_with("\r\n\r\n1\r\n1\r\n1\r\n2\r\n1\r\n3\r\n0\r\n\r\n"), "{text}");
 }
 
+#[test]
+fn a_stream_of_another_type_than_text_names_its_type_once() {
+    let server = start(|| {
+        Application::new().get("/", async |_: &mut Request<'_>| {
+            let events = stream::once(Ok(Bytes::from_static(b"data: 1\n\n")));
+            let event_stream = HeaderValue::from_static("text/event-stream");
+            Ok(Response::stream(events).with_content_type(event_stream))
+        })
+    });
+    let request = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let text = server.connect().send(request).rest();
+    let types = text.lines().filter(|line| line.to_lowercase().starts_with("content-type:"));
+    let types: Vec<_> = types.collect();
+    assert_eq!(types, ["Content-Type: text/event-stream"], "{text}");
+    assert!(text.ends_with("\r\n\r\n9\r\ndata: 1\n\n\r\n0\r\n\r\n"), "{text}");
+}
+
 /// What is logged at level `warn` or above, by all tests of this program.
 static LOGGED: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
@@ -225,11 +242,19 @@ impl log::Log for Logger {
     fn flush(&self) {}
 }
 
+/// From the first call on, everything that is logged goes to [`LOGGED`].
+fn log_to_list() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        log::set_logger(&Logger).unwrap();
+        log::set_max_level(log::LevelFilter::Trace);
+    });
+}
+
 // WEB-09
 #[test]
 fn an_unexpected_error_is_500_and_logged_and_an_http_error_is_its_status_and_a_warning() {
-    log::set_logger(&Logger).unwrap();
-    log::set_max_level(log::LevelFilter::Trace);
+    log_to_list();
     let server = start(|| {
         Application::new()
             .get("/unexpected", async |_: &mut Request<'_>| {
@@ -553,4 +578,68 @@ fn no_field_of_a_response_can_carry_a_line_end() {
     assert!(Response::text("").with_cookie(&cookie).is_err());
     // A value is percent-encoded, so it cannot carry one.
     assert!(Response::text("").with_cookie(&Cookie::new("a", "b\r\nX: y")).is_ok());
+}
+
+// HTS-32
+#[test]
+fn a_handler_cannot_set_the_framing_of_its_response() {
+    let server = start(|| {
+        Application::new().get("/{name}/{value}", async |request: &mut Request<'_>| {
+            let name = HeaderName::from_bytes(request.path_argument("name").as_bytes())?;
+            let value = HeaderValue::from_str(request.path_argument("value"))?;
+            Ok(Response::text("hello").with(name, value))
+        })
+    });
+    for field in
+        ["content-length/foo", "Content-Length/+10", "content-length/5", "transfer-encoding/x"]
+    {
+        let (status, body) = get(&server, &format!("/{field}"));
+        assert_eq!(
+            (status, &*body),
+            (500, "500 Internal Server Error: the handler failed\n"),
+            "{field}"
+        );
+    }
+    assert_eq!(get(&server, "/x-mine/1").0, 200);
+}
+
+// HTS-45
+#[test]
+fn repeated_fields_keep_their_values_and_order() {
+    let server = start(|| {
+        Application::new().get("/", async |request: &mut Request<'_>| {
+            let all = request.headers().filter(|(name, _)| name.eq_ignore_ascii_case("a"));
+            let all: Vec<_> = all.map(|(_, value)| String::from_utf8_lossy(value)).collect();
+            let first = request.header("A").map(String::from_utf8_lossy);
+            Ok(Response::text(format!("{all:?} {first:?}")))
+        })
+    });
+    let request = "GET / HTTP/1.1\r\nA: 1\r\nHost: x\r\na: 2\r\nb: 3\r\nA: 4\r\n\r\n";
+    let (_, body) = server.connect().send(request).answer();
+    assert_eq!(body, "[\"1\", \"2\", \"4\"] Some(\"1\")");
+}
+
+// HTS-46, H7
+#[test]
+fn a_hundred_thousand_fields_are_refused_after_the_first_kilobytes() {
+    let server = start(|| Application::new().get("/", fixed("")));
+    let mut client = server.connect();
+    let request = format!("GET / HTTP/1.1\r\nHost: x\r\n{}\r\n", "a: b\r\n".repeat(100_000));
+    let _ = io::Write::write_all(&mut client.0, request.as_bytes()); // the server may not read it all
+    assert!(client.answer().0.starts_with("HTTP/1.1 431 "));
+}
+
+// HTS-07
+#[test]
+fn a_connection_without_a_byte_does_no_harm() {
+    log_to_list();
+    let server = start(|| Application::new().get("/", fixed("fine")));
+    for _ in 0..100 {
+        drop(server.connect());
+        server.connect().reset();
+        server.connect().end().rest();
+    }
+    assert_eq!(get(&server, "/"), (200, "fine".to_owned()));
+    let logged = LOGGED.lock().unwrap();
+    assert!(!logged.iter().any(|line| line.contains("onnection")), "{logged:?}");
 }

@@ -75,8 +75,7 @@ impl Builder {
     /// ```
     ///
     /// # Cost
-    /// Two readings of the clock for each entry of the ready queue and each timer's callback, and a
-    /// copy of the name for each poll of a named task. Nothing if no hook is set.
+    /// That of an observer: see [`add_observer`](crate::add_observer). Nothing if no hook is set.
     pub fn slow_callback(
         mut self,
         threshold: Duration,

@@ -35,8 +35,8 @@ use squall_reactor::Reactor;
 use crate::builder::Builder;
 use crate::current::{self, Entered, Running};
 use crate::error::RunError;
+use crate::insight::observer::{ObservedEntry, Work};
 use crate::insight::panics::shield;
-use crate::insight::slow_callback::{SlowCallback, Work};
 use crate::loop_core::Core;
 use crate::task::block_pool;
 use crate::task::budget;
@@ -164,12 +164,10 @@ impl Core {
                 let entries = remaining.min(self.entries_before_asking());
                 self.count_ran(entries); // before they run, because one may panic
                 for _ in 0..entries {
-                    match &self.slow_callback_hook {
-                        None => self.run_next(run),
-                        Some(hook) => {
-                            let next = self.scheduler.describe_next();
-                            hook.time(&self.clock, next, || self.run_next(run));
-                        }
+                    if self.observers.is_empty() {
+                        self.run_next(run);
+                    } else {
+                        self.run_next_observed(run);
                     }
                     self.check_entered()?;
                 }
@@ -194,6 +192,13 @@ impl Core {
         }
     }
 
+    #[cold]
+    fn run_next_observed(&self, run: &mut Run<'_>) {
+        if let Some(entry) = self.scheduler.describe_next() {
+            self.observers.observe(&self.clock, &entry, || self.run_next(run));
+        }
+    }
+
     /// Runs the due timers in order of deadline and sequence number. Skips timers that were armed
     /// in this turn, which are those from `sequence_limit` on, and timers that are removed
     /// meanwhile.
@@ -204,13 +209,16 @@ impl Core {
         let mut fired = 0;
         while let Some(Armed { alarm, origin }) = self.alarms.next_due() {
             budget::renew();
-            match (alarm, &self.slow_callback_hook) {
-                (Alarm::Task(key), _) => self.scheduler.wakes().wake_task(key),
-                (Alarm::Wake(waker), _) => self.scheduler.wake(waker),
-                (Alarm::Call(callback), None) => shield("a timer's callback", callback),
-                (Alarm::Call(callback), Some(hook)) => {
-                    let timer = SlowCallback::new(Work::Timer, Some(origin.location));
-                    hook.time(&self.clock, Some(timer), || shield("a timer's callback", callback));
+            match alarm {
+                Alarm::Task(key) => self.scheduler.wakes().wake_task(key),
+                Alarm::Wake(waker) => self.scheduler.wake(waker),
+                Alarm::Call(callback) if self.observers.is_empty() => {
+                    shield("a timer's callback", callback);
+                }
+                Alarm::Call(callback) => {
+                    let timer = ObservedEntry::new(Work::Timer, Some(origin.location));
+                    let call = || shield("a timer's callback", callback);
+                    self.observers.observe(&self.clock, &timer, call);
                 }
             }
             fired += 1;

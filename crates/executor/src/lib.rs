@@ -71,7 +71,10 @@ pub use functions::{
     remove_timeout, spawn, spawn_named, stats, stop, turn_time, update_handler,
 };
 pub use insight::dump::{Dump, DumpedHandler, DumpedTask, DumpedTimer};
-pub use insight::slow_callback::{SlowCallback, Work};
+pub use insight::observer::{
+    ObservedEntry, Observer, ObserverId, Work, add_observer, remove_observer,
+};
+pub use insight::slow_callback::SlowCallback;
 pub use insight::stats::Stats;
 pub use io::async_fd::AsyncFd;
 pub use io::handler::HandlerId;

@@ -15,9 +15,9 @@ use squall_reactor::{Process, Reactor, Token};
 use crate::builder::Options;
 use crate::error::RunError;
 use crate::insight::dump::{Dump, DumpedHandler, DumpedTimer};
+use crate::insight::observer::Observers;
 use crate::insight::origin::Origin;
 use crate::insight::panics::{PanicHook, shield};
-use crate::insight::slow_callback::SlowCallbackHook;
 use crate::insight::stats::Stats;
 use crate::io::driver::{Driver, Registered};
 use crate::io::source::Home;
@@ -45,7 +45,8 @@ pub(crate) struct Core {
     /// Set if the loop has no part in the process.
     pub(crate) isolation: Option<Isolation>,
     panic_hook: Option<PanicHook>,
-    pub(crate) slow_callback_hook: Option<SlowCallbackHook>,
+    /// Called before and after each entry and each timer's callback.
+    pub(crate) observers: Observers,
     /// The process that made the loop. A forked child must not touch the loop's epoll.
     pub(crate) process: Process,
     pub(crate) weak_self: Weak<Core>,
@@ -63,6 +64,7 @@ impl Core {
         /// The number of loops that this process has made.
         static LOOPS: AtomicU64 = AtomicU64::new(0);
         let loop_number = LOOPS.fetch_add(1, Ordering::Relaxed);
+        let slow_callback_hook = options.slow_callback_hook;
         let core = move |weak_self: &Weak<Core>| Core {
             weak_self: weak_self.clone(),
             scheduler: Scheduler::new(inbox_of(&reactor)),
@@ -75,14 +77,18 @@ impl Core {
             signal_listeners: RefCell::new(Vec::new()),
             isolation: options.isolation,
             panic_hook: options.panic_hook,
-            slow_callback_hook: options.slow_callback_hook,
+            observers: Observers::new(),
             is_stopping: Cell::new(false),
             ran_since_asked: Cell::new(0),
             turns: Cell::new(0),
             empty_wakeups: Cell::new(0),
             timers_fired: Cell::new(0),
         };
-        Rc::new_cyclic(core)
+        let core = Rc::new_cyclic(core);
+        if let Some(hook) = slow_callback_hook {
+            core.observers.add(Rc::new(hook));
+        }
+        core
     }
 
     /// The origin of a task, timer or handler that the code at `location` makes now.
@@ -159,7 +165,7 @@ impl Core {
     }
 
     /// Closes the loop and drops its contents: tasks, then timers, then blocking jobs and messages,
-    /// then descriptors. Wakes the tasks of other loops on this thread that wait for a timer,
+    /// then descriptors and observers. Wakes the tasks of other loops on this thread that wait for a timer,
     /// signal or descriptor of this loop; they find the loop closed.
     pub(crate) fn close(&self) {
         self.scheduler.close_tasks();
@@ -171,6 +177,7 @@ impl Core {
         self.blocking.close();
         self.scheduler.inbox().close();
         self.driver.close();
+        self.observers.clear();
     }
 }
 

@@ -1,14 +1,15 @@
-//! What the loop reports about itself: counters, times, slow callbacks, and dumps of what is live.
+//! What the loop reports about itself: counters, times, observers, slow callbacks, and dumps of what
+//! is live.
 
 use std::cell::RefCell;
 use std::future::pending;
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use squall_executor::{
-    Builder, Clock, EventLoop, Interest, SlowCallback, Work, add_callback, add_handler, call_later,
-    sleep, spawn_named, stop, yield_now,
+    Builder, Clock, EventLoop, Interest, ObservedEntry, Observer, SlowCallback, Work, add_callback,
+    add_handler, add_observer, call_later, remove_observer, sleep, spawn_named, stop, yield_now,
 };
 
 const AT_ONCE: Option<Duration> = Some(Duration::ZERO);
@@ -241,4 +242,133 @@ fn a_dump_shows_timers_in_the_order_in_which_they_will_run() {
     let dump = event_loop.dump();
     let lines: Vec<_> = dump.timers.iter().map(|timer| timer.location.line() - first).collect();
     assert_eq!(lines, [1, 3, 2, 0]);
+}
+
+/// Notes what it sees, with the times since the clock was made.
+struct Notes {
+    notes: Rc<RefCell<Vec<String>>>,
+    begin: Instant,
+}
+
+impl Notes {
+    fn of(clock: &Clock) -> (Notes, Rc<RefCell<Vec<String>>>) {
+        let notes = Rc::default();
+        (Notes { notes: Rc::clone(&notes), begin: clock.now() }, notes)
+    }
+}
+
+impl Observer for Notes {
+    fn begins(&self, entry: &ObservedEntry, now: Instant) {
+        let name = entry.name.as_deref().unwrap_or("-");
+        let note = format!("{} {name} at {:?}", entry.work, now - self.begin);
+        self.notes.borrow_mut().push(note);
+    }
+
+    fn ended(&self, entry: &ObservedEntry, elapsed: Duration) {
+        self.notes.borrow_mut().push(format!("{} ran {elapsed:?}", entry.work));
+    }
+}
+
+#[test]
+fn an_observer_sees_each_entry_begin_and_end() {
+    let clock = Clock::manual();
+    let event_loop = EventLoop::builder().clock(clock.clone()).build().unwrap();
+    let work = |millis: u32| {
+        let clock = clock.clone();
+        move || clock.advance(MILLISECOND * millis)
+    };
+    let (observer, notes) = Notes::of(&clock);
+    event_loop.add_callback(work(1)); // queued before the observer, and runs after it
+    event_loop.add_observer(observer);
+    event_loop.call_later(Duration::ZERO, work(2));
+    let task = work(4);
+    drop(event_loop.spawn_named("named", async move { task() }));
+    event_loop.run_once(AT_ONCE).unwrap();
+    let expected = [
+        "callback - at 0ns",
+        "callback ran 1ms",
+        "task named at 1ms",
+        "task ran 4ms",
+        "timer - at 5ms",
+        "timer ran 2ms",
+    ];
+    assert_eq!(*notes.borrow(), expected);
+}
+
+#[test]
+fn an_entry_begins_and_ends_for_the_same_observers() {
+    let clock = Clock::manual();
+    let event_loop = EventLoop::builder().clock(clock.clone()).build().unwrap();
+    let (first, notes_of_first) = Notes::of(&clock);
+    let (second, notes_of_second) = Notes::of(&clock);
+    let first = event_loop.add_observer(first);
+    event_loop.add_callback(move || {
+        assert!(remove_observer(first));
+        assert!(!remove_observer(first), "it is removed already");
+        add_observer(second);
+    });
+    event_loop.call_later(Duration::ZERO, || {});
+    event_loop.run_once(AT_ONCE).unwrap();
+    assert_eq!(*notes_of_first.borrow(), ["callback - at 0ns", "callback ran 0ns"]);
+    assert_eq!(*notes_of_second.borrow(), ["timer - at 0ns", "timer ran 0ns"]);
+    assert_eq!(Rc::strong_count(&notes_of_first), 1, "a removed observer is dropped");
+    drop(event_loop);
+    assert_eq!(Rc::strong_count(&notes_of_second), 1, "a loop that ends drops its observers");
+}
+
+#[test]
+fn observers_and_the_hook_for_slow_callbacks_see_the_same_entries() {
+    let clock = Clock::manual();
+    let (event_loop, reports) =
+        with_reports(EventLoop::builder().clock(clock.clone()), MILLISECOND);
+    let (observer, notes) = Notes::of(&clock);
+    event_loop.add_observer(observer);
+    event_loop.add_callback(move || clock.advance(MILLISECOND));
+    event_loop.run_once(AT_ONCE).unwrap();
+    assert_eq!(reports.taken()[0].elapsed, MILLISECOND);
+    assert_eq!(*notes.borrow(), ["callback - at 0ns", "callback ran 1ms"]);
+}
+
+/// Fails in every way.
+struct Panics;
+
+impl Observer for Panics {
+    fn begins(&self, _entry: &ObservedEntry, _now: Instant) {
+        panic!("on purpose")
+    }
+
+    fn ended(&self, _entry: &ObservedEntry, _elapsed: Duration) {
+        panic!("on purpose")
+    }
+}
+
+impl Drop for Panics {
+    fn drop(&mut self) {
+        panic!("on purpose")
+    }
+}
+
+#[test]
+fn an_observer_that_panics_holds_up_neither_the_loop_nor_other_observers() {
+    let clock = Clock::manual();
+    let event_loop = EventLoop::builder().clock(clock.clone()).build().unwrap();
+    let panics = event_loop.add_observer(Panics);
+    let (observer, notes) = Notes::of(&clock);
+    event_loop.add_observer(observer);
+    event_loop.add_callback(|| {});
+    event_loop.run_once(AT_ONCE).unwrap();
+    assert_eq!(*notes.borrow(), ["callback - at 0ns", "callback ran 0ns"]);
+    assert!(event_loop.remove_observer(panics));
+    let panics = event_loop.add_observer(Panics);
+    event_loop.add_callback(move || assert!(remove_observer(panics)));
+    event_loop.run_once(AT_ONCE).unwrap();
+}
+
+#[test]
+fn an_observer_is_removed_through_its_own_loop_only() {
+    let (one, other) = (EventLoop::new().unwrap(), EventLoop::new().unwrap());
+    let observer = one.add_observer(Notes::of(&Clock::system()).0);
+    assert!(!other.remove_observer(observer));
+    assert!(!remove_observer(observer), "no loop is entered");
+    assert!(one.remove_observer(observer));
 }

@@ -11,7 +11,8 @@
 //! (one server in many processes or threads), `server/`, `stream/` (`IoStream` and its halves),
 //! `buffer/` (the buffers of a stream), `socket/` (TCP, Unix, UDP, pipes), `connect/` (name lookup
 //! and connection attempts) and `sys/` (system calls). `child.rs` runs child processes. `tls.rs`
-//! puts TLS under a stream, and `sim/` has hosts that are simulated.
+//! puts TLS under a stream, `hyper/` puts streams under hyper, and `sim/` has hosts that are
+//! simulated.
 //!
 //! ```
 //! use squall_net::{IoStream, TcpServer, TcpStream, block_on};
@@ -48,6 +49,8 @@ struct SimulationGuide;
 mod buffer;
 mod child;
 mod connect;
+#[cfg(feature = "hyper")]
+pub mod hyper;
 mod server;
 #[cfg(feature = "sim")]
 pub mod sim;
@@ -69,11 +72,12 @@ pub use squall_executor as executor;
 #[doc(inline)]
 pub use squall_executor::{
     AbortOnDrop, AsyncFd, Builder, Clock, Dump, Elapsed, Entered, Event, EventLoop, Handle,
-    HandlerId, Interest, Interval, JoinError, JoinHandle, LoopClosed, PeriodicCallback,
-    RemoteJoinHandle, RunError, Sleep, SlowCallback, Stats, Timeout, TimerGuard, TimerId, Work,
-    add_callback, add_future, add_handler, block_on, call_at, call_later, dump, interval, now,
-    remove_handler, remove_timeout, signal, sleep, sleep_until, spawn, spawn_blocking, spawn_named,
-    stats, stop, timeout, timeout_at, turn_time, update_handler, yield_now,
+    HandlerId, Interest, Interval, JoinError, JoinHandle, LoopClosed, ObservedEntry, Observer,
+    ObserverId, PeriodicCallback, RemoteJoinHandle, RunError, Sleep, SlowCallback, Stats, Timeout,
+    TimerGuard, TimerId, Work, add_callback, add_future, add_handler, add_observer, block_on,
+    call_at, call_later, dump, interval, now, remove_handler, remove_observer, remove_timeout,
+    signal, sleep, sleep_until, spawn, spawn_blocking, spawn_named, stats, stop, timeout,
+    timeout_at, turn_time, update_handler, yield_now,
 };
 
 #[doc(no_inline)]

@@ -12,8 +12,7 @@ use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
-use smol_hyper::rt::FuturesIo;
-use squall_ecosystem::HyperTimer;
+use squall_net::hyper::{Io, Timer};
 use squall_net::sim::{Simulation, random};
 use squall_net::{IoStream, TcpServer, TcpStream, now, sleep, spawn};
 
@@ -21,14 +20,13 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
 async fn server() -> io::Result<()> {
     let server = TcpServer::new(async |stream: IoStream, _| {
-        let Ok(transport) = stream.into_inner() else { return Ok(()) };
         let service = service_fn(async |request: Request<Incoming>| {
             let body = Full::<Bytes>::from(request.uri().path().to_owned());
             Ok::<_, Infallible>(Response::new(body))
         });
         let mut http = hyper::server::conn::http1::Builder::new();
-        http.timer(HyperTimer).header_read_timeout(HEAD_TIMEOUT);
-        let _ = http.serve_connection(FuturesIo::new(transport), service).await; // the client's end
+        http.timer(Timer).header_read_timeout(HEAD_TIMEOUT);
+        let _ = http.serve_connection(Io::new(stream), service).await; // the client's end
         Ok(())
     });
     server.listen("0.0.0.0:80")?;
@@ -37,8 +35,8 @@ async fn server() -> io::Result<()> {
 
 /// Sends requests; hyper reads the answers. Returns the dates of the answers.
 async fn client() -> Vec<String> {
-    let transport = TcpStream::connect("server:80").await.unwrap();
-    let handshake = hyper::client::conn::http1::handshake(FuturesIo::new(transport));
+    let stream = IoStream::new(TcpStream::connect("server:80").await.unwrap());
+    let handshake = hyper::client::conn::http1::handshake(Io::new(stream));
     let (mut sender, connection) = handshake.await.unwrap();
     let connection = spawn(connection);
     let mut dates = Vec::new();

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "no test program uses all of this module")]
 
+pub(crate) mod requests;
+
 use std::ffi::OsStr;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};

@@ -33,3 +33,15 @@ impl DateField {
         self.until = Some(now + left);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    // HTS-47
+    #[test]
+    fn a_date_has_the_form_of_http() {
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_359_312_200);
+        assert_eq!(httpdate::fmt_http_date(time), "Sun, 27 Jan 2013 18:43:20 GMT");
+    }
+}

@@ -8,7 +8,6 @@
 //!                       └────────▶ wire       the stream and its deadline
 //! ```
 
-mod authority;
 mod body;
 mod body_source;
 pub(crate) mod config;

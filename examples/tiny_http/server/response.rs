@@ -6,7 +6,10 @@ use std::io;
 use bytes::Bytes;
 use cookie::Cookie;
 use futures_lite::Stream;
-use http::header::{CONNECTION, HeaderName, HeaderValue, LOCATION, SET_COOKIE, UPGRADE};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, LOCATION, SET_COOKIE, TRANSFER_ENCODING,
+    UPGRADE,
+};
 use http::{Method, StatusCode};
 use squall_net::IoStream;
 
@@ -108,7 +111,7 @@ impl Response {
         Response::new(None, "")
             .with_status(StatusCode::SWITCHING_PROTOCOLS)
             .with_body(Payload::Takeover(Takeover::new(run)))
-            .with(CONNECTION, HeaderValue::from_static("Upgrade"))
+            .with_any(CONNECTION, HeaderValue::from_static("Upgrade"))
             .with(UPGRADE, HeaderValue::from_static(protocol))
     }
 
@@ -116,6 +119,13 @@ impl Response {
     #[must_use]
     pub fn with_status(self, status: StatusCode) -> Response {
         Response { status, ..self }
+    }
+
+    /// Changes the type of the body, for example of a [`stream`](Self::stream) to
+    /// `text/event-stream`.
+    #[must_use]
+    pub fn with_content_type(self, content_type: HeaderValue) -> Response {
+        Response { content_type: Some(content_type), ..self }
     }
 
     /// Adds a cookie, percent-encoded.
@@ -132,8 +142,19 @@ impl Response {
     }
 
     /// Adds a header field.
+    ///
+    /// # Panics
+    /// If it is `Content-Length`, `Transfer-Encoding` or `Connection`, which the server sets: another
+    /// value would let the client misread where the response ends. The client then gets a 500.
     #[must_use]
-    pub fn with(mut self, name: HeaderName, value: HeaderValue) -> Response {
+    #[track_caller]
+    pub fn with(self, name: HeaderName, value: HeaderValue) -> Response {
+        let is_of_server = matches!(name, CONTENT_LENGTH | TRANSFER_ENCODING | CONNECTION);
+        assert!(!is_of_server, "the server sets {name}, and not a handler");
+        self.with_any(name, value)
+    }
+
+    fn with_any(mut self, name: HeaderName, value: HeaderValue) -> Response {
         self.fields.push((name, value));
         self
     }
@@ -157,7 +178,7 @@ impl Response {
                     return;
                 }
                 Response::status(StatusCode::UPGRADE_REQUIRED)
-                    .with(CONNECTION, HeaderValue::from_static("Upgrade"))
+                    .with_any(CONNECTION, HeaderValue::from_static("Upgrade"))
                     .with(UPGRADE, protocol)
             }
             _ => {

@@ -5,6 +5,7 @@ use std::panic::Location;
 use std::time::Duration;
 
 /// Every task, timer and handler of a loop, to print or to inspect. Made by [`dump`](crate::dump).
+/// It holds nothing of the loop, and may be sent to another thread.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Dump {
@@ -55,6 +56,11 @@ pub struct DumpedHandler {
     /// The time since it was added, as of the current turn.
     pub age: Duration,
 }
+
+const _: () = {
+    const fn is_send_and_sync<T: Send + Sync>() {}
+    is_send_and_sync::<Dump>();
+};
 
 impl fmt::Display for Dump {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,12 +1,13 @@
 //! Information about a loop: counters, dumps, and reports of slow callbacks and panics. Open
 //! `stats.rs` first.
 //!
-//! Every task, timer and handler keeps its `origin`, so that `dump` and `slow_callback` can name
-//! the line that made it. `panics` catches panics of user code, so that the loop goes on. The files
-//! here define the data, and the parts of the loop fill it in. They import no other module folder,
-//! except that `slow_callback` uses the clock in `time/`.
+//! Every task, timer and handler keeps its `origin`, so that `dump` and `observer` can name the line
+//! that made it. `slow_callback` is an observer. `panics` catches panics of user code, so that the
+//! loop goes on. The files here define the data, and the parts of the loop fill it in. They import no
+//! other module folder, except that `observer` uses the clock in `time/`.
 
 pub(crate) mod dump;
+pub(crate) mod observer;
 pub(crate) mod origin;
 pub(crate) mod panics;
 pub(crate) mod slow_callback;

@@ -14,9 +14,9 @@ use std::time::Duration;
 use slab::Slab;
 
 use crate::insight::dump::DumpedTask;
+use crate::insight::observer::{ObservedEntry, Work};
 use crate::insight::origin::Origin;
 use crate::insight::panics::shield;
-use crate::insight::slow_callback::{SlowCallback, Work};
 use crate::sync::Arc;
 use crate::task::budget;
 use crate::task::callback::RemoteCallback;
@@ -46,8 +46,8 @@ pub(crate) struct Scheduler {
     tasks: RefCell<Slab<Listed>>,
     /// The number of these tasks that represent the future of a `block_on`.
     roots: Cell<usize>,
-    /// The names of the named tasks, by key.
-    names: RefCell<BTreeMap<usize, String>>,
+    /// The names of the named tasks, by key. Observers may send them to other threads.
+    names: RefCell<BTreeMap<usize, std::sync::Arc<str>>>,
     batch_ends: RefCell<Vec<Rc<dyn BatchEnd>>>,
     /// The wakers of tasks that have used up their budget of this turn.
     next_turn: RefCell<Vec<Waker>>,
@@ -268,7 +268,7 @@ impl Scheduler {
     /// Gives a name to a task that was just spawned.
     pub(crate) fn set_name<T>(&self, handle: &JoinHandle<T>, name: String) {
         if !self.closed.get() {
-            self.names.borrow_mut().insert(handle.task().key().index(), name);
+            self.names.borrow_mut().insert(handle.task().key().index(), name.into());
         }
     }
 
@@ -289,7 +289,7 @@ impl Scheduler {
             .iter()
             .filter(|(_, listed)| !listed.task.is_done())
             .map(|(key, Listed { task, origin })| DumpedTask {
-                name: names.get(&key).cloned(),
+                name: names.get(&key).map(|name| name.to_string()),
                 location: origin.location,
                 age: since(origin.time),
                 is_ready: task.is_queued(),
@@ -298,24 +298,24 @@ impl Scheduler {
             .collect()
     }
 
-    /// Describes the entry at the head of the queue, for a report about slow callbacks.
-    pub(crate) fn describe_next(&self) -> Option<SlowCallback> {
+    /// Describes the entry at the head of the queue, for the loop's observers.
+    pub(crate) fn describe_next(&self) -> Option<ObservedEntry> {
         self.owner.queue().peek(|entry| match entry {
             Entry::Task(task) => {
                 let location = Some(self.tasks.borrow()[task.key().index()].origin.location);
                 if task.is_root() {
-                    return SlowCallback::new(Work::BlockOn, location);
+                    return ObservedEntry::new(Work::BlockOn, location);
                 }
                 let name = self.names.borrow().get(&task.key().index()).cloned();
-                SlowCallback { name, ..SlowCallback::new(Work::Task, location) }
+                ObservedEntry { name, ..ObservedEntry::new(Work::Task, location) }
             }
             Entry::Callback(callback) => {
-                SlowCallback::new(Work::Callback, Some(callback.location()))
+                ObservedEntry::new(Work::Callback, Some(callback.location()))
             }
             Entry::Handler(handler) => {
-                SlowCallback::new(Work::Handler, Some(handler.origin().location))
+                ObservedEntry::new(Work::Handler, Some(handler.origin().location))
             }
-            Entry::Wake(_) => SlowCallback::new(Work::Waker, None),
+            Entry::Wake(_) => ObservedEntry::new(Work::Waker, None),
         })
     }
 

@@ -166,6 +166,24 @@ impl ReadBuffer {
         n
     }
 
+    /// Puts `bytes` in front of the data.
+    pub(crate) fn put_in_front(&mut self, bytes: &[u8]) {
+        let behind = mem::take(self);
+        self.append(bytes);
+        self.append(behind.data());
+    }
+
+    /// Appends `bytes` to the data.
+    fn append(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let spare = self.spare(bytes.len());
+            let (first, rest) = bytes.split_at(spare.len());
+            spare.copy_from_slice(first);
+            self.commit(first.len());
+            bytes = rest;
+        }
+    }
+
     /// Frees memory that a waiting stream does not need: an empty segment, or the unused part of a
     /// segment that is at most a quarter full.
     pub(crate) fn shrink(&mut self) {
@@ -277,6 +295,20 @@ mod tests {
         buffer.consume(buffer.len() - 5000);
         buffer.shrink();
         assert_eq!((buffer.len(), size(&buffer)), (5000, 5000));
+    }
+
+    #[test]
+    fn bytes_that_are_put_in_front_are_read_first() {
+        for (front, behind) in
+            [(0, 0), (5, 0), (0, 5), (3, 4), (SEGMENT_SIZE, 1), (100_000, 70_000)]
+        {
+            let mut buffer = ReadBuffer::default();
+            buffer.append(&vec![2; behind + 1]);
+            buffer.consume(1);
+            buffer.put_in_front(&vec![1; front]);
+            assert_eq!(buffer.take(front), vec![1; front]);
+            assert_eq!(buffer.take(buffer.len()), vec![2; behind]);
+        }
     }
 
     #[test]

@@ -148,23 +148,12 @@ impl WriteQueue {
 
     /// Calls `send` with the first pieces, at most `max` bytes and [`MAX_SLICES`] pieces.
     pub(crate) fn with_slices<R>(&self, max: usize, send: impl FnOnce(&[IoSlice<'_>]) -> R) -> R {
-        let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-        let (mut count, mut left) = (0, max);
         let (copied, pieces) = match &self.0 {
             Content::Nothing => (None, None),
             Content::Copied(segment) => (Some(segment.data()), None),
             Content::Pieces(pieces) => (None, Some(pieces.list.iter().map(Piece::bytes))),
         };
-        let all = copied.into_iter().chain(pieces.into_iter().flatten());
-        for (slice, bytes) in slices.iter_mut().zip(all) {
-            if left == 0 {
-                break;
-            }
-            *slice = IoSlice::new(&bytes[..bytes.len().min(left)]);
-            left -= slice.len();
-            count += 1;
-        }
-        send(&slices[..count])
+        with_slices(copied.into_iter().chain(pieces.into_iter().flatten()), max, send)
     }
 
     /// Appends the pieces of another queue.
@@ -283,6 +272,25 @@ impl Drop for WriteQueue {
     fn drop(&mut self) {
         mem::take(&mut self.0).give_back();
     }
+}
+
+/// Calls `send` with the first of `pieces`, at most `max` bytes and [`MAX_SLICES`] pieces.
+pub(crate) fn with_slices<'a, R>(
+    pieces: impl Iterator<Item = &'a [u8]>,
+    max: usize,
+    send: impl FnOnce(&[IoSlice<'_>]) -> R,
+) -> R {
+    let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+    let (mut count, mut left) = (0, max);
+    for (slice, bytes) in slices.iter_mut().zip(pieces) {
+        if left == 0 {
+            break;
+        }
+        *slice = IoSlice::new(&bytes[..bytes.len().min(left)]);
+        left -= slice.len();
+        count += 1;
+    }
+    send(&slices[..count])
 }
 
 #[cfg(test)]

@@ -48,6 +48,35 @@ impl<S> IoStream<S> {
     }
 }
 
+impl<S> IoStream<S> {
+    /// Puts `bytes` in front of the [`buffer`](Self::buffer), to be read again. The way back of a
+    /// library that has read more than its own bytes.
+    ///
+    /// The bytes may exceed [`max_buffer_size`](crate::StreamConfig::max_buffer_size): the library
+    /// has had them in memory anyway.
+    ///
+    /// ```
+    /// use squall_net::{IoStream, block_on, duplex};
+    ///
+    /// block_on(async {
+    ///     let (here, there) = duplex(64);
+    ///     let (mut here, mut there) = (IoStream::new(here), IoStream::new(there));
+    ///     there.write_all(b"end of the head\r\nhello").await?;
+    ///     let all = here.read_some(64).await?;
+    ///     here.unread(&all[17..]);
+    ///     assert_eq!(here.read_bytes(5).await?, "hello");
+    ///     Ok::<(), squall_net::StreamError>(())
+    /// })?;
+    /// # Ok::<(), squall_net::StreamError>(())
+    /// ```
+    ///
+    /// # Cost
+    /// Copies `bytes` and the buffer.
+    pub fn unread(&mut self, bytes: &[u8]) {
+        self.halves_mut().0.unread(bytes);
+    }
+}
+
 /// Reads buffered bytes first.
 impl<S: AsyncRead + Unpin> AsyncRead for IoReader<S> {
     fn poll_read(

@@ -51,6 +51,12 @@ impl<S> IoReader<S> {
         self.update_watcher();
     }
 
+    /// As [`IoStream::unread`](crate::IoStream::unread).
+    pub fn unread(&mut self, bytes: &[u8]) {
+        self.buffer.put_in_front(bytes);
+        self.update_watcher();
+    }
+
     /// Tells the close watcher whether the buffer is empty.
     #[inline]
     fn update_watcher(&self) {

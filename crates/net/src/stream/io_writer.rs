@@ -113,7 +113,10 @@ impl<S: AsyncWrite + Unpin + 'static> IoWriter<S> {
     }
 
     /// Waits until nothing is queued.
-    fn poll_ready_to_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
+    pub(crate) fn poll_ready_to_write(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), StreamError>> {
         if !self.state.outbox.is_idle() {
             ready!(self.poll_flush(cx))?;
         }

@@ -33,7 +33,7 @@ mod stream_flags;
 pub(crate) mod stream_state;
 mod tcp;
 mod transport_cell;
-mod turn_budget;
+pub(crate) mod turn_budget;
 mod waker_list;
 mod waker_slot;
 mod watcher_task;

@@ -8,6 +8,7 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::io::IoSlice;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
@@ -86,12 +87,8 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
         let (given, written) = match queue.single(MAX_BYTES_AT_ONCE) {
             Some(bytes) => (bytes.len(), self.poll_write(cx, bytes)),
             None => {
-                let polled = self.with_transport(|transport| {
-                    queue.with_slices(MAX_BYTES_AT_ONCE, |slices| {
-                        transport.poll_write_vectored(cx, slices)
-                    })
-                });
-                (queue.len(), polled.map_or(Written::NoTransport, Written::some))
+                let send = |slices: &[IoSlice<'_>]| self.poll_write_slices(cx, slices);
+                (queue.len(), queue.with_slices(MAX_BYTES_AT_ONCE, send))
             }
         };
         self.record_sent(queue, given, written)
@@ -145,6 +142,17 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
         lent.end();
         self.loan_ended();
         written
+    }
+
+    /// Writes `slices` in one call of the transport, and does not flush it. They may hold at most
+    /// [`MAX_BYTES_AT_ONCE`] bytes.
+    pub(crate) fn poll_write_slices(
+        &self,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Written {
+        let polled = self.with_transport(|transport| transport.poll_write_vectored(cx, slices));
+        polled.map_or(Written::NoTransport, Written::some)
     }
 
     /// Records the outcome of [`poll_write`](Self::poll_write) with `given` bytes. Returns the number
