@@ -1,0 +1,152 @@
+//! A PostgreSQL server of a test's own.
+
+use std::fs;
+use std::io;
+use std::net::TcpListener;
+use std::os::unix::fs::chown;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use rustix::process::{Pid, Signal, getuid, kill_process};
+
+use crate::support::{Directory, say, wait_until};
+
+/// A PostgreSQL server in a directory of its own, on a port of 127.0.0.1. Dropping it ends the
+/// server, also when the test panics.
+pub(crate) struct Postgres {
+    programs: PathBuf,
+    port: u16,
+    /// The user and group that run the server, because it refuses to run as root. `None` if the test
+    /// itself is not run by root.
+    user: Option<(u32, u32)>,
+    server: Option<Child>,
+    /// Dropped after the server has ended.
+    directory: Directory,
+}
+
+impl Postgres {
+    /// Makes a database and starts its server. If PostgreSQL is not installed, prints a line and
+    /// returns `None`.
+    pub(crate) fn start() -> Option<Postgres> {
+        let (Some(programs), Some(user)) = (programs(), user()) else {
+            say("skipped: PostgreSQL is not installed");
+            return None;
+        };
+        let directory = Directory::new();
+        let free = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = free.local_addr().unwrap().port();
+        drop(free);
+        if let Some((user, group)) = user {
+            chown(&directory.0, Some(user), Some(group)).unwrap();
+        }
+        let mut postgres = Postgres { programs, port, user, server: None, directory };
+        let options = ["--auth=trust", "--username=guest", "--no-sync", "--encoding=UTF8"];
+        let made = postgres.command("initdb").args(options).arg(postgres.data()).output().unwrap();
+        assert!(made.status.success(), "{made:?}");
+        postgres.resume();
+        Some(postgres)
+    }
+
+    /// The address of the database over TCP.
+    pub(crate) fn address(&self) -> String {
+        format!("postgres://guest@127.0.0.1:{}/postgres", self.port)
+    }
+
+    /// The address of the database over the Unix socket.
+    pub(crate) fn unix_address(&self) -> String {
+        let directory = self.directory.0.to_str().unwrap().replace('/', "%2F");
+        format!("postgres://guest@{directory}:{}/postgres", self.port)
+    }
+
+    /// Starts the server, and waits until it accepts connections.
+    pub(crate) fn resume(&mut self) {
+        let mut command = self.command("postgres");
+        command.arg("-D").arg(self.data()).args(["-p", &self.port.to_string()]);
+        command.args(["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-k"]);
+        command.arg(&self.directory.0).stdout(Stdio::null()).stderr(Stdio::null());
+        let server = self.server.insert(command.spawn().unwrap());
+        assert!(server.try_wait().unwrap().is_none(), "the server has ended at once");
+        let port = self.port.to_string();
+        wait_until("the database accepts connections", || {
+            let mut ready = self.command("pg_isready");
+            ready.args(["-h", "127.0.0.1", "-p", &port, "-q"]).status().unwrap().success()
+        });
+    }
+
+    /// Stops the server: `Signal::INT` ends its connections in order, and `Signal::QUIT` at once.
+    pub(crate) fn stop(&mut self, signal: Signal) {
+        let server = self.server.as_mut().expect("the server runs");
+        kill_process(Pid::from_child(server), signal).unwrap();
+        wait_until("the server ends", || server.try_wait().unwrap().is_some());
+        self.server = None;
+    }
+
+    /// Runs a statement and returns what it selects, a row a line.
+    pub(crate) fn query(&self, statement: &str) -> String {
+        let output = self.psql(statement);
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    /// Runs a statement that the server is to interrupt.
+    pub(crate) fn query_that_fails(&self, statement: &str) {
+        assert!(!self.psql(statement).status.success(), "{statement}");
+    }
+
+    fn psql(&self, statement: &str) -> Output {
+        let mut psql = self.command("psql");
+        psql.args(["--no-psqlrc", "-qAt", "-c", statement, &self.address()]);
+        psql.output().unwrap()
+    }
+
+    fn data(&self) -> PathBuf {
+        self.directory.0.join("data")
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(self.programs.join(program));
+        command.current_dir(&self.directory.0).stdin(Stdio::null()).env("LC_ALL", "C");
+        if let Some((user, group)) = self.user {
+            command.uid(user).gid(group);
+        }
+        command
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        if let Some(server) = &mut self.server {
+            // It ends its connections without waiting for them.
+            let _ = kill_process(Pid::from_child(server), Signal::QUIT);
+            let _ = server.wait();
+        }
+    }
+}
+
+/// The directory with PostgreSQL's programs: of the newest version, or that of the search path.
+fn programs() -> Option<PathBuf> {
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
+    let versions = versions.filter_map(io::Result::ok).map(|version| version.path().join("bin"));
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let in_path = std::env::split_paths(&path).collect::<Vec<_>>();
+    let has_all = |directory: &PathBuf| {
+        ["initdb", "postgres", "pg_isready", "psql"]
+            .iter()
+            .all(|name| directory.join(name).exists())
+    };
+    versions.filter(has_all).max().or_else(|| in_path.into_iter().find(has_all))
+}
+
+/// The user to run the server as: `Some(None)` for this test's own. `None` if that is root, and there
+/// is no user `postgres`.
+#[allow(clippy::option_option, reason = "the outer one is whether the test can run")]
+fn user() -> Option<Option<(u32, u32)>> {
+    if !getuid().is_root() {
+        return Some(None);
+    }
+    let users = fs::read_to_string(Path::new("/etc/passwd")).ok()?;
+    let line = users.lines().find(|line| line.starts_with("postgres:"))?;
+    let mut numbers = line.split(':').skip(2).map(str::parse);
+    Some(Some((numbers.next()?.ok()?, numbers.next()?.ok()?)))
+}
