@@ -39,6 +39,26 @@ const _: () = {
     is_send_and_sync::<Dashboard>();
 };
 
+impl Options {
+    /// Serves the dashboard of this thread's loop at `address`, where port 0 lets the kernel choose.
+    ///
+    /// The dashboard goes on when the returned value is dropped; [`Dashboard::stop`] ends it.
+    ///
+    /// # Errors
+    /// The address cannot be resolved or is in use, the thread cannot be started, or no descriptor
+    /// number is free.
+    ///
+    /// # Panics
+    /// If there is no loop on this thread.
+    #[track_caller]
+    pub fn serve(self, address: impl ToSocketAddrs) -> io::Result<Dashboard> {
+        let handle = Handle::current();
+        let dashboard = Dashboard::start(self, address)?;
+        dashboard.watch("main", handle);
+        Ok(dashboard)
+    }
+}
+
 impl Dashboard {
     /// Starts a dashboard that watches no loop yet.
     ///

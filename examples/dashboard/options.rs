@@ -1,14 +1,8 @@
 //! What a dashboard may be told.
 
-use std::io;
-use std::net::ToSocketAddrs;
 use std::time::Duration;
 
-use squall_net::Handle;
-
-use crate::dashboard::Dashboard;
-
-/// Options for a new [`Dashboard`].
+/// Options for a new [`Dashboard`](crate::Dashboard).
 ///
 /// ```
 /// use std::time::Duration;
@@ -105,23 +99,5 @@ impl Options {
     pub fn allow_host(mut self, host: impl Into<String>) -> Options {
         self.hosts.push(host.into().to_ascii_lowercase());
         self
-    }
-
-    /// Serves the dashboard of this thread's loop at `address`, where port 0 lets the kernel choose.
-    ///
-    /// The dashboard goes on when the returned value is dropped; [`Dashboard::stop`] ends it.
-    ///
-    /// # Errors
-    /// The address cannot be resolved or is in use, the thread cannot be started, or no descriptor
-    /// number is free.
-    ///
-    /// # Panics
-    /// If there is no loop on this thread.
-    #[track_caller]
-    pub fn serve(self, address: impl ToSocketAddrs) -> io::Result<Dashboard> {
-        let handle = Handle::current();
-        let dashboard = Dashboard::start(self, address)?;
-        dashboard.watch("main", handle);
-        Ok(dashboard)
     }
 }

@@ -417,7 +417,7 @@ fn cookies_are_read_and_set() {
         Application::new().get("/", async |request: &mut Request<'_>| {
             let name = request.cookie("name").unwrap_or_else(|| "nobody".to_owned());
             let cookie = Cookie::build(("name", "a b;c")).http_only(true).same_site(SameSite::Lax);
-            Response::text(name).with_cookie(&cookie.path("/").build())
+            Ok(Response::text(name).with_cookie(&cookie.path("/").build())?)
         })
     });
     let mut client = server.connect();

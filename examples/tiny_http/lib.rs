@@ -35,18 +35,17 @@ mod application;
 mod authority;
 mod chunked;
 mod client;
-mod http_error;
 mod server;
 
 pub use application::application::Application;
-pub use application::arguments::Arguments;
-pub use application::request_handler::{HandlerResult, RequestHandler};
 pub use application::static_files::StaticFiles;
 pub use client::{
     ClientConfig, ClientResponse, FetchError, FetchRequest, HttpClient, ResponseBody, Timings,
 };
-pub use http_error::HttpError;
+pub use server::arguments::Arguments;
 pub use server::config::Config;
+pub use server::http_error::HttpError;
 pub use server::http_server::HttpServer;
 pub use server::request::Request;
+pub use server::request_handler::{HandlerResult, RequestHandler};
 pub use server::response::Response;

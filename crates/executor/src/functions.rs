@@ -5,6 +5,7 @@ use std::future::Future;
 use std::io;
 use std::os::fd::AsFd;
 use std::panic::Location;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use squall_reactor::{Event, Interest};
@@ -12,6 +13,7 @@ use squall_reactor::{Event, Interest};
 use crate::current;
 use crate::event_loop::EventLoop;
 use crate::insight::dump::Dump;
+use crate::insight::observer::{Observer, ObserverId};
 use crate::insight::stats::Stats;
 use crate::io::handler::HandlerId;
 use crate::large::{LargeFuture, is_large};
@@ -70,6 +72,59 @@ pub fn call_at(when: Instant, f: impl FnOnce() + 'static) -> TimerId {
 /// any time. [`TimerId::cancel_on_drop`] calls it for you.
 pub fn remove_timeout(timer: TimerId) -> bool {
     current::try_get().is_some_and(|core| core.alarms.disarm(timer).is_some())
+}
+
+/// Calls `observer` for each entry that this thread's loop runs from now on, beginning with the
+/// next one.
+///
+/// The entries are polls of tasks and of the future of `block_on`, and calls of callbacks, timers
+/// and handlers. What the loop does by itself is no entry: waiting, waking sleeping tasks, and
+/// sending what streams have queued.
+///
+/// ```
+/// use std::cell::Cell;
+/// use std::rc::Rc;
+/// use std::time::{Duration, Instant};
+/// use squall_executor::{EventLoop, ObservedEntry, Observer};
+///
+/// /// The entry that ran for the longest time.
+/// #[derive(Default)]
+/// struct Longest(Cell<Duration>);
+///
+/// impl Observer for Longest {
+///     fn begins(&self, _entry: &ObservedEntry, _now: Instant) {}
+///
+///     fn ended(&self, _entry: &ObservedEntry, elapsed: Duration) {
+///         self.0.set(self.0.get().max(elapsed));
+///     }
+/// }
+///
+/// let event_loop = EventLoop::new()?;
+/// let longest = Rc::new(Longest::default());
+/// let observer = event_loop.add_observer(Rc::clone(&longest));
+/// event_loop.block_on(async { std::thread::sleep(Duration::from_millis(1)) });
+/// assert!(longest.0.get() >= Duration::from_millis(1));
+/// event_loop.remove_observer(observer);
+/// # std::io::Result::Ok(())
+/// ```
+///
+/// # Panics
+/// If there is no loop on this thread.
+///
+/// # Cost
+/// While a loop has observers, two readings of the clock for each entry, and the observers' own
+/// time. Nothing while it has none.
+#[track_caller]
+pub fn add_observer(observer: impl Observer + 'static) -> ObserverId {
+    current::get().observers.add(Rc::new(observer))
+}
+
+/// Removes an observer and drops it. Returns false if it was removed before.
+///
+/// An entry that removes an observer still ends for it. Returns false too for an observer of another
+/// loop, and without a loop on this thread: a destructor may call it at any time.
+pub fn remove_observer(observer: ObserverId) -> bool {
+    current::try_get().is_some_and(|core| core.observers.remove(observer))
 }
 
 /// Calls `f` in every turn in which `io` is ready, until [`remove_handler`] is called. Tornado:
@@ -236,6 +291,16 @@ impl EventLoop {
     /// As [`remove_timeout`].
     pub fn remove_timeout(&self, timer: TimerId) -> bool {
         self.core.alarms.disarm(timer).is_some()
+    }
+
+    /// As [`add_observer`].
+    pub fn add_observer(&self, observer: impl Observer + 'static) -> ObserverId {
+        self.core.observers.add(Rc::new(observer))
+    }
+
+    /// As [`remove_observer`].
+    pub fn remove_observer(&self, observer: ObserverId) -> bool {
+        self.core.observers.remove(observer)
     }
 
     /// As [`add_handler`].

@@ -67,13 +67,11 @@ pub use current::Entered;
 pub use error::{JoinError, LoopClosed, RunError};
 pub use event_loop::EventLoop;
 pub use functions::{
-    add_callback, add_future, add_handler, call_at, call_later, dump, remove_handler,
-    remove_timeout, spawn, spawn_named, stats, stop, turn_time, update_handler,
+    add_callback, add_future, add_handler, add_observer, call_at, call_later, dump, remove_handler,
+    remove_observer, remove_timeout, spawn, spawn_named, stats, stop, turn_time, update_handler,
 };
 pub use insight::dump::{Dump, DumpedHandler, DumpedTask, DumpedTimer};
-pub use insight::observer::{
-    ObservedEntry, Observer, ObserverId, Work, add_observer, remove_observer,
-};
+pub use insight::observer::{ObservedEntry, Observer, ObserverId, Work};
 pub use insight::slow_callback::SlowCallback;
 pub use insight::stats::Stats;
 pub use io::async_fd::AsyncFd;

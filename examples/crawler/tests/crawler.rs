@@ -71,7 +71,7 @@ fn each_page_of_the_host_is_fetched_once_and_others_are_left_alone() {
                      <a href='/picture'>p</a>",
                 ))
             })
-            .get("/b", async |_: &mut Request<'_>| Response::see_other("/c"))
+            .get("/b", async |_: &mut Request<'_>| Ok(Response::see_other("/c")?))
             .get("/c", async move |_: &mut Request<'_>| {
                 counts.set(counts.get() + 1);
                 Ok(Response::html(format!("<a href=/visit-{}>", counts.get())))

@@ -44,12 +44,12 @@ async fn hold(request: &mut Request<'_>) -> HandlerResult {
         return Err(HttpError::new(StatusCode::BAD_REQUEST, "at most 30 seconds"));
     }
     call_later(PAUSE, move || thread::sleep(Duration::from_secs(seconds)));
-    Response::see_other("/")
+    Ok(Response::see_other("/")?)
 }
 
 async fn add_tasks(_request: &mut Request<'_>) -> HandlerResult {
     for number in 0..100 {
         drop(spawn_named("of the button", sleep(Duration::from_millis(10_000 + 100 * number))));
     }
-    Response::see_other("/")
+    Ok(Response::see_other("/")?)
 }

@@ -5,12 +5,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use http::{Method, StatusCode};
 
-use crate::application::arguments::decode;
+use crate::application::any_handler::AnyHandler;
 use crate::application::method_table::MethodTable;
 use crate::application::pattern::{Matched, Pattern};
-use crate::application::request_handler::{AnyHandler, HandlerResult, RequestHandler};
-use crate::http_error::HttpError;
+use crate::server::arguments::decode;
+use crate::server::http_error::HttpError;
 use crate::server::request::{PathArguments, Request};
+use crate::server::request_handler::{HandlerResult, RequestHandler};
 use crate::server::response::Response;
 
 /// Passes each request to the first route whose pattern matches its path. Tornado: `Application`.

@@ -2,10 +2,9 @@
 
 use http::Method;
 
-use crate::application::request_handler::{
-    AnyHandler, HandlerResult, RequestHandler, without_function,
-};
+use crate::application::any_handler::AnyHandler;
 use crate::server::request::Request;
+use crate::server::request_handler::{HandlerResult, RequestHandler, without_function};
 
 /// The handlers of one route. Answers `OPTIONS`, and 405 to methods without a handler.
 #[derive(Default)]

@@ -6,12 +6,11 @@
 //!                        └───────────▶ static_files ──▶ cached_file   one that serves a directory
 //! ```
 
+mod any_handler;
 pub(crate) mod application;
-pub(crate) mod arguments;
 mod byte_range;
 mod cached_file;
 mod content_type;
-pub(crate) mod method_table;
-pub(crate) mod pattern;
-pub(crate) mod request_handler;
+mod method_table;
+mod pattern;
 pub(crate) mod static_files;

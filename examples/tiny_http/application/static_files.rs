@@ -13,9 +13,9 @@ use rustix::fs::{Mode, OFlags};
 use crate::application::byte_range::{ByteRange, Requested};
 use crate::application::cached_file::{CachedFile, Found};
 use crate::application::content_type::content_type;
-use crate::application::request_handler::{HandlerResult, RequestHandler};
-use crate::http_error::HttpError;
+use crate::server::http_error::HttpError;
 use crate::server::request::Request;
+use crate::server::request_handler::{HandlerResult, RequestHandler};
 use crate::server::response::Response;
 
 /// Serves the files of a directory. Tornado: `StaticFileHandler`.

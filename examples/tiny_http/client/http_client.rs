@@ -38,7 +38,7 @@ const MAX_DISCARD: usize = 64 << 10;
 /// use tiny_http::{Config, FetchError, FetchRequest, HttpClient, HttpServer, Request, Response};
 ///
 /// block_on(async {
-///     let server = HttpHttpServer::new(Config::default(), async |request: &mut Request<'_>| {
+///     let server = HttpServer::new(Config::default(), async |request: &mut Request<'_>| {
 ///         Ok(match request.path() {
 ///             "/echo" => Response::text(request.body().await?),
 ///             _ => Response::status(http::StatusCode::NOT_FOUND),
@@ -142,7 +142,7 @@ impl HttpClient {
     /// # use squall_net::block_on;
     /// # use tiny_http::{Config, HttpClient, HttpServer, Request, Response};
     /// # block_on(async {
-    /// # let server = HttpHttpServer::new(Config::default(), async |request: &mut Request<'_>| {
+    /// # let server = HttpServer::new(Config::default(), async |request: &mut Request<'_>| {
     /// #     Ok(Response::text("a long body"))
     /// # });
     /// # let url = format!("http://{}/", server.listen("127.0.0.1:0")?);

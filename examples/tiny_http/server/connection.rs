@@ -28,21 +28,21 @@ use futures_lite::FutureExt;
 use http::{Method, StatusCode};
 use squall_net::{IoStream, StreamError, yield_now};
 
-use crate::application::request_handler::RequestHandler;
 use crate::server::body::Body;
 use crate::server::body_source::Filled;
 use crate::server::config::Config;
-use crate::server::disconnect::{NextPart, unless_client_leaves};
+use crate::server::disconnect::unless_client_leaves;
 use crate::server::head::Head;
 use crate::server::head_text::HeadText;
 use crate::server::rejection::Rejection;
 use crate::server::request::Request;
+use crate::server::request_handler::RequestHandler;
 use crate::server::response::{Payload, Persistence, Response};
 use crate::server::shutdown::ShutdownWatcher;
 use crate::server::streamed_body::{HIGH_WATER, StreamedBody};
 use crate::server::takeover::Takeover;
 use crate::server::transport::Transport;
-use crate::server::wire::{SharedWire, Wire};
+use crate::server::wire::{NextPart, SharedWire, Wire};
 
 /// The most bytes of an unread body that are skipped. If more are left, the connection is closed.
 const MAX_DISCARD: usize = 64 << 10;

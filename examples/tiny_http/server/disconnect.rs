@@ -22,30 +22,10 @@ use squall_net::{Sleep, StreamError, sleep};
 
 use crate::server::rejection::Rejection;
 use crate::server::transport::Transport;
-use crate::server::wire::{SharedWire, Wire};
+use crate::server::wire::{NextPart, SharedWire, Wire};
 
 /// The time between the first two early bytes. It doubles after each.
 const FIRST_INTERVAL: Duration = Duration::from_millis(50);
-
-/// The part of the response that comes next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum NextPart {
-    StatusLine,
-    ChunkSize,
-    /// A piece without framing, of which no byte is known.
-    Piece,
-}
-
-impl NextPart {
-    /// The bytes that can be sent before the rest is known.
-    fn early_bytes(self) -> &'static [u8] {
-        match self {
-            NextPart::StatusLine => b"HTTP/1.1 ",
-            NextPart::ChunkSize => b"00000000", // curl accepts 16 digits
-            NextPart::Piece => b"",
-        }
-    }
-}
 
 /// Runs `work`, which makes the next part of the response. Drops it if the client leaves first.
 ///

@@ -11,9 +11,9 @@ use squall_net::{
     DrainReport, IoStream, Listener, Server, StreamConfig, TcpListener, UnixListener, sleep,
 };
 
-use crate::application::request_handler::RequestHandler;
 use crate::server::config::Config;
 use crate::server::connection::serve;
+use crate::server::request_handler::RequestHandler;
 use crate::server::shutdown::Shutdown;
 use crate::server::transport::Transport;
 

@@ -8,6 +8,7 @@
 //!                       └────────▶ wire       the stream and its deadline
 //! ```
 
+pub(crate) mod arguments;
 mod body;
 mod body_source;
 pub(crate) mod config;
@@ -16,9 +17,11 @@ mod date;
 mod disconnect;
 mod head;
 mod head_text;
+pub(crate) mod http_error;
 pub(crate) mod http_server;
 pub(crate) mod rejection;
 pub(crate) mod request;
+pub(crate) mod request_handler;
 pub(crate) mod response;
 mod shutdown;
 mod streamed_body;

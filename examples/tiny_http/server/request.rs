@@ -10,11 +10,11 @@ use bytes::Bytes;
 use cookie::Cookie;
 use http::{Method, StatusCode};
 
-use crate::application::arguments::Arguments;
-use crate::http_error::HttpError;
+use crate::server::arguments::Arguments;
 use crate::server::body::Body;
 use crate::server::body_source::BodySource;
 use crate::server::head::Head;
+use crate::server::http_error::HttpError;
 
 /// Names and decoded values.
 pub(crate) type PathArguments = Vec<(Rc<str>, String)>;
@@ -117,7 +117,7 @@ impl Request<'_> {
     }
 
     /// Whether the client asks to go on with another protocol, for example `websocket`. Then the
-    /// handler may return [`Response::upgrade`].
+    /// handler may return [`Response::upgrade`](crate::Response::upgrade).
     pub fn asks_to_upgrade(&self, protocol: &str) -> bool {
         self.head.asks_to_upgrade(protocol)
     }

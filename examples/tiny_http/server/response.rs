@@ -7,13 +7,12 @@ use bytes::Bytes;
 use cookie::Cookie;
 use futures_lite::Stream;
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, LOCATION, SET_COOKIE, TRANSFER_ENCODING,
-    UPGRADE,
+    CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, InvalidHeaderValue, LOCATION, SET_COOKIE,
+    TRANSFER_ENCODING, UPGRADE,
 };
 use http::{Method, StatusCode};
 use squall_net::IoStream;
 
-use crate::http_error::HttpError;
 use crate::server::head::Head;
 use crate::server::streamed_body::StreamedBody;
 use crate::server::takeover::Takeover;
@@ -90,8 +89,8 @@ impl Response {
     /// Status 303: the browser loads `location` by `GET`, for example after a form was stored.
     ///
     /// # Errors
-    /// 500, if `location` contains control characters.
-    pub fn see_other(location: &str) -> Result<Response, HttpError> {
+    /// `location` contains control characters. In a handler, `?` turns that into a 500.
+    pub fn see_other(location: &str) -> Result<Response, InvalidHeaderValue> {
         let location = HeaderValue::from_str(location)?;
         Ok(Response::status(StatusCode::SEE_OTHER).with(LOCATION, location))
     }
@@ -131,8 +130,8 @@ impl Response {
     /// Adds a cookie, percent-encoded.
     ///
     /// # Errors
-    /// 500, if an attribute contains control characters.
-    pub fn with_cookie(self, cookie: &Cookie<'_>) -> Result<Response, HttpError> {
+    /// An attribute contains control characters. In a handler, `?` turns that into a 500.
+    pub fn with_cookie(self, cookie: &Cookie<'_>) -> Result<Response, InvalidHeaderValue> {
         let value = HeaderValue::from_str(&cookie.encoded().to_string())?;
         Ok(self.with(SET_COOKIE, value))
     }

@@ -8,11 +8,11 @@ use bytes::Bytes;
 use futures_lite::{Stream, StreamExt};
 
 use crate::server::config::Config;
-use crate::server::disconnect::{NextPart, unless_client_leaves};
+use crate::server::disconnect::unless_client_leaves;
 use crate::server::head::Head;
 use crate::server::rejection::Rejection;
 use crate::server::transport::Transport;
-use crate::server::wire::{SharedWire, Wire};
+use crate::server::wire::{NextPart, SharedWire, Wire};
 
 /// If more response bytes than this are queued, the connection waits until the kernel has them.
 pub(crate) const HIGH_WATER: usize = 64 << 10;

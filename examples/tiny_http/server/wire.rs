@@ -13,7 +13,6 @@ use rustix::net::sockopt::set_socket_linger;
 use squall_net::{IoStream, Sleep, StreamError, sleep};
 
 use crate::server::body_source::{BodySource, Filled};
-use crate::server::disconnect::NextPart;
 use crate::server::shutdown::ShutdownWatcher;
 use crate::server::transport::Transport;
 
@@ -27,6 +26,26 @@ pub(crate) struct Wire<S> {
     sent_early: usize,
     /// The waker of the handler's last read of the body that had to wait. That read may have ended.
     body_waker: Option<Waker>,
+}
+
+/// The part of the response that comes next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NextPart {
+    StatusLine,
+    ChunkSize,
+    /// A piece without framing, of which no byte is known.
+    Piece,
+}
+
+impl NextPart {
+    /// The bytes that can be sent before the rest is known.
+    pub(crate) fn early_bytes(self) -> &'static [u8] {
+        match self {
+            NextPart::StatusLine => b"HTTP/1.1 ",
+            NextPart::ChunkSize => b"00000000", // curl accepts 16 digits
+            NextPart::Piece => b"",
+        }
+    }
 }
 
 impl<S: Transport> Wire<S> {

@@ -12,12 +12,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::current;
-use crate::event_loop::EventLoop;
 use crate::insight::panics::shield;
 use crate::time::turn_clock::TurnClock;
 
-/// Sees each entry that a loop runs. Registered with [`add_observer`].
+/// Sees each entry that a loop runs. Registered with [`add_observer`](crate::add_observer).
 ///
 /// An observer measures, counts or publishes what its loop does. It runs on the loop's thread. A
 /// panic of an observer is reported, and the loop goes on.
@@ -105,7 +103,7 @@ impl ObservedEntry {
     }
 }
 
-/// Identifies an observer of [`add_observer`], and never another one. May be sent to other threads.
+/// Identifies an observer of [`add_observer`](crate::add_observer), and never another one. May be sent to other threads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ObserverId(u64);
 
@@ -185,70 +183,4 @@ impl Observers {
 /// may be held.
 fn dispose(list: Rc<[Listed]>) {
     shield("the destructor of an observer", || drop(list));
-}
-
-/// Calls `observer` for each entry that this thread's loop runs from now on, beginning with the
-/// next one.
-///
-/// The entries are polls of tasks and of the future of `block_on`, and calls of callbacks, timers
-/// and handlers. What the loop does by itself is no entry: waiting, waking sleeping tasks, and
-/// sending what streams have queued.
-///
-/// ```
-/// use std::cell::Cell;
-/// use std::rc::Rc;
-/// use std::time::{Duration, Instant};
-/// use squall_executor::{EventLoop, ObservedEntry, Observer};
-///
-/// /// The entry that ran for the longest time.
-/// #[derive(Default)]
-/// struct Longest(Cell<Duration>);
-///
-/// impl Observer for Longest {
-///     fn begins(&self, _entry: &ObservedEntry, _now: Instant) {}
-///
-///     fn ended(&self, _entry: &ObservedEntry, elapsed: Duration) {
-///         self.0.set(self.0.get().max(elapsed));
-///     }
-/// }
-///
-/// let event_loop = EventLoop::new()?;
-/// let longest = Rc::new(Longest::default());
-/// let observer = event_loop.add_observer(Rc::clone(&longest));
-/// event_loop.block_on(async { std::thread::sleep(Duration::from_millis(1)) });
-/// assert!(longest.0.get() >= Duration::from_millis(1));
-/// event_loop.remove_observer(observer);
-/// # std::io::Result::Ok(())
-/// ```
-///
-/// # Panics
-/// If there is no loop on this thread.
-///
-/// # Cost
-/// While a loop has observers, two readings of the clock for each entry, and the observers' own
-/// time. Nothing while it has none.
-#[track_caller]
-pub fn add_observer(observer: impl Observer + 'static) -> ObserverId {
-    current::get().observers.add(Rc::new(observer))
-}
-
-/// Removes an observer and drops it. Returns false if it was removed before.
-///
-/// An entry that removes an observer still ends for it. Returns false too for an observer of another
-/// loop, and without a loop on this thread: a destructor may call it at any time.
-pub fn remove_observer(observer: ObserverId) -> bool {
-    current::try_get().is_some_and(|core| core.observers.remove(observer))
-}
-
-/// The functions above as methods.
-impl EventLoop {
-    /// As [`add_observer`].
-    pub fn add_observer(&self, observer: impl Observer + 'static) -> ObserverId {
-        self.core.observers.add(Rc::new(observer))
-    }
-
-    /// As [`remove_observer`].
-    pub fn remove_observer(&self, observer: ObserverId) -> bool {
-        self.core.observers.remove(observer)
-    }
 }

@@ -1,11 +1,9 @@
 //! What answers requests: a closure, or a type with a method for each method of HTTP.
 
-use std::pin::Pin;
-
 use http::header::{ALLOW, HeaderValue};
 use http::{Method, StatusCode};
 
-use crate::http_error::HttpError;
+use crate::server::http_error::HttpError;
 use crate::server::request::Request;
 use crate::server::response::Response;
 
@@ -153,22 +151,5 @@ where
 {
     async fn handle(&self, request: &mut Request<'_>) -> HandlerResult {
         self(request).await
-    }
-}
-
-/// A handler of any type. Costs one allocation a request, for the future.
-pub(crate) trait AnyHandler {
-    fn handle_boxed<'a>(
-        &'a self,
-        request: &'a mut Request<'_>,
-    ) -> Pin<Box<dyn Future<Output = HandlerResult> + 'a>>;
-}
-
-impl<H: RequestHandler> AnyHandler for H {
-    fn handle_boxed<'a>(
-        &'a self,
-        request: &'a mut Request<'_>,
-    ) -> Pin<Box<dyn Future<Output = HandlerResult> + 'a>> {
-        Box::pin(self.handle(request))
     }
 }

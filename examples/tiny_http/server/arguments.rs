@@ -5,7 +5,7 @@ use std::str::FromStr;
 use http::StatusCode;
 use percent_encoding::percent_decode;
 
-use crate::http_error::HttpError;
+use crate::server::http_error::HttpError;
 
 /// The most fields of a query or form. Each costs memory, however short it is.
 const MAX_FIELDS: usize = 1000;
