@@ -61,6 +61,6 @@ impl FormToken {
             .same_site(SameSite::Lax)
             .secure(is_secure)
             .max_age(MAX_AGE);
-        response.with_cookie(&cookie.build())
+        Ok(response.with_cookie(&cookie.build())?)
     }
 }

@@ -115,7 +115,7 @@ impl Guestbook {
         let (guestbook, entry) = (Rc::clone(self), draft.clone());
         let adding = spawn(async move { guestbook.add(entry, picture).await });
         match adding.await?? {
-            Ok(id) => Response::see_other(&format!("/#entry-{id}")),
+            Ok(id) => Ok(Response::see_other(&format!("/#entry-{id}"))?),
             Err(_) => {
                 let board = BoardPage { draft, notice: UNCONFIRMED.into(), ..BoardPage::default() };
                 visitor.answer(StatusCode::SERVICE_UNAVAILABLE, &board)
