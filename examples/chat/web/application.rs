@@ -26,7 +26,7 @@ pub fn application(chat: &Chat) -> Application {
     let icon = Asset::new("image/svg+xml", include_str!("../page/icon.svg"));
     let (of_socket, of_status) = (chat.clone(), chat.clone());
     Application::new()
-        .get("/", async |_: &mut Request<'_>| Response::see_other(DEFAULT_ROOM))
+        .get("/", async |_: &mut Request<'_>| Ok(Response::see_other(DEFAULT_ROOM)?))
         .get("/room/{name}", async move |request: &mut Request<'_>| {
             checked_room(request)?;
             tiny_http::RequestHandler::handle(&page, request).await
