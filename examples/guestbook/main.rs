@@ -8,7 +8,7 @@
 //! It shows how a program on one thread waits for everything at once:
 //!
 //! - Uploads arrive piece by piece and are written by other threads. Memory holds a piece of each,
-//!   and a slow client or disk holds up nobody else.
+//!   and a slow client or disk holds up no other request.
 //! - SQLite blocks, so it runs on other threads too. PostgreSQL does not: `tokio-postgres` speaks
 //!   over squall's sockets.
 //! - A database that goes away costs an error page, and the typed text stays in the form. Once it is

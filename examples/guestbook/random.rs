@@ -1,8 +1,8 @@
-//! Names that nobody can guess.
+//! Random names.
 
 use std::io;
 
-/// 128 random bits of the kernel, as 32 hexadecimal digits.
+/// 128 random bits of the kernel, as 32 hexadecimal digits: a name that cannot be guessed.
 ///
 /// # Errors
 /// If the kernel has none to give.

@@ -87,9 +87,8 @@ impl Page {
 
 /// The [key](NewEntry::key) of an entry: a digest of the number of its form and of what was typed.
 ///
-/// A browser that goes back to a form, and sends it with another text, sends another entry. Only the
-/// length of the picture counts, because a person who exchanges it for another one of the same
-/// length has not been seen.
+/// If a visitor goes back to a form and sends it with another text, that is another entry. Of the
+/// picture only the length counts, so that its bytes need not be digested.
 pub(crate) fn key(form_number: &str, name: &str, message: &str, picture_length: u64) -> String {
     let mut digest = Sha256::new();
     for part in [form_number, name, message] {

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use tiny_http::{HttpError, Request};
 
-/// Who sends a request, as far as the guestbook tells clients apart.
+/// The sender of a request, as far as the guestbook tells clients apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ClientAddress {
     /// An IPv4 address, or an IPv6 network of 64 bits, of which one client has all addresses.
@@ -14,9 +14,9 @@ pub(crate) struct ClientAddress {
 }
 
 impl ClientAddress {
-    /// The sender of this request. `behind_proxy`: a proxy passes all requests on, and its fields
-    /// say for whom. Other proxies may have written into `X-Forwarded-For` before it, and so may
-    /// the client, so only the last address counts.
+    /// The sender of this request. `behind_proxy`: a proxy passes all requests on, and adds the
+    /// client's address at the end of `X-Forwarded-For`. What stands before that address may be the
+    /// client's invention.
     ///
     /// # Errors
     /// As [`Request::peer_addr`].

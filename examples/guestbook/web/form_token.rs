@@ -1,7 +1,8 @@
 //! The token that tells this site's forms from those of others.
 
-use cookie::{Cookie, SameSite};
 use std::io;
+
+use cookie::{Cookie, SameSite};
 use subtle::ConstantTimeEq;
 use time::Duration;
 use tiny_http::{HttpError, Request, Response};

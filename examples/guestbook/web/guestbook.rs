@@ -43,7 +43,7 @@ pub(crate) struct Guestbook {
     pub(crate) store: Store,
     pub(crate) pictures: PictureDirectory,
     pub(crate) limit: PostLimit,
-    /// Whether a proxy passes on all requests, so that its fields tell for whom.
+    /// Whether a proxy passes on all requests, so that its fields name the clients.
     pub(crate) behind_proxy: bool,
 }
 
