@@ -8,10 +8,13 @@ use std::sync::Arc;
 
 use squall_net::spawn_blocking;
 
-use crate::pictures::picture_directory::PARTIAL_PREFIX;
 use crate::pictures::picture_kind::PictureKind;
 use crate::pictures::removal::Removal;
 use crate::random::random_name;
+
+/// How the names of files begin that are still written. [`StaticFiles`] serves no name that begins
+/// with a dot.
+pub(crate) const PARTIAL_PREFIX: &str = ".partial-";
 
 /// The bytes that are collected for one job of writing.
 const PIECE: usize = 64 << 10;

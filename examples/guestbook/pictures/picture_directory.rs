@@ -9,12 +9,8 @@ use std::sync::Arc;
 use rustix::fs::{FlockOperation, flock};
 use tiny_http::StaticFiles;
 
-use crate::pictures::partial_file::PartialFile;
+use crate::pictures::partial_file::{PARTIAL_PREFIX, PartialFile};
 use crate::pictures::picture_kind::PictureKind;
-
-/// How the names of files begin that are still written. [`StaticFiles`] serves no name that begins
-/// with a dot.
-pub(crate) const PARTIAL_PREFIX: &str = ".partial-";
 
 /// The directory with the pictures. One program at a time uses it.
 #[derive(Clone, Debug)]
