@@ -71,7 +71,7 @@ impl Options {
     }
 
     /// Makes the loops time their entries from the beginning on. Then the dashboard knows what holds
-    /// a loop that was stuck before anybody looked.
+    /// a loop that was stuck before the first look.
     ///
     /// # Cost
     /// That of an [observer](squall_net::add_observer), about 0.1 µs for each entry: two readings of

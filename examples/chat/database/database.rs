@@ -52,7 +52,7 @@ impl Database {
         }
     }
 
-    /// Stores what was submitted, tells the other processes that nobody is here any more, and ends
+    /// Stores what was submitted, tells the other processes that no client is here any more, and ends
     /// the worker.
     pub(crate) async fn shut_down(&self, limit: Duration) {
         self.tasks.end();

@@ -1,7 +1,7 @@
 //! The table of people.
 //!
 //! Each process writes who is in its rooms, and renews its rows from time to time. Rows that are not
-//! renewed are those of a process that has been killed: nobody counts them after [`EXPIRY`].
+//! renewed are those of a process that has been killed: they do not count after [`EXPIRY`].
 
 use std::collections::HashMap;
 use std::rc::Rc;

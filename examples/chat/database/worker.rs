@@ -12,7 +12,7 @@
 //!
 //! A message is acknowledged after its transaction is committed, and published when it is read back
 //! from the table, as those of all other processes. So all processes publish the same messages in
-//! the same order. If a commit is not answered, nobody knows whether it has happened: the client
+//! the same order. If a commit is not answered, it is unknown whether it has happened: the client
 //! sends the message again, and the table refuses the id that it has.
 
 use std::cell::Cell;

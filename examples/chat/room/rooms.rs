@@ -44,7 +44,7 @@ impl Rooms {
         self.map.borrow().get(name).cloned()
     }
 
-    /// Forgets a room. Another one with its name is made when somebody comes.
+    /// Forgets a room. A client that joins it later makes a new one with its name.
     pub(crate) fn remove(&self, room: &Rc<Room>) {
         let mut map = self.map.borrow_mut();
         // Clients of a room that was forgotten before may leave while there is another one.

@@ -1,6 +1,6 @@
 //! A loop that is watched: the questions to it and its answers.
 //!
-//! At most one question is on its way to a loop. Whoever asks meanwhile waits for the same answer,
+//! At most one question is on its way to a loop. A second caller waits for the same answer,
 //! so that a stuck loop finds one message when it goes on, however many asked.
 
 use std::convert::Infallible;
@@ -179,7 +179,7 @@ impl Watched {
         }
     }
 
-    /// Ends the timing of entries when nobody has looked for [`Options::record_for`].
+    /// Ends the timing of entries when the dashboard was not looked at for [`Options::record_for`].
     async fn record_while_looked(self: Arc<Self>) {
         let time = self.record_for.unwrap_or(Duration::MAX);
         loop {
