@@ -7,13 +7,14 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use squall_chat::{Chat, Limits};
+use squall_local_postgres::{Postgres, Signal};
 use squall_net::{block_on, sleep, spawn};
-use support::postgres::Postgres;
 use support::{Guest, Server, within};
 
 /// Starts a server and waits until it has the database.
 async fn start(postgres: &Postgres, limits: Limits) -> Server {
-    let server = Server::with(Chat::with_database(limits, postgres.url().parse().unwrap()));
+    let server =
+        Server::with(Chat::with_database(limits, postgres.unix_address().parse().unwrap()));
     is_storing(&server, true).await;
     server
 }
@@ -81,7 +82,7 @@ fn two_servers_share_a_room_its_order_its_history_and_its_people() {
 #[test]
 fn a_database_that_is_away_for_a_while_loses_nothing_that_was_acknowledged() {
     const MESSAGES: usize = 300;
-    let Some(postgres) = Postgres::start() else { return };
+    let Some(mut postgres) = Postgres::start() else { return };
     block_on(async {
         let limits = Limits { message_burst: 10_000, ..Limits::default() };
         let (one, two) = (start(&postgres, limits).await, start(&postgres, limits).await);
@@ -90,21 +91,21 @@ fn a_database_that_is_away_for_a_while_loses_nothing_that_was_acknowledged() {
         let acknowledged = Rc::new(Cell::new(0));
         let writing = spawn(write(writer, MESSAGES, Rc::clone(&acknowledged)));
         // Once as an operator does it, once as a crash, each time in the middle.
-        for (number, mode) in [(MESSAGES / 4, "fast"), (MESSAGES / 2, "immediate")] {
+        for (number, signal) in [(MESSAGES / 4, Signal::INT), (MESSAGES / 2, Signal::QUIT)] {
             within("acknowledgements", async {
                 while acknowledged.get() < number {
                     sleep(std::time::Duration::from_millis(1)).await;
                 }
             })
             .await;
-            postgres.stop(mode);
+            postgres.stop(signal);
             is_storing(&one, false).await;
             is_storing(&two, false).await;
             // A client that comes now is told, and is welcomed later.
             let mut late = Guest::connect(two.address, "garden").await;
             late.send_hello("Late", None).await.unwrap();
             assert_eq!(late.next().await["available"], false);
-            postgres.restart();
+            postgres.resume();
             is_storing(&one, true).await;
             is_storing(&two, true).await;
             late.until("welcome").await;

@@ -9,8 +9,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use squall_local_postgres::Postgres;
 use squall_net::{block_on, sleep, spawn};
-use support::postgres::Postgres;
 use support::process::{ChatProcess, Process, free_address, is_installed, wait_for};
 use support::{Guest, get, within};
 
@@ -24,7 +24,7 @@ fn a_killed_server_loses_no_acknowledged_message_and_its_clients_come_back() {
     }
     let Some(postgres) = Postgres::start() else { return };
     block_on(async {
-        let url = postgres.url();
+        let url = postgres.unix_address();
         let mut one = ChatProcess::start(&["--database", &url]).await;
         let two = ChatProcess::start(&["--database", &url]).await;
         let front = free_address();

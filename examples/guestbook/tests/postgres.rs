@@ -1,14 +1,11 @@
 //! The guestbook on a real PostgreSQL server, which goes away and comes back.
 
-#[path = "support/postgres.rs"]
-mod server;
 mod support;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use rustix::process::Signal;
-use server::Postgres;
+use squall_local_postgres::{Postgres, Signal};
 use support::{Directory, Guestbook, Visitor, picture, picture_files, wait_until};
 
 /// The number of sessions that have locked the table of the entries.

@@ -2,7 +2,6 @@
 
 #![allow(dead_code, reason = "no test program uses all of this module")]
 
-pub(crate) mod postgres;
 pub(crate) mod process;
 
 use std::future::Future;

@@ -1,4 +1,13 @@
-//! A PostgreSQL server of a test's own.
+//! A PostgreSQL server of a test's own: on a directory and a port that no other program uses, stopped
+//! at the end.
+//!
+//! ```no_run
+//! use squall_local_postgres::Postgres;
+//!
+//! let Some(postgres) = Postgres::start() else { return };
+//! println!("psql {}", postgres.address());
+//! assert_eq!(postgres.query("SELECT 6 * 7"), "42");
+//! ```
 
 use std::fs;
 use std::io;
@@ -8,13 +17,20 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
-use rustix::process::{Pid, Signal, getuid, kill_process};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
-use crate::support::{Directory, say, wait_until};
+pub use rustix::process::Signal;
+use rustix::process::{Pid, getuid, kill_process};
+
+/// The limit of every wait.
+const WATCHDOG: Duration = Duration::from_secs(60);
 
 /// A PostgreSQL server in a directory of its own, on a port of 127.0.0.1. Dropping it ends the
 /// server, also when the test panics.
-pub(crate) struct Postgres {
+#[derive(Debug)]
+pub struct Postgres {
     programs: PathBuf,
     port: u16,
     /// The user and group that run the server, because it refuses to run as root. `None` if the test
@@ -25,12 +41,36 @@ pub(crate) struct Postgres {
     directory: Directory,
 }
 
+/// A directory of the server's own, which is removed at the end.
+#[derive(Debug)]
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new() -> Directory {
+        static LAST: AtomicUsize = AtomicUsize::new(0);
+        let (process, number) = (std::process::id(), LAST.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(format!("squall-postgres-{process}-{number}"));
+        fs::create_dir(&path).unwrap();
+        Directory(path)
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0); // what is left in a temporary directory does no harm
+    }
+}
+
 impl Postgres {
-    /// Makes a database and starts its server. If PostgreSQL is not installed, prints a line and
-    /// returns `None`.
-    pub(crate) fn start() -> Option<Postgres> {
+    /// Makes a database and starts its server. If PostgreSQL is not installed, prints a line to
+    /// standard error and returns `None`.
+    ///
+    /// # Panics
+    /// If the server does not start. So do the other functions if the server does not do as it is
+    /// told: this is for tests.
+    pub fn start() -> Option<Postgres> {
         let (Some(programs), Some(user)) = (programs(), user()) else {
-            say("skipped: PostgreSQL is not installed");
+            eprintln!("skipped: PostgreSQL is not installed");
             return None;
         };
         let directory = Directory::new();
@@ -49,18 +89,18 @@ impl Postgres {
     }
 
     /// The address of the database over TCP.
-    pub(crate) fn address(&self) -> String {
+    pub fn address(&self) -> String {
         format!("postgres://guest@127.0.0.1:{}/postgres", self.port)
     }
 
     /// The address of the database over the Unix socket.
-    pub(crate) fn unix_address(&self) -> String {
+    pub fn unix_address(&self) -> String {
         let directory = self.directory.0.to_str().unwrap().replace('/', "%2F");
         format!("postgres://guest@{directory}:{}/postgres", self.port)
     }
 
     /// Starts the server, and waits until it accepts connections.
-    pub(crate) fn resume(&mut self) {
+    pub fn resume(&mut self) {
         let mut command = self.command("postgres");
         command.arg("-D").arg(self.data()).args(["-p", &self.port.to_string()]);
         command.args(["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-k"]);
@@ -75,7 +115,7 @@ impl Postgres {
     }
 
     /// Stops the server: `Signal::INT` ends its connections in order, and `Signal::QUIT` at once.
-    pub(crate) fn stop(&mut self, signal: Signal) {
+    pub fn stop(&mut self, signal: Signal) {
         let server = self.server.as_mut().expect("the server runs");
         kill_process(Pid::from_child(server), signal).unwrap();
         wait_until("the server ends", || server.try_wait().unwrap().is_some());
@@ -83,14 +123,14 @@ impl Postgres {
     }
 
     /// Runs a statement and returns what it selects, a row a line.
-    pub(crate) fn query(&self, statement: &str) -> String {
+    pub fn query(&self, statement: &str) -> String {
         let output = self.psql(statement);
         assert!(output.status.success(), "{output:?}");
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
     /// Runs a statement that the server is to interrupt.
-    pub(crate) fn query_that_fails(&self, statement: &str) {
+    pub fn query_that_fails(&self, statement: &str) {
         assert!(!self.psql(statement).status.success(), "{statement}");
     }
 
@@ -149,4 +189,12 @@ fn user() -> Option<Option<(u32, u32)>> {
     let line = users.lines().find(|line| line.starts_with("postgres:"))?;
     let mut numbers = line.split(':').skip(2).map(str::parse);
     Some(Some((numbers.next()?.ok()?, numbers.next()?.ok()?)))
+}
+
+fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !condition() {
+        assert!(begin.elapsed() < WATCHDOG, "not so in time: {what}");
+        thread::sleep(Duration::from_millis(2));
+    }
 }
