@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::support::say;
@@ -50,8 +50,20 @@ impl Postgres {
 
     /// Starts the server again.
     pub(crate) fn restart(&self) {
+        self.start_at(&self.directory);
+    }
+
+    /// Starts the server where only the test finds it, runs a query, and stops it.
+    pub(crate) fn query_in_hiding(&self, query: &str) {
+        let hidden = self.directory.join("data");
+        self.start_at(&hidden);
+        self.query_at(&hidden, query);
+        self.stop("fast");
+    }
+
+    fn start_at(&self, directory: &Path) {
         // Only on a Unix socket; and as safe as in service, but for power cuts.
-        let options = format!("-c listen_addresses= -k {} -F", self.directory.display());
+        let options = format!("-c listen_addresses= -k {} -F", directory.display());
         let log = self.directory.join("log");
         self.run("pg_ctl", &["start", "-w", "-l", log.to_str().unwrap(), "-o", &options]);
     }
@@ -63,7 +75,18 @@ impl Postgres {
 
     /// Runs a query and returns what it prints.
     pub(crate) fn query(&self, query: &str) -> String {
-        let host = self.directory.to_str().unwrap();
+        self.query_at(&self.directory, query)
+    }
+
+    /// Opens a session that reads queries from its standard input.
+    pub(crate) fn session(&self) -> Child {
+        let mut command = Command::new(self.programs.join("psql"));
+        command.arg("-h").arg(&self.directory).args(["-U", "chat", "-d", "postgres", "-Atq"]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap()
+    }
+
+    fn query_at(&self, directory: &Path, query: &str) -> String {
+        let host = directory.to_str().unwrap();
         let arguments = ["-h", host, "-U", "chat", "-d", "postgres", "-Atc", query];
         let output = output(Command::new(self.programs.join("psql")).args(arguments));
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
