@@ -10,7 +10,7 @@
 //! ```
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
@@ -70,7 +70,8 @@ impl Postgres {
     /// told: this is for tests.
     pub fn start() -> Option<Postgres> {
         let (Some(programs), Some(user)) = (programs(), user()) else {
-            eprintln!("skipped: PostgreSQL is not installed");
+            // Not by `eprintln`, which the test runner captures.
+            let _ = writeln!(io::stderr(), "skipped: PostgreSQL is not installed");
             return None;
         };
         let directory = Directory::new();
@@ -101,16 +102,34 @@ impl Postgres {
 
     /// Starts the server, and waits until it accepts connections.
     pub fn resume(&mut self) {
-        let mut command = self.command("postgres");
-        command.arg("-D").arg(self.data()).args(["-p", &self.port.to_string()]);
-        command.args(["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-k"]);
-        command.arg(&self.directory.0).stdout(Stdio::null()).stderr(Stdio::null());
-        let server = self.server.insert(command.spawn().unwrap());
-        assert!(server.try_wait().unwrap().is_none(), "the server has ended at once");
+        let sockets = self.directory.0.clone();
+        self.resume_at("127.0.0.1", &sockets);
+    }
+
+    /// Starts the server where only the test finds it, runs a statement, and stops it.
+    pub fn query_in_hiding(&mut self, statement: &str) {
+        let hidden = self.data();
+        self.resume_at("", &hidden);
+        let host = hidden.to_str().unwrap().replace('/', "%2F");
+        let output =
+            self.psql(&format!("postgres://guest@{host}:{}/postgres", self.port), statement);
+        assert!(output.status.success(), "{output:?}");
+        self.stop(Signal::INT);
+    }
+
+    /// Starts the server on a TCP address, if it is not empty, and on a Unix socket in `sockets`.
+    fn resume_at(&mut self, address: &str, sockets: &Path) {
         let port = self.port.to_string();
+        let mut command = self.command("postgres");
+        command.arg("-D").arg(self.data()).args(["-p", &port, "-c", "fsync=off", "-c"]);
+        command.arg(format!("listen_addresses={address}")).arg("-k").arg(sockets);
+        let server = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        self.server = Some(server);
         wait_until("the database accepts connections", || {
+            let server = self.server.as_mut().expect("it was started");
+            assert!(server.try_wait().unwrap().is_none(), "the server has ended at once");
             let mut ready = self.command("pg_isready");
-            ready.args(["-h", "127.0.0.1", "-p", &port, "-q"]).status().unwrap().success()
+            ready.arg("-h").arg(sockets).args(["-p", &port, "-q"]).status().unwrap().success()
         });
     }
 
@@ -124,20 +143,26 @@ impl Postgres {
 
     /// Runs a statement and returns what it selects, a row a line.
     pub fn query(&self, statement: &str) -> String {
-        let output = self.psql(statement);
+        let output = self.psql(&self.address(), statement);
         assert!(output.status.success(), "{output:?}");
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
     /// Runs a statement that the server is to interrupt.
     pub fn query_that_fails(&self, statement: &str) {
-        assert!(!self.psql(statement).status.success(), "{statement}");
+        assert!(!self.psql(&self.address(), statement).status.success(), "{statement}");
     }
 
-    fn psql(&self, statement: &str) -> Output {
+    /// Opens a session that reads statements from its standard input.
+    pub fn session(&self) -> Child {
         let mut psql = self.command("psql");
-        psql.args(["--no-psqlrc", "-qAt", "-c", statement, &self.address()]);
-        psql.output().unwrap()
+        psql.args(["--no-psqlrc", "-qAt", &self.address()]);
+        psql.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap()
+    }
+
+    fn psql(&self, address: &str, statement: &str) -> Output {
+        let mut psql = self.command("psql");
+        psql.args(["--no-psqlrc", "-qAt", "-c", statement, address]).output().unwrap()
     }
 
     fn data(&self) -> PathBuf {

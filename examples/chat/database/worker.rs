@@ -37,6 +37,8 @@ use crate::wire::protocol::ToClient;
 const ROUND_TIMEOUT: Duration = Duration::from_secs(10);
 /// The time between two heartbeats, which renew the people of this process.
 const HEARTBEAT: Duration = Duration::from_secs(10);
+/// A connection that has lasted this long is followed by the next one without a long pause.
+const STABLE: Duration = Duration::from_secs(5);
 /// The most messages in one transaction.
 const BATCH: usize = 200;
 
@@ -83,9 +85,13 @@ impl Worker {
         loop {
             match self.connect().await {
                 Ok(mut link) => {
-                    backoff = Backoff::new();
+                    let begin = now();
                     let outcome = self.work(&mut link).await;
                     self.set_available(false);
+                    // Otherwise a request that always fails would be tried again at once.
+                    if now() - begin >= STABLE {
+                        backoff = Backoff::new();
+                    }
                     match outcome {
                         Ok(()) => return,
                         Err(failure) => log::warn!("the database is lost: {failure}"),

@@ -4,6 +4,7 @@ mod support;
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Write};
 use std::rc::Rc;
 
 use squall_chat::{Chat, Limits};
@@ -117,6 +118,58 @@ fn a_database_that_is_away_for_a_while_loses_nothing_that_was_acknowledged() {
             .query("SELECT string_agg(text, ' ' ORDER BY number) FROM squall_chat.messages");
         assert_eq!(stored, wanted.join(" "));
     });
+}
+
+#[test]
+fn what_others_stored_while_a_process_was_away_is_published_when_it_is_back() {
+    let Some(mut postgres) = Postgres::start() else { return };
+    block_on(async {
+        let server = start(&postgres, Limits::default()).await;
+        let mut ada = server.enter("Ada").await;
+        postgres.stop(Signal::INT);
+        is_storing(&server, false).await;
+        postgres.query_in_hiding(&insert("while you were away"));
+        postgres.resume();
+        assert_eq!(ada.texts(1).await, ["while you were away"]);
+    });
+}
+
+#[test]
+fn a_number_becomes_visible_only_after_all_smaller_ones() {
+    let Some(postgres) = Postgres::start() else { return };
+    block_on(async {
+        let server = start(&postgres, Limits::default()).await;
+        let (mut ada, mut eve) = (server.enter("Ada").await, server.enter("Eve").await);
+        // Another process draws a number, and takes its time to commit it.
+        let mut session = postgres.session();
+        let mut input = session.stdin.take().unwrap();
+        let lock = format!("SELECT pg_advisory_xact_lock({})", 0x7371_7561_6c6c_i64);
+        writeln!(input, "BEGIN; {lock}; {}; SELECT 'inserted';", insert("first")).unwrap();
+        let mut output = BufReader::new(session.stdout.take().unwrap()).lines();
+        assert!(output.any(|line| line.unwrap() == "inserted"));
+        ada.say("1", "second").await;
+        within("the insert that waits", async {
+            let waiting =
+                "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted";
+            while postgres.query(waiting) == "0" {
+                sleep(std::time::Duration::from_millis(5)).await;
+            }
+        })
+        .await;
+        writeln!(input, "NOTIFY squall_chat_messages; COMMIT;").unwrap();
+        drop(input);
+        assert!(session.wait().unwrap().success());
+        assert_eq!(ada.texts(2).await, ["first", "second"]);
+        assert_eq!(eve.texts(2).await, ["first", "second"]);
+    });
+}
+
+/// The query with which another process would store this text.
+fn insert(text: &str) -> String {
+    format!(
+        "INSERT INTO squall_chat.messages (room, tag, id, name, text)
+            VALUES ('lobby', 'ff', '{text}', 'Other', '{text}')"
+    )
 }
 
 /// Sends numbered messages, and keeps the rules of a client: one message after the other is in doubt,

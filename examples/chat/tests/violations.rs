@@ -2,8 +2,10 @@
 
 mod support;
 
+use std::time::Duration;
+
 use squall_chat::Limits;
-use squall_net::{IoStream, block_on};
+use squall_net::{IoStream, block_on, sleep};
 use support::{Server, raw, within};
 
 const TEXT: u8 = 1;
@@ -27,8 +29,9 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// Reads frames up to the close frame. Returns its code, after which the server ends the stream.
-async fn close_code(stream: &mut IoStream) -> u16 {
+/// Reads frames up to the close frame. Returns its code and reason, after which the server ends the
+/// stream.
+async fn close_frame(stream: &mut IoStream) -> (u16, String) {
     loop {
         let head = within("a frame", stream.read_bytes(2)).await.unwrap();
         let length = match head[1] {
@@ -42,7 +45,8 @@ async fn close_code(stream: &mut IoStream) -> u16 {
         if head[0] & 0x0f == CLOSE {
             let rest = within("the end of the stream", stream.read_until_close()).await.unwrap();
             assert!(rest.is_empty(), "{rest:?}");
-            return u16::from_be_bytes([payload[0], payload[1]]);
+            let reason = String::from_utf8(payload[2..].to_vec()).unwrap();
+            return (u16::from_be_bytes([payload[0], payload[1]]), reason);
         }
     }
 }
@@ -80,7 +84,7 @@ fn a_frame_that_breaks_the_rules_ends_its_client_with_the_right_code() {
         for (what, bytes, wanted) in cases {
             let mut stream = raw(server.address).await;
             stream.write(bytes).unwrap();
-            assert_eq!(close_code(&mut stream).await, wanted, "{what}");
+            assert_eq!(close_frame(&mut stream).await.0, wanted, "{what}");
         }
         ada.say("1", "still here").await;
         assert_eq!(ada.texts(1).await, ["still here"]);
@@ -99,23 +103,24 @@ fn a_flood_of_pings_ends_its_client() {
         let pong = within("a pong", stream.read_bytes(3)).await.unwrap();
         assert_eq!(*pong, [FINAL | 10, 1, b'p']);
         stream.write(ping.repeat(100)).unwrap();
-        assert_eq!(close_code(&mut stream).await, 1008);
+        assert_eq!(close_frame(&mut stream).await, (1008, "too many pings".to_owned()));
         ada.say("1", "still here").await;
         assert_eq!(ada.texts(1).await, ["still here"]);
     });
 }
 
 #[test]
-fn a_flood_of_pings_from_a_client_that_does_not_read_costs_little_memory() {
+fn a_flood_of_pings_ends_a_client_that_does_not_read_the_answers() {
     block_on(async {
-        let server = Server::start(Limits::default());
+        let patient = Duration::from_secs(3_600);
+        let server = Server::start(Limits { hello_timeout: patient, ..Limits::default() });
         let mut stream = raw(server.address).await;
         let ping = frame(FINAL | PING, &[0; 125]);
         // The connection is closed while this is sent, or after it.
         let _ = within("the flood", stream.write_all(&ping.repeat(20_000))).await;
         within("the end", async {
             while server.chat.status().clients > 0 {
-                squall_net::sleep(std::time::Duration::from_millis(1)).await;
+                sleep(Duration::from_millis(1)).await;
             }
         })
         .await;
