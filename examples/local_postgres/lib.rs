@@ -9,6 +9,11 @@
 //! assert_eq!(postgres.query("SELECT 6 * 7"), "42");
 //! ```
 
+#![allow(
+    clippy::missing_panics_doc,
+    reason = "all functions panic if the server does not do as it is told"
+)]
+
 use std::fs;
 use std::io::{self, Write};
 use std::net::TcpListener;
@@ -66,8 +71,8 @@ impl Postgres {
     /// standard error and returns `None`.
     ///
     /// # Panics
-    /// If the server does not start. So do the other functions if the server does not do as it is
-    /// told: this is for tests.
+    /// If the server does not start. The other functions panic too if it does not do as it is told,
+    /// because this is for tests.
     pub fn start() -> Option<Postgres> {
         let (Some(programs), Some(user)) = (programs(), user()) else {
             // Not by `eprintln`, which the test runner captures.
