@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use support::requests::{EVIL, get, limits, malformed, unusual_but_valid};
-use support::{Client, LocalServer};
+use support::{Client, LocalServer, say};
 use tiny_http::{Request, Response};
 
 /// Sends `text`. Stops without an error if the server closes the connection.
@@ -36,6 +36,7 @@ fn malformed_requests_get_their_status_and_the_end_of_the_connection() {
     let mut failures = Vec::new();
     let cases = malformed();
     assert!(cases.len() >= 400, "{} cases", cases.len());
+    say(&format!("{} malformed requests", cases.len()));
     for (name, status, request) in cases {
         for bytewise in [false, true] {
             let mut client = server.connect();
