@@ -1,14 +1,15 @@
 //! The application: an ordered list of routes.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use http::header::ALLOW;
 use http::{Method, StatusCode};
 
 use crate::application::any_handler::AnyHandler;
 use crate::application::method_table::MethodTable;
-use crate::application::pattern::{Matched, Pattern};
-use crate::server::arguments::decode;
+use crate::application::pattern::{Pattern, decoded_segments};
 use crate::server::http_error::HttpError;
 use crate::server::request::{PathArguments, Request};
 use crate::server::request_handler::{HandlerResult, RequestHandler};
@@ -17,10 +18,11 @@ use crate::server::response::Response;
 /// Passes each request to the first route whose pattern matches its path. Tornado: `Application`.
 ///
 /// In a pattern, `{name}` stands for a part of one segment that is not empty, and `{*name}` at the
-/// end for the rest of the path. The pattern is compared with the path as the client has encoded it;
-/// [`Request::path_argument`] returns the decoded argument.
+/// end for the rest of the path. Segments are compared decoded: `/%61` is `/a`, but the slash in
+/// `a%2Fb` does not end a segment. [`Request::path_argument`] returns the decoded argument.
 ///
-/// A path without a route is answered with 404.
+/// A path without a route is answered with 404. If a route has no handler for the request's method,
+/// the next routes that match are asked; if none has one, the answer is 405.
 ///
 /// ```
 /// use tiny_http::{Application, Config, HttpServer, Request, Response};
@@ -43,6 +45,8 @@ pub struct Application {
     /// Applications for hosts of their own, which are asked before the routes.
     hosts: Vec<(String, Application)>,
     routes: Vec<Route>,
+    /// The index of the route that was added or extended last.
+    last: Option<usize>,
     /// Answers what no route matches.
     default_handler: Option<Box<dyn AnyHandler>>,
     error_page: Option<Box<ErrorPage>>,
@@ -54,8 +58,8 @@ struct Route {
     /// The text of the pattern. A method is added to the route with the same text.
     text: String,
     pattern: Pattern,
-    /// The name for [`Application::reverse`]; empty if it has none.
-    name: &'static str,
+    /// The name for [`Application::reverse`].
+    name: Option<&'static str>,
     target: Target,
 }
 
@@ -76,6 +80,7 @@ impl Application {
     ///
     /// # Panics
     /// If the pattern is malformed.
+    #[must_use]
     #[track_caller]
     pub fn route(self, pattern: &str, handler: impl RequestHandler + 'static) -> Application {
         self.with_route(pattern, Target::Handler(Box::new(handler)))
@@ -85,6 +90,7 @@ impl Application {
     ///
     /// # Panics
     /// If the pattern is malformed.
+    #[must_use]
     #[track_caller]
     pub fn get(self, pattern: &str, handler: impl RequestHandler + 'static) -> Application {
         self.method(Method::GET, pattern, handler)
@@ -94,6 +100,7 @@ impl Application {
     ///
     /// # Panics
     /// If the pattern is malformed.
+    #[must_use]
     #[track_caller]
     pub fn post(self, pattern: &str, handler: impl RequestHandler + 'static) -> Application {
         self.method(Method::POST, pattern, handler)
@@ -104,6 +111,7 @@ impl Application {
     ///
     /// # Panics
     /// If the pattern is malformed.
+    #[must_use]
     #[track_caller]
     pub fn method(
         mut self,
@@ -112,9 +120,10 @@ impl Application {
         handler: impl RequestHandler + 'static,
     ) -> Application {
         let handler = Box::new(handler);
-        for route in &mut self.routes {
+        for (index, route) in self.routes.iter_mut().enumerate() {
             if let (true, Target::Methods(table)) = (route.text == pattern, &mut route.target) {
                 table.add(method, handler);
+                self.last = Some(index);
                 return self;
             }
         }
@@ -123,19 +132,32 @@ impl Application {
         self.with_route(pattern, Target::Methods(table))
     }
 
-    /// Names the route that was added last, for [`reverse`](Self::reverse).
+    /// Names the route that was added or extended last, for [`reverse`](Self::reverse).
+    ///
+    /// # Panics
+    /// If there is no route, or another one has the name.
     #[must_use]
+    #[track_caller]
     pub fn named(mut self, name: &'static str) -> Application {
-        if let Some(route) = self.routes.last_mut() {
-            route.name = name;
-        }
+        let is_new = self.routes.iter().all(|route| route.name != Some(name));
+        assert!(is_new, "two routes are called {name:?}");
+        let last = self.last.expect("a route is added before it is named");
+        self.routes[last].name = Some(name);
         self
     }
 
     /// Asks `application` first for requests to this host. A path that it has no route for falls
     /// through. The port of the request's Host does not matter.
+    ///
+    /// # Panics
+    /// If `host` has a port, or `application` a default handler or an error page: only those of the
+    /// outer application are used.
     #[must_use]
+    #[track_caller]
     pub fn host(mut self, host: &str, application: Application) -> Application {
+        assert!(host.ends_with(']') || !host.contains(':'), "the host {host:?} has a port");
+        let has_pages = application.default_handler.is_some() || application.error_page.is_some();
+        assert!(!has_pages, "the application of a host has a default handler or an error page");
         self.hosts.push((host.to_owned(), application));
         self
     }
@@ -148,8 +170,11 @@ impl Application {
     }
 
     /// Sets what an [`HttpError`] of a handler looks like: `page` gets the status and the message,
-    /// and makes the body. The status is the error's, whatever `page` returns. If `page` panics, the
-    /// client gets an empty 500.
+    /// and makes the body. The message may hold text of the client, so escape it. The status is the
+    /// error's, whatever `page` returns. If `page` panics, the client gets an empty 500.
+    ///
+    /// A request that is malformed or too large, and a handler that panics, get the server's own
+    /// page.
     #[must_use]
     pub fn error_page(
         mut self,
@@ -162,7 +187,7 @@ impl Application {
     /// The path of the route with this name, whose arguments are these in the pattern's order.
     /// `None` if no route has the name, or another number of arguments. Tornado: `reverse_url`.
     pub fn reverse(&self, name: &str, arguments: &[&str]) -> Option<String> {
-        let route = self.routes.iter().find(|route| route.name == name)?;
+        let route = self.routes.iter().find(|route| route.name == Some(name))?;
         route.pattern.path(arguments)
     }
 
@@ -170,27 +195,46 @@ impl Application {
     fn with_route(mut self, text: &str, target: Target) -> Application {
         let pattern =
             Pattern::parse(text).unwrap_or_else(|why| panic!("the pattern {text:?}: {why}"));
-        self.routes.push(Route { text: text.to_owned(), pattern, name: "", target });
+        self.routes.push(Route { text: text.to_owned(), pattern, name: None, target });
+        self.last = Some(self.routes.len() - 1);
         self
     }
 
-    /// The first route that matches.
-    fn find<'p>(&self, host: &str, path: &'p str) -> Option<(&Route, Matched<'p>)> {
-        let of_host = self.hosts.iter().filter(|(name, _)| name.eq_ignore_ascii_case(host));
-        of_host.filter_map(|(_, application)| application.find(host, path)).next().or_else(|| {
-            self.routes.iter().find_map(|route| Some((route, route.pattern.matches(path)?)))
-        })
+    /// The first route that matches and has a handler for the method. If none has one, the first that
+    /// matches, which answers with 405 or to `OPTIONS`.
+    fn find(
+        &self,
+        request: &Request<'_>,
+        path: &[Cow<'_, str>],
+    ) -> Option<(&Route, PathArguments)> {
+        let of_host =
+            self.hosts.iter().filter(|(name, _)| name.eq_ignore_ascii_case(request.host()));
+        if let Some(found) = of_host.filter_map(|(_, inner)| inner.find(request, path)).next() {
+            return Some(found);
+        }
+        let mut without_method = None;
+        for route in &self.routes {
+            let Some(arguments) = route.pattern.matches(path) else { continue };
+            match &route.target {
+                Target::Methods(table) if !table.serves(request) => {
+                    without_method.get_or_insert((route, arguments));
+                }
+                _ => return Some((route, arguments)),
+            }
+        }
+        without_method
     }
 
     async fn dispatch(&self, request: &mut Request<'_>) -> HandlerResult {
-        let Some((route, matched)) = self.find(request.host(), request.path()) else {
+        let found = self.find(request, &decoded_segments(request.path())?);
+        let Some((route, arguments)) = found else {
             return match &self.default_handler {
                 Some(handler) => handler.handle_boxed(request).await,
-                None => Err(HttpError::new(StatusCode::NOT_FOUND, "")),
+                None => Err(HttpError::of_client(StatusCode::NOT_FOUND, "")),
             };
         };
-        if !matched.is_empty() {
-            request.path_arguments = Some(Box::new(decoded(matched)?));
+        if !arguments.is_empty() {
+            request.path_arguments = Some(Box::new(arguments));
         }
         match &route.target {
             Target::Methods(table) => table.handle(request).await,
@@ -212,13 +256,15 @@ impl RequestHandler for Application {
     }
 }
 
-fn decoded(matched: Matched<'_>) -> Result<PathArguments, HttpError> {
-    matched.into_iter().map(|(name, value)| Ok((name, decode(value.as_bytes())?))).collect()
-}
-
 fn page_of(error: &HttpError, page: &ErrorPage) -> Response {
     match catch_unwind(AssertUnwindSafe(|| page(error.status(), error.message()))) {
-        Ok(response) => response.with_status(error.status()),
+        Ok(response) => {
+            let response = response.with_status(error.status());
+            match error.allow() {
+                Some(allow) => response.with(ALLOW, allow.clone()),
+                None => response,
+            }
+        }
         Err(_) => {
             log::error!("the error page for {} panicked", error.status());
             Response::new(None, "").with_status(StatusCode::INTERNAL_SERVER_ERROR)

@@ -4,7 +4,7 @@ use http::Method;
 
 use crate::application::any_handler::AnyHandler;
 use crate::server::request::Request;
-use crate::server::request_handler::{HandlerResult, RequestHandler, without_function};
+use crate::server::request_handler::{HandlerResult, RequestHandler, listed, without_function};
 
 /// The handlers of one route. Answers `OPTIONS`, and 405 to methods without a handler.
 #[derive(Default)]
@@ -15,10 +15,20 @@ pub(crate) struct MethodTable {
 }
 
 impl MethodTable {
-    /// Adds a handler. The first one for a method stays.
+    /// Adds a handler.
+    ///
+    /// # Panics
+    /// If the method has one already.
+    #[track_caller]
     pub(crate) fn add(&mut self, method: Method, handler: Box<dyn AnyHandler>) {
+        assert!(!self.methods.contains(&method), "the route has a handler for {method} already");
         self.methods.push(method);
         self.handlers.push(handler);
+    }
+
+    /// Whether a handler or the table itself serves the request's method.
+    pub(crate) fn serves(&self, request: &Request<'_>) -> bool {
+        listed(request, &self.methods).is_some()
     }
 }
 
@@ -28,10 +38,10 @@ impl RequestHandler for MethodTable {
     }
 
     async fn handle(&self, request: &mut Request<'_>) -> HandlerResult {
-        let method = request.routed_method();
-        match self.methods.iter().position(|known| known == method) {
+        let method = listed(request, &self.methods);
+        match method.and_then(|method| self.methods.iter().position(|known| known == method)) {
             Some(at) => self.handlers[at].handle_boxed(request).await,
-            None => Ok(without_function(method, &self.methods)),
+            None => without_function(request.method(), &self.methods),
         }
     }
 }

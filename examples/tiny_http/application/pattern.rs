@@ -1,9 +1,14 @@
 //! The pattern of a route: which paths it matches, and which parts of them are arguments.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 use std::rc::Rc;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::server::arguments::decode;
+use crate::server::http_error::HttpError;
+use crate::server::request::PathArguments;
 
 /// What an argument may hold as it is: the characters that RFC 3986 does not reserve.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -25,8 +30,12 @@ struct Segment {
     suffix: Box<str>,
 }
 
-/// The arguments of a path, with their names, as the client has encoded them.
-pub(crate) type Matched<'p> = Vec<(Rc<str>, &'p str)>;
+/// The segments of a path, each decoded by itself: `/a%20b/c%2Fd` is `a b` and `c/d`. So a slash that
+/// was encoded does not end a segment, and every way to encode a name is the same name.
+pub(crate) fn decoded_segments(path: &str) -> Result<Vec<Cow<'_, str>>, HttpError> {
+    let path = path.strip_prefix('/').unwrap_or(path);
+    path.split('/').map(decode).collect()
+}
 
 impl Pattern {
     /// Parses a pattern.
@@ -53,25 +62,19 @@ impl Pattern {
         Ok(pattern)
     }
 
-    /// The arguments of `path`, or `None` if the pattern does not match it. An argument is decoded
-    /// later, so that an encoded slash does not end its segment.
-    pub(crate) fn matches<'p>(&self, path: &'p str) -> Option<Matched<'p>> {
-        let mut matched = Vec::new();
-        let mut left = Some(path.strip_prefix('/')?);
-        for segment in &self.segments {
-            let (part, rest) = match left?.split_once('/') {
-                Some((part, rest)) => (part, Some(rest)),
-                None => (left?, None),
-            };
-            segment.matches(part, &mut matched)?;
-            left = rest;
+    /// The arguments of a path with these segments, or `None` if the pattern does not match it.
+    pub(crate) fn matches(&self, path: &[Cow<'_, str>]) -> Option<PathArguments> {
+        let (own, rest) = path.split_at_checked(self.segments.len())?;
+        let mut arguments = Vec::new();
+        for (segment, part) in self.segments.iter().zip(own) {
+            segment.matches(part, &mut arguments)?;
         }
-        match (&self.rest, left) {
-            (Some(name), Some(rest)) => matched.push((Rc::clone(name), rest)),
-            (None, None) => {}
+        match &self.rest {
+            Some(name) if !rest.is_empty() => arguments.push((Rc::clone(name), rest.join("/"))),
+            None if rest.is_empty() => {}
             _ => return None,
         }
-        Some(matched)
+        Some(arguments)
     }
 
     /// The path with these arguments, percent-encoded. `None` if their number is not the pattern's.
@@ -122,14 +125,14 @@ impl Segment {
         })
     }
 
-    /// Adds the argument in `part` to `matched`. `None` if this segment does not match it.
-    fn matches<'p>(&self, part: &'p str, matched: &mut Matched<'p>) -> Option<()> {
+    /// Adds the argument in `part` to `arguments`. `None` if this segment does not match it.
+    fn matches(&self, part: &str, arguments: &mut PathArguments) -> Option<()> {
         let Some(name) = &self.name else { return (*part == *self.prefix).then_some(()) };
         let argument = part.strip_prefix(&*self.prefix)?.strip_suffix(&*self.suffix)?;
         if argument.is_empty() {
             return None;
         }
-        matched.push((Rc::clone(name), argument));
+        arguments.push((Rc::clone(name), argument.to_owned()));
         Some(())
     }
 }
@@ -147,8 +150,9 @@ fn checked_name(name: &str) -> Result<Rc<str>, &'static str> {
 mod tests {
     use super::*;
 
-    fn arguments<'p>(pattern: &str, path: &'p str) -> Option<Vec<&'p str>> {
-        let matched = Pattern::parse(pattern).unwrap().matches(path)?;
+    fn arguments(pattern: &str, path: &str) -> Option<Vec<String>> {
+        let segments = decoded_segments(path).unwrap();
+        let matched = Pattern::parse(pattern).unwrap().matches(&segments)?;
         Some(matched.into_iter().map(|(_, argument)| argument).collect())
     }
 
@@ -163,7 +167,9 @@ mod tests {
             ("/a", "/a/", None),
             ("/a/", "/a", None),
             ("/{x}", "/", None),
-            ("/{x}", "/a%2Fb", Some(vec!["a%2Fb"])),
+            ("/{x}", "/a%2Fb", Some(vec!["a/b"])),
+            ("/a b/{x}", "/%61%20b/%63", Some(vec!["c"])),
+            ("/a/b", "/a%2Fb", None),
             ("/{x}/{y}", "/a/b", Some(vec!["a", "b"])),
             ("/{x}/{y}", "/a/b/c", None),
             ("/page-{n}.html", "/page-12.html", Some(vec!["12"])),
@@ -174,6 +180,8 @@ mod tests {
             ("/files/{*path}", "/files", None),
             ("/{*path}", "/a//b", Some(vec!["a//b"])),
         ] {
+            let wanted: Option<Vec<String>> =
+                wanted.map(|wanted| wanted.into_iter().map(str::to_owned).collect());
             assert_eq!(arguments(pattern, path), wanted, "{pattern} {path}");
         }
     }

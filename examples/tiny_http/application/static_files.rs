@@ -1,9 +1,7 @@
 //! The handler that serves the files of a directory.
 
 use std::io;
-use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use http::header::{ACCEPT_RANGES, CONTENT_RANGE, ETAG, HeaderValue, LAST_MODIFIED, LOCATION};
@@ -11,29 +9,32 @@ use http::{Method, StatusCode};
 use rustix::fs::{Mode, OFlags};
 
 use crate::application::byte_range::{ByteRange, Requested};
-use crate::application::cached_file::{CachedFile, Found};
+use crate::application::cached_file::{CachedFile, Found, Root};
 use crate::application::content_type::content_type;
 use crate::server::http_error::HttpError;
 use crate::server::request::Request;
 use crate::server::request_handler::{HandlerResult, RequestHandler};
 use crate::server::response::Response;
 
+/// The end of the year 9999, since 1970.
+const LAST_DATE: Duration = Duration::from_secs(253_402_300_799);
+
 /// Serves the files of a directory. Tornado: `StaticFileHandler`.
 ///
 /// Its route ends in `{*path}`, for example `/static/{*path}`. A path that is empty or ends in a
 /// slash means the `index.html` there. Names that begin with a dot do not exist, and no path, `..` or
 /// symbolic link leads out of the directory: the kernel refuses that (`openat2` with
-/// `RESOLVE_BENEATH`, Linux 5.12).
+/// `RESOLVE_BENEATH`, Linux 5.6). A slash that is encoded as `%2F` names no file.
 ///
 /// Understands `Range` with one range, `If-Range`, `If-None-Match` and `If-Modified-Since`.
 ///
 /// # Cost
-/// What the kernel has in its caches is opened and read on the loop: `openat2`, `fstat`, and a
+/// On a local file system, what the kernel has in its caches is opened and read on the loop: `openat2`, `fstat`, and a
 /// `preadv2` for each 64 KiB. What a disk has to be asked for is a job of
 /// [`spawn_blocking`](squall_net::spawn_blocking), so that a slow disk does not stop the loop.
 #[derive(Clone, Debug)]
 pub struct StaticFiles {
-    root: Rc<OwnedFd>,
+    root: Root,
 }
 
 impl StaticFiles {
@@ -44,7 +45,7 @@ impl StaticFiles {
     pub fn new(directory: impl AsRef<Path>) -> io::Result<StaticFiles> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = rustix::fs::open(directory.as_ref(), flags, Mode::empty())?;
-        Ok(StaticFiles { root: Rc::new(root) })
+        Ok(StaticFiles { root: Root::new(root) })
     }
 }
 
@@ -58,29 +59,50 @@ impl RequestHandler for StaticFiles {
             path if path.is_empty() || path.ends_with('/') => format!("{path}index.html"),
             path => path.to_owned(),
         };
-        let is_hidden = path.split('/').any(|name| name.starts_with('.'));
-        let found =
-            if is_hidden { Found::Nothing } else { CachedFile::open(&self.root, &path).await? };
-        match found {
+        match self.find(request.path(), &path).await? {
             Found::File(file) => answer(request, file, content_type(&path)),
-            Found::Nothing => Err(HttpError::new(StatusCode::NOT_FOUND, "")),
-            Found::Directory => {
+            Found::Directory if !request.path().ends_with('/') => {
                 // The browser resolves relative links against the last slash. A path that begins
                 // with two slashes would name a host.
-                let location = format!("/{}/", request.path().trim_matches('/'));
+                let query = request.query().map(|query| format!("?{query}")).unwrap_or_default();
+                let location = format!("/{}/{query}", request.path().trim_matches('/'));
                 let location = HeaderValue::from_str(&location)?;
                 Ok(Response::status(StatusCode::MOVED_PERMANENTLY).with(LOCATION, location))
             }
+            Found::Directory | Found::Nothing => {
+                Err(HttpError::of_client(StatusCode::NOT_FOUND, ""))
+            }
+        }
+    }
+}
+
+impl StaticFiles {
+    /// Opens the file of a path. `encoded` is the path of the request.
+    async fn find(&self, encoded: &str, path: &str) -> Result<Found, HttpError> {
+        let is_hidden = path.split('/').any(|name| name.starts_with('.'));
+        // A route before this one may guard a directory. It did not see this slash.
+        let hides_slash = encoded.to_ascii_lowercase().contains("%2f");
+        if is_hidden || hides_slash {
+            return Ok(Found::Nothing);
+        }
+        match CachedFile::open(&self.root, path).await {
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
+                Err(HttpError::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()))
+            }
+            found => Ok(found?),
         }
     }
 }
 
 /// The response to a request for this file, or for a part of it.
 fn answer(request: &Request<'_>, file: CachedFile, content_type: HeaderValue) -> HandlerResult {
+    // A date of HTTP is one of the years 1970 to 9999.
     let modified = file.modified.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let modified = modified.min(LAST_DATE);
     let entity_tag = format!("\"{:x}-{:x}\"", modified.as_nanos(), file.length);
     let entity_tag_field = HeaderValue::from_str(&entity_tag)?;
-    let last_modified = HeaderValue::from_str(&httpdate::fmt_http_date(file.modified))?;
+    let last_modified =
+        HeaderValue::from_str(&httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + modified))?;
     let with_validators = |response: Response| {
         let response = response.with(ETAG, entity_tag_field);
         response

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use squall_net::now;
+use squall_net::{now, timeout};
 
 use super::answer_head::{AnswerHead, has_option};
 use super::client_config::ClientConfig;
@@ -23,6 +23,8 @@ use super::tls::Tls;
 
 /// The most bytes of a redirect's body that are read to keep the connection.
 const MAX_DISCARD: usize = 64 << 10;
+/// The time for that.
+const DISCARD_TIME: Duration = Duration::from_secs(1);
 
 /// An HTTP/1.1 client on the loop of this thread. Clones share its connections and its queue.
 /// Tornado: `AsyncHTTPClient`.
@@ -208,7 +210,8 @@ impl Inner {
             let (head, mut body, timings) = self.send(&mut request).await?;
             if redirects_left > 0 && request.redirect(head.status, &head.headers) {
                 redirects_left -= 1;
-                let _ = body.discard(MAX_DISCARD).await; // an error only closes the connection
+                // Late bytes or an error only close the connection.
+                let _ = timeout(DISCARD_TIME, body.discard(MAX_DISCARD)).await;
                 continue;
             }
             let response = ClientResponse {

@@ -1,5 +1,6 @@
 //! Named values that a client sends: in the query, or in a form.
 
+use std::borrow::Cow;
 use std::str::FromStr;
 
 use http::StatusCode;
@@ -58,25 +59,26 @@ impl Arguments {
     }
 }
 
-fn bad_request(message: impl Into<std::borrow::Cow<'static, str>>) -> HttpError {
-    HttpError::new(StatusCode::BAD_REQUEST, message)
+fn bad_request(message: impl Into<Cow<'static, str>>) -> HttpError {
+    HttpError::of_client(StatusCode::BAD_REQUEST, message)
 }
 
 fn decode_field(encoded: &[u8]) -> Result<String, HttpError> {
     let spaced: Vec<u8> =
         encoded.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
-    decode(&spaced)
+    decode_bytes(&spaced).map(Cow::into_owned)
 }
 
 /// Decodes the `%XX` of a part of a path.
 ///
 /// # Errors
 /// 400, if the result is not UTF-8.
-pub(crate) fn decode(encoded: &[u8]) -> Result<String, HttpError> {
-    match percent_decode(encoded).decode_utf8() {
-        Ok(text) => Ok(text.into_owned()),
-        Err(_) => Err(bad_request("an argument is not UTF-8")),
-    }
+pub(crate) fn decode(encoded: &str) -> Result<Cow<'_, str>, HttpError> {
+    decode_bytes(encoded.as_bytes())
+}
+
+fn decode_bytes(encoded: &[u8]) -> Result<Cow<'_, str>, HttpError> {
+    percent_decode(encoded).decode_utf8().map_err(|_| bad_request("an argument is not UTF-8"))
 }
 
 #[cfg(test)]

@@ -258,7 +258,7 @@ impl<S: Transport> Connection<'_, S> {
         body: &mut Body,
     ) -> Result<(Persistence, Rest), Rejection> {
         let mut response = self.run_handler(handler, head, body).await?;
-        response.replace_if_unfit::<S>(head);
+        response.replace_if_unfit::<S>(head, body.is_done());
         let persistence = self.persistence(head, body, &response);
         Ok((persistence, self.queue(head, response, persistence)?))
     }

@@ -40,7 +40,7 @@ impl HeadText {
             }
             Persistence::KeepAlive => {}
         }
-        if let Some(content_type) = &response.content_type {
+        if let (Some(content_type), true) = (&response.content_type, response.may_have_body()) {
             text.extend_from_slice(b"Content-Type: ");
             text.extend_from_slice(content_type.as_bytes());
             text.extend_from_slice(b"\r\n");

@@ -5,6 +5,7 @@ use std::error::Error;
 use std::fmt;
 
 use http::StatusCode;
+use http::header::{ALLOW, HeaderValue};
 
 use crate::server::rejection::Rejection;
 use crate::server::response::Response;
@@ -38,6 +39,10 @@ pub struct HttpError(Reason);
 enum Reason {
     /// The handler's own decision: the status and a message for the client.
     Status(StatusCode, Cow<'static, str>),
+    /// As `Status`, for a mistake of the client that this library has found.
+    OfClient(StatusCode, Cow<'static, str>),
+    /// The path has no function for the method. The value of `Allow` lists the others.
+    NotAllowed(HeaderValue),
     /// An error that the handler did not expect.
     Unexpected(Box<dyn Error>),
     /// The request is malformed or late, or the connection is broken.
@@ -50,10 +55,35 @@ impl HttpError {
         HttpError(Reason::Status(status, message.into()))
     }
 
+    /// As [`new`](Self::new), for a mistake of the client. It is not logged as a warning, because any
+    /// client can make it.
+    pub(crate) fn of_client(
+        status: StatusCode,
+        message: impl Into<Cow<'static, str>>,
+    ) -> HttpError {
+        HttpError(Reason::OfClient(status, message.into()))
+    }
+
+    /// Status 405. `allow` lists the methods that the path allows, separated by commas.
+    pub(crate) fn not_allowed(allow: HeaderValue) -> HttpError {
+        HttpError(Reason::NotAllowed(allow))
+    }
+
+    /// The value of the field `Allow`, which belongs to a 405.
+    pub(crate) fn allow(&self) -> Option<&HeaderValue> {
+        match &self.0 {
+            Reason::NotAllowed(allow) => Some(allow),
+            _ => None,
+        }
+    }
+
     /// The status of the response.
     pub fn status(&self) -> StatusCode {
         match &self.0 {
-            Reason::Status(status, _) | Reason::Rejection(Rejection::Status(status, _)) => *status,
+            Reason::Status(status, _)
+            | Reason::OfClient(status, _)
+            | Reason::Rejection(Rejection::Status(status, _)) => *status,
+            Reason::NotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Reason::Unexpected(_) | Reason::Rejection(Rejection::Broken(_)) => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
@@ -64,10 +94,10 @@ impl HttpError {
     /// log, because it may tell too much.
     pub fn message(&self) -> &str {
         match &self.0 {
-            Reason::Status(_, message) => message,
+            Reason::Status(_, message) | Reason::OfClient(_, message) => message,
             Reason::Rejection(Rejection::Status(_, why)) => why,
             Reason::Unexpected(_) => FAILED,
-            Reason::Rejection(Rejection::Broken(_)) => "",
+            Reason::NotAllowed(_) | Reason::Rejection(Rejection::Broken(_)) => "",
         }
     }
 
@@ -81,12 +111,11 @@ impl HttpError {
     /// client can cause is logged at debug level, so that it cannot fill the log.
     pub(crate) fn log(&self, method: &http::Method, path: &str) {
         let level = match &self.0 {
-            Reason::Status(StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED, _) => {
-                log::Level::Debug
-            }
             Reason::Status(..) => log::Level::Warn,
             Reason::Unexpected(_) => log::Level::Error,
-            Reason::Rejection(_) => log::Level::Debug,
+            Reason::OfClient(..) | Reason::NotAllowed(_) | Reason::Rejection(_) => {
+                log::Level::Debug
+            }
         };
         log::log!(level, "{method} {path}: {self}");
     }
@@ -97,7 +126,12 @@ impl HttpError {
     /// The rejection, if the error [ends the connection](Self::ends_connection).
     pub(crate) fn into_response(self) -> Result<Response, Rejection> {
         match self.0 {
-            Reason::Status(status, message) => Ok(Response::error(status, &message)),
+            Reason::Status(status, message) | Reason::OfClient(status, message) => {
+                Ok(Response::error(status, &message))
+            }
+            Reason::NotAllowed(allow) => {
+                Ok(Response::error(StatusCode::METHOD_NOT_ALLOWED, "").with(ALLOW, allow))
+            }
             Reason::Unexpected(_) => Ok(Response::error(StatusCode::INTERNAL_SERVER_ERROR, FAILED)),
             Reason::Rejection(rejection) => Err(rejection),
         }
@@ -107,7 +141,12 @@ impl HttpError {
 impl fmt::Display for HttpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Reason::Status(status, message) => write!(f, "{}: {message}", status.as_u16()),
+            Reason::Status(status, message) | Reason::OfClient(status, message) => {
+                write!(f, "{}: {message}", status.as_u16())
+            }
+            Reason::NotAllowed(allow) => {
+                write!(f, "405: allowed are {}", allow.to_str().unwrap_or(""))
+            }
             Reason::Unexpected(error) => error.fmt(f),
             Reason::Rejection(rejection) => rejection.fmt(f),
         }

@@ -58,6 +58,9 @@ impl HttpServer {
 
 impl HttpServer<UnixListener> {
     /// As [`new`](HttpServer::new), for Unix sockets, for example behind nginx on the same machine.
+    ///
+    /// A Unix socket has no reset. So a streamed body for HTTP/1.0 that is not complete looks whole
+    /// to the client: let nginx speak HTTP/1.1 (`proxy_http_version 1.1`).
     pub fn unix(
         config: Config,
         handler: impl RequestHandler + 'static,

@@ -1,5 +1,6 @@
 //! The request that a handler gets.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use cookie::Cookie;
 use http::{Method, StatusCode};
+use percent_encoding::percent_decode_str;
 
 use crate::server::arguments::Arguments;
 use crate::server::body::Body;
@@ -93,15 +95,17 @@ impl Request<'_> {
         self.head.headers()
     }
 
-    /// The value of the first cookie with this name, percent-decoded. A client can send any value.
+    /// The value of the first cookie with this name, percent-decoded if that gives UTF-8. A client
+    /// can send any value.
+    ///
+    /// Names are compared as they are: `%5F_Host-x` is not `__Host-x`, whose rules a browser enforces.
     pub fn cookie(&self, name: &str) -> Option<String> {
         let fields = self.headers().filter(|(field, _)| field.eq_ignore_ascii_case("cookie"));
-        fields
-            .filter_map(|(_, value)| str::from_utf8(value).ok())
-            .flat_map(Cookie::split_parse_encoded)
-            .filter_map(Result::ok)
-            .find(|cookie| cookie.name() == name)
-            .map(|cookie| cookie.value().to_owned())
+        let pairs = fields.flat_map(|(_, value)| value.split(|byte| *byte == b';'));
+        let mut cookies = pairs.filter_map(|pair| Cookie::parse(str::from_utf8(pair).ok()?).ok());
+        let cookie = cookies.find(|cookie| cookie.name() == name)?;
+        let decoded = percent_decode_str(cookie.value()).decode_utf8();
+        Some(decoded.map_or_else(|_| cookie.value().to_owned(), Cow::into_owned))
     }
 
     /// Whether the client has the version with this entity tag, quotes included, already: its
@@ -168,7 +172,8 @@ impl Request<'_> {
         let media_type = self.header("content-type").unwrap_or_default();
         let media_type = media_type.split(|byte| *byte == b';').next().unwrap_or_default();
         if !media_type.trim_ascii().eq_ignore_ascii_case(b"application/x-www-form-urlencoded") {
-            return Err(HttpError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "a form is needed"));
+            let message = "a form is needed";
+            return Err(HttpError::of_client(StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
         }
         Arguments::parse(&self.body().await?)
     }

@@ -1,7 +1,7 @@
 //! What answers requests: a closure, or a type with a method for each method of HTTP.
 
+use http::Method;
 use http::header::{ALLOW, HeaderValue};
-use http::{Method, StatusCode};
 
 use crate::server::http_error::HttpError;
 use crate::server::request::Request;
@@ -88,7 +88,7 @@ pub trait RequestHandler {
 
     /// Answers the other [`methods`](Self::methods).
     async fn other(&self, request: &mut Request<'_>) -> HandlerResult {
-        Err(not_allowed(request.method()))
+        without_function(request.method(), self.methods())
     }
 
     /// Runs after the handler, with the outcome: a response that is not yet sent, or an error that
@@ -110,10 +110,9 @@ async fn answer<H: RequestHandler + ?Sized>(
     handler: &H,
     request: &mut Request<'_>,
 ) -> HandlerResult {
-    let method = request.routed_method().clone();
-    if !handler.methods().contains(&method) {
-        return Ok(without_function(&method, handler.methods()));
-    }
+    let Some(method) = listed(request, handler.methods()).cloned() else {
+        return without_function(request.method(), handler.methods());
+    };
     if let Some(response) = handler.prepare(request).await? {
         return Ok(response);
     }
@@ -127,22 +126,27 @@ async fn answer<H: RequestHandler + ?Sized>(
     }
 }
 
-/// The answer to a method that is not among the `methods` of a handler: the list of them. It is what
-/// `OPTIONS` asks for, and belongs to a 405.
-pub(crate) fn without_function(method: &Method, methods: &[Method]) -> Response {
-    let allow = methods.iter().map(Method::as_str).chain(["OPTIONS"]);
-    let head = methods.contains(&Method::GET).then_some("HEAD");
-    let allow: Vec<_> = allow.chain(head).collect();
-    let response = match *method {
-        Method::OPTIONS => Response::new(None, ""),
-        _ => Response::status(StatusCode::METHOD_NOT_ALLOWED),
-    };
-    let allow = HeaderValue::from_str(&allow.join(", ")).expect("methods are tokens");
-    response.with(ALLOW, allow)
+/// The method of a list that a request belongs to: its own, or `GET` for `HEAD`.
+pub(crate) fn listed<'m>(request: &Request<'_>, methods: &'m [Method]) -> Option<&'m Method> {
+    let find = |wanted: &Method| methods.iter().find(|method| *method == wanted);
+    find(request.method()).or_else(|| find(request.routed_method()))
 }
 
-fn not_allowed(method: &Method) -> HttpError {
-    HttpError::new(StatusCode::METHOD_NOT_ALLOWED, format!("{method} has no function here"))
+/// The answer to a method that is not among the `methods` of a handler: the list of them. It is what
+/// `OPTIONS` asks for, and belongs to a 405.
+pub(crate) fn without_function(method: &Method, methods: &[Method]) -> HandlerResult {
+    let mut allow: Vec<_> = methods.iter().map(Method::as_str).collect();
+    if methods.contains(&Method::GET) {
+        allow.push("HEAD");
+    }
+    allow.push("OPTIONS");
+    allow.sort_unstable();
+    allow.dedup();
+    let allow = HeaderValue::from_str(&allow.join(", ")).expect("methods are tokens");
+    match *method {
+        Method::OPTIONS => Ok(Response::new(None, "").with(ALLOW, allow)),
+        _ => Err(HttpError::not_allowed(allow)),
+    }
 }
 
 impl<F> RequestHandler for F

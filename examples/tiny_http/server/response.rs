@@ -7,8 +7,8 @@ use bytes::Bytes;
 use cookie::Cookie;
 use futures_lite::Stream;
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, InvalidHeaderValue, LOCATION, SET_COOKIE,
-    TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderName, HeaderValue, InvalidHeaderValue,
+    LOCATION, SET_COOKIE, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{Method, StatusCode};
 use squall_net::IoStream;
@@ -101,7 +101,15 @@ impl Response {
     /// [`TcpServer`](squall_net::TcpServer). Tornado: `detach`.
     ///
     /// A request that does not [ask for it](crate::Request::asks_to_upgrade) is answered with 426
-    /// instead, and one that came over another transport than `S` with 500.
+    /// instead, one whose body is not read with 400, and one that came over another transport than
+    /// `S` with 500. So is a response whose status is changed afterwards.
+    ///
+    /// The stream's read buffer holds at most 64 KiB, or
+    /// [`Config::max_head_bytes`](crate::Config::max_head_bytes) if that is more. To read more at
+    /// once, take the transport out of it.
+    ///
+    /// # Panics
+    /// If `protocol` contains control characters.
     pub fn upgrade<S, F>(protocol: &'static str, run: F) -> Response
     where
         S: 'static,
@@ -140,17 +148,21 @@ impl Response {
         Response { body, ..self }
     }
 
-    /// Adds a header field.
+    /// Adds a header field. `Content-Type` replaces the one that the response has.
     ///
     /// # Panics
-    /// If it is `Content-Length`, `Transfer-Encoding` or `Connection`, which the server sets: another
-    /// value would let the client misread where the response ends. The client then gets a 500.
+    /// If it is `Content-Length`, `Transfer-Encoding`, `Connection` or `Date`, which the server sets:
+    /// another value could let the client misread where the response ends. The client then gets a
+    /// 500.
     #[must_use]
     #[track_caller]
     pub fn with(self, name: HeaderName, value: HeaderValue) -> Response {
-        let is_of_server = matches!(name, CONTENT_LENGTH | TRANSFER_ENCODING | CONNECTION);
+        let is_of_server = matches!(name, CONTENT_LENGTH | TRANSFER_ENCODING | CONNECTION | DATE);
         assert!(!is_of_server, "the server sets {name}, and not a handler");
-        self.with_any(name, value)
+        match name {
+            CONTENT_TYPE => Response { content_type: Some(value), ..self },
+            _ => self.with_any(name, value),
+        }
     }
 
     fn with_any(mut self, name: HeaderName, value: HeaderValue) -> Response {
@@ -159,26 +171,34 @@ impl Response {
     }
 
     /// Replaces a response that would not answer the request: an interim one (1xx) by a 500, and an
-    /// upgrade that the client did not ask for by a 426.
+    /// upgrade that the client did not ask for by a 426. `is_read` is whether the request's body was
+    /// read.
     #[inline]
-    pub(crate) fn replace_if_unfit<S: 'static>(&mut self, head: &Head) {
-        if self.status.is_informational() {
-            self.replace_interim::<S>(head);
+    pub(crate) fn replace_if_unfit<S: 'static>(&mut self, head: &Head, is_read: bool) {
+        if self.status.is_informational() || matches!(self.body, Payload::Takeover(_)) {
+            self.replace_unfit::<S>(head, is_read);
         }
     }
 
     #[cold]
-    fn replace_interim<S: 'static>(&mut self, head: &Head) {
+    fn replace_unfit<S: 'static>(&mut self, head: &Head, is_read: bool) {
         let protocol = self.fields.iter().find(|(name, _)| name == UPGRADE);
         let protocol = protocol.map(|(_, value)| value.clone());
-        *self = match (&self.body, protocol) {
-            (Payload::Takeover(takeover), Some(protocol)) if takeover.takes::<S>() => {
-                if protocol.to_str().is_ok_and(|protocol| head.asks_to_upgrade(protocol)) {
-                    return;
+        let is_upgrade = self.status == StatusCode::SWITCHING_PROTOCOLS
+            && matches!(&self.body, Payload::Takeover(takeover) if takeover.takes::<S>());
+        *self = match protocol {
+            Some(protocol) if is_upgrade => {
+                let is_wanted = protocol.to_str().is_ok_and(|text| head.asks_to_upgrade(text));
+                match (is_wanted, is_read) {
+                    (true, true) => return,
+                    (true, false) => {
+                        let message = "a request for an upgrade must not have a body";
+                        Response::error(StatusCode::BAD_REQUEST, message)
+                    }
+                    (false, _) => Response::status(StatusCode::UPGRADE_REQUIRED)
+                        .with_any(CONNECTION, HeaderValue::from_static("Upgrade"))
+                        .with_any(UPGRADE, protocol),
                 }
-                Response::status(StatusCode::UPGRADE_REQUIRED)
-                    .with_any(CONNECTION, HeaderValue::from_static("Upgrade"))
-                    .with(UPGRADE, protocol)
             }
             _ => {
                 log::error!("a handler returned the unfit status {}", self.status.as_u16());

@@ -6,6 +6,7 @@ use std::pin::{Pin, pin};
 
 use bytes::Bytes;
 use futures_lite::{Stream, StreamExt};
+use squall_net::yield_now;
 
 use crate::server::config::Config;
 use crate::server::disconnect::unless_client_leaves;
@@ -16,6 +17,9 @@ use crate::server::wire::{NextPart, SharedWire, Wire};
 
 /// If more response bytes than this are queued, the connection waits until the kernel has them.
 pub(crate) const HIGH_WATER: usize = 64 << 10;
+
+/// The number of empty pieces after which the task yields to the rest of the loop.
+const EMPTY_PIECES_PER_TURN: u32 = 64;
 
 /// A body whose pieces are not made yet.
 pub(crate) struct StreamedBody {
@@ -106,15 +110,22 @@ impl StreamedBody {
         wire: &mut Wire<S>,
         part: NextPart,
     ) -> Result<Option<Bytes>, Rejection> {
-        loop {
-            let wire = SharedWire::new(wire);
-            let next = pin!(self.pieces.next());
-            match unless_client_leaves(next, &wire, part).await?.transpose() {
-                Ok(Some(piece)) if piece.is_empty() => {}
-                Ok(piece) => return Ok(piece),
-                Err(error) => return Err(Rejection::Broken(error)),
+        let pieces = &mut self.pieces;
+        let next = pin!(async {
+            let mut empty = 0_u32;
+            loop {
+                match pieces.next().await {
+                    Some(Ok(piece)) if piece.is_empty() => empty += 1,
+                    next => return next.transpose(),
+                }
+                // A stream that is always ready must not stop the loop.
+                if empty.is_multiple_of(EMPTY_PIECES_PER_TURN) {
+                    yield_now().await;
+                }
             }
-        }
+        });
+        let wire = SharedWire::new(wire);
+        unless_client_leaves(next, &wire, part).await?.map_err(Rejection::Broken)
     }
 }
 
