@@ -18,10 +18,11 @@ pub(crate) fn measure(plan: &Plan) -> io::Result<()> {
         (Service::Source, 1, "1 GiB from the server on one stream"),
         (Service::Source, 64, "1 GiB from the server on 64 streams"),
     ] {
-        let mut figures: Vec<_> = plan.servers.iter().map(|_| (Vec::new(), Vec::new())).collect();
-        let steps = plan.progress(title, plan.rounds * plan.servers.len());
-        for place in plan.turns(plan.servers.len()) {
-            let (server, (rates, costs)) = (plan.servers[place], &mut figures[place]);
+        let servers = plan.offering(service);
+        let mut figures: Vec<_> = servers.iter().map(|_| (Vec::new(), Vec::new())).collect();
+        let steps = plan.progress(title, plan.rounds * servers.len());
+        for place in plan.turns(servers.len()) {
+            let (server, (rates, costs)) = (servers[place], &mut figures[place]);
             steps.set_message(server.name);
             let process = Process::start(ServerArgs::new(server.name, service), &[])?;
             let transfer = if service == Service::Sink { fill } else { drain };
@@ -34,7 +35,7 @@ pub(crate) fn measure(plan: &Plan) -> io::Result<()> {
         }
         steps.finish_and_clear();
         let mut table = Table::new(&["server", "GiB a second", "CPU of the server, ms a GiB"]);
-        for (server, (rates, costs)) in plan.servers.iter().zip(&figures) {
+        for (server, (rates, costs)) in servers.iter().zip(&figures) {
             table.row(vec![server.name.to_owned(), spread(rates, 2), spread(costs, 0)]);
         }
         table.print(title);

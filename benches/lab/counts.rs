@@ -10,28 +10,28 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::exchange::Exchange;
-use crate::load::{PingPong, Until, churn};
+use crate::load::Until;
 use crate::plan::Plan;
 use crate::process::{Process, ServerArgs};
 use crate::servers::Server;
 use crate::table::Table;
-use crate::timing::CONNECTIONS;
+use crate::timing::{CONNECTIONS, load};
 
 /// The numbers of requests in the shorter and in the longer run.
 const RUNS: [u64; 2] = [2_000, 12_000];
 
 /// User-space instructions by callgrind.
 pub(crate) fn instructions(plan: &Plan) -> io::Result<()> {
-    let steps = plan.progress("instructions", plan.servers.len() * Exchange::ALL.len());
-    let titles = Exchange::ALL.map(Exchange::title);
+    let steps = plan.progress("instructions", plan.servers.len() * Exchange::COUNTED.len());
+    let titles = Exchange::COUNTED.map(Exchange::title);
     let mut table = Table::new(&[&["server"][..], &titles].concat());
     for server in &plan.servers {
         let mut row = vec![server.name.to_owned()];
-        for exchange in Exchange::ALL {
+        for exchange in Exchange::COUNTED {
             steps.set_message(server.name);
             row.push(if !server.offers(exchange.service()) {
                 "–".to_owned()
-            } else if server.is_uring {
+            } else if server.is_uring || server.is_external() {
                 "not counted".to_owned()
             } else {
                 format!("{:.0}", instructions_each(plan, server, exchange)?)
@@ -71,7 +71,7 @@ fn callgrind(plan: &Plan, server: &Server, exchange: Exchange, requests: u64) ->
 
 /// System calls by strace, in total and by name.
 pub(crate) fn calls(plan: &Plan) -> io::Result<()> {
-    for exchange in Exchange::ALL {
+    for exchange in Exchange::COUNTED {
         let servers = plan.offering(exchange.service());
         let title = format!("System calls of the server for a request: {}", exchange.title());
         let steps = plan.progress(&title, servers.len());
@@ -127,11 +127,7 @@ fn under(
 ) -> io::Result<String> {
     let tool: Vec<_> = tool.split(' ').map(str::to_owned).collect();
     let process = Process::start(ServerArgs::new(server.name, exchange.service()), &tool)?;
-    let until = Until::Requests(requests);
-    let answered = match exchange {
-        Exchange::Connection => churn(process.address, CONNECTIONS, until)?,
-        _ => PingPong::open(process.address, CONNECTIONS, exchange)?.run(until)?,
-    };
+    let answered = load(&process, exchange, CONNECTIONS)?(Until::Requests(requests))?;
     assert_eq!(answered, requests, "the load sends exactly the given number of requests");
     process.end()?;
     let text = fs::read_to_string(file)?;

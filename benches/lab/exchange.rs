@@ -1,9 +1,6 @@
 //! What the clients of a measurement send, and the answer that they wait for.
 
-use std::io::{self, Read, Write};
-use std::net::TcpStream;
-
-use crate::service::{REQUEST, Service};
+use crate::service::{BODY, FILE, FILE_NAME, HELLO, REQUEST, Service};
 
 /// A request and its answer, which a connection repeats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,18 +17,29 @@ pub(crate) enum Exchange {
     Http,
     /// As `Http`, 16 requests at once.
     Pipelined,
+    /// As `Http`, with a connection for each request.
+    HttpClose,
+    /// `POST /echo` with 10 KiB, which come back.
+    HttpEcho,
+    /// `GET` of a file of 1 MiB.
+    HttpFile,
+    /// As `Http`, from a server on one thread that may run on any core.
+    OneWorker,
+    /// As `OneWorker`, on two threads.
+    TwoWorkers,
 }
 
-const HTTP_REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
-
 impl Exchange {
-    pub(crate) const ALL: [Exchange; 6] = [
+    /// The exchanges whose instructions and system calls are counted.
+    pub(crate) const COUNTED: [Exchange; 8] = [
         Exchange::Echo,
         Exchange::EchoSome,
         Exchange::EchoLine,
         Exchange::Connection,
         Exchange::Http,
         Exchange::Pipelined,
+        Exchange::HttpClose,
+        Exchange::HttpEcho,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -42,6 +50,11 @@ impl Exchange {
             Exchange::Connection => "connection",
             Exchange::Http => "http",
             Exchange::Pipelined => "http-pipelined",
+            Exchange::HttpClose => "http-close",
+            Exchange::HttpEcho => "http-echo",
+            Exchange::HttpFile => "http-file",
+            Exchange::OneWorker => "http-1-worker",
+            Exchange::TwoWorkers => "http-2-workers",
         }
     }
 
@@ -53,6 +66,11 @@ impl Exchange {
             Exchange::Connection => "connection",
             Exchange::Http => "HTTP",
             Exchange::Pipelined => "HTTP, 16 at once",
+            Exchange::HttpClose => "HTTP, a connection each",
+            Exchange::HttpEcho => "HTTP, 10 KiB both ways",
+            Exchange::HttpFile => "HTTP, 1 MiB file",
+            Exchange::OneWorker => "1 worker",
+            Exchange::TwoWorkers => "2 workers",
         }
     }
 
@@ -64,7 +82,17 @@ impl Exchange {
             Exchange::EchoLine => Service::EchoLine,
             Exchange::Connection => Service::Once,
             Exchange::Http | Exchange::Pipelined => Service::Http,
+            Exchange::HttpClose => Service::HttpClose,
+            Exchange::HttpEcho => Service::HttpEcho,
+            Exchange::HttpFile => Service::HttpFile,
+            Exchange::OneWorker => Service::OneWorker,
+            Exchange::TwoWorkers => Service::TwoWorkers,
         }
+    }
+
+    /// Whether each request has a connection of its own.
+    pub(crate) fn closes(self) -> bool {
+        matches!(self, Exchange::Connection | Exchange::HttpClose)
     }
 
     /// How many requests are sent at once.
@@ -74,46 +102,42 @@ impl Exchange {
 
     /// The bytes of all requests that are sent at once.
     pub(crate) fn request(self) -> Vec<u8> {
+        self.one_request().repeat(self.depth())
+    }
+
+    /// The bytes of one request.
+    pub(crate) fn one_request(self) -> Vec<u8> {
         match self {
-            Exchange::Http | Exchange::Pipelined => HTTP_REQUEST.repeat(self.depth()),
-            Exchange::EchoLine => [&[b'x'; REQUEST - 1][..], b"\n"].concat(),
             Exchange::Echo | Exchange::EchoSome | Exchange::Connection => vec![b'x'; REQUEST],
+            Exchange::EchoLine => [&[b'x'; REQUEST - 1][..], b"\n"].concat(),
+            Exchange::HttpClose => http("GET /", "Connection: close\r\n"),
+            Exchange::HttpEcho => {
+                let fields = format!("Content-Type: text/plain\r\nContent-Length: {BODY}\r\n");
+                [http("POST /echo", &fields), vec![b'x'; BODY]].concat()
+            }
+            Exchange::HttpFile => http(&format!("GET /{FILE_NAME}"), ""),
+            Exchange::Http | Exchange::Pipelined | Exchange::OneWorker | Exchange::TwoWorkers => {
+                http("GET /", "")
+            }
         }
     }
 
-    /// The length of the answer to [`request`](Self::request). Asks the server once if only the
-    /// server knows.
-    pub(crate) fn answer_len(self, socket: &mut TcpStream) -> io::Result<usize> {
+    /// The body of each answer over HTTP. `None` if the exchange is another.
+    pub(crate) fn http_body(self) -> Option<Vec<u8>> {
         match self {
-            Exchange::Http | Exchange::Pipelined => {
-                socket.write_all(HTTP_REQUEST)?;
-                Ok(http_answer_len(socket)? * self.depth())
-            }
-            _ => Ok(REQUEST),
+            Exchange::Echo | Exchange::EchoSome | Exchange::EchoLine | Exchange::Connection => None,
+            Exchange::HttpEcho => Some(vec![b'x'; BODY]),
+            Exchange::HttpFile => Some(vec![b'x'; FILE]),
+            Exchange::Http
+            | Exchange::Pipelined
+            | Exchange::HttpClose
+            | Exchange::OneWorker
+            | Exchange::TwoWorkers => Some(HELLO.into()),
         }
     }
 }
 
-/// Reads one answer of HTTP and returns its length. Every later one is as long, since its date is.
-fn http_answer_len(socket: &mut TcpStream) -> io::Result<usize> {
-    let (mut answer, mut chunk) = (Vec::new(), [0; 4096]);
-    loop {
-        let n = socket.read(&mut chunk)?;
-        if n == 0 {
-            return Err(io::Error::other("the server has closed a connection"));
-        }
-        answer.extend_from_slice(&chunk[..n]);
-        let text = String::from_utf8_lossy(&answer).to_ascii_lowercase();
-        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
-        if !head.starts_with("http/1.1 200") {
-            return Err(io::Error::other(format!("the server has answered {head:?}")));
-        }
-        let length = head.lines().find_map(|line| line.strip_prefix("content-length:"));
-        let length: usize = length
-            .and_then(|length| length.trim().parse().ok())
-            .ok_or_else(|| io::Error::other("an answer without Content-Length"))?;
-        if body.len() >= length {
-            return Ok(head.len() + 4 + length);
-        }
-    }
+/// The head of a request.
+fn http(what: &str, fields: &str) -> Vec<u8> {
+    format!("{what} HTTP/1.1\r\nHost: 127.0.0.1\r\n{fields}\r\n").into()
 }

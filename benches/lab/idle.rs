@@ -18,7 +18,8 @@ const SETTLED: Duration = Duration::from_millis(500);
 
 pub(crate) fn measure(plan: &Plan) -> io::Result<()> {
     let title = "19,000 idle connections to an echo server, of which half were served once";
-    let steps = plan.progress(title, plan.servers.len());
+    let servers = plan.offering(Service::Echo);
+    let steps = plan.progress(title, servers.len());
     let mut table = Table::new(&[
         "server",
         "live heap, bytes each",
@@ -26,7 +27,7 @@ pub(crate) fn measure(plan: &Plan) -> io::Result<()> {
         "RSS, bytes each",
         "CPU in 10 s, ms",
     ]);
-    for server in &plan.servers {
+    for server in servers {
         steps.set_message(server.name);
         let args = ServerArgs { counts_heap: true, ..ServerArgs::new(server.name, Service::Echo) };
         let mut process = Process::start(args, &[])?;

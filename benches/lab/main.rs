@@ -2,20 +2,26 @@
 //! `cargo run --release -p squall-benches --features peers --bin lab -- --help`.
 //!
 //! The server is a process of its own on one core. The load, which is not built on squall, runs on
-//! the other core. Every server is one file in `servers/`, written as the users of its runtime
-//! would.
+//! the other core. Every server is one file in `servers/`, and every client one in `clients/`,
+//! written as their users would. `measurements.rs` lists what is measured.
 
 mod accepted;
 mod bulk;
+mod clients;
+mod costs;
 mod counts;
 mod cpu;
+mod directory;
 mod exchange;
 mod full;
 mod heap;
+mod http;
 mod idle;
 mod load;
+mod measurements;
 mod plan;
 mod process;
+mod round;
 mod servers;
 mod service;
 mod table;
@@ -27,42 +33,24 @@ use std::time::Duration;
 
 use lexopt::prelude::*;
 
-use exchange::Exchange;
+use clients::Target;
+use measurements::MEASUREMENTS;
 use plan::Plan;
 use process::ServerArgs;
 
 const HELP: &str = "\
-Measures what a server costs, on squall and on other runtimes.
-
-Usage: lab [OPTIONS] MEASUREMENT...
-
-Measurements:
-  echo          CPU time of a request: 64 connections send 64 bytes and wait for them
-  connect       CPU time of a connection: connect, 64 bytes each way, close
-  http          CPU time of an HTTP request on a connection that stays open, then of 16 at once
-  instructions  user-space instructions of these, by callgrind (needs valgrind)
-  changes       squall's instructions beside the accepted ones in benches/accepted_instructions.txt
-  calls         system calls of these, by strace (needs strace)
-  idle          heap, memory and CPU time of 19,000 connections on which nothing happens
-  bulk          1 GiB to and from the server, on one stream and on 64
-  full          squall while its descriptors have run out, and after (needs strace)
-  all           all of these
-
 Options:
   -s, --servers LIST  Which servers, separated by commas [default: all that were built]
-  -r, --rounds N      How often each server has its turn in echo, connect, http and bulk [default: 5]
+  -r, --rounds N      How often each server has its turn where time is measured [default: 5]
   -t, --time SECONDS  How long a round of echo, connect and http takes [default: 2]
   -a, --accept        Let `changes` accept the new counts
   -k, --keep DIR      Keep callgrind's files in this directory, for callgrind_annotate
   -h, --help          Print this help
 
 Servers are raw and squall; with the feature `peers` tokio, smol, monoio-epoll, monoio-uring and compio too, and for HTTP
-hyper, may_minihttp, actix-web and ntex.
+hyper, may_minihttp, actix-web and ntex. Where they are installed: nginx, nginx-no-sendfile and tornado.
+Clients are squall; with the feature `peers` hyper-util and reqwest too.
 Everything talks to the loopback address of this machine and ends by itself.";
-
-/// All measurements, in the order in which `all` runs them.
-const MEASUREMENTS: [&str; 9] =
-    ["echo", "connect", "http", "instructions", "changes", "calls", "idle", "bulk", "full"];
 
 fn main() -> ExitCode {
     match run() {
@@ -91,16 +79,15 @@ fn run() -> Result<(), Box<dyn Error>> {
             Short('a') | Long("accept") => plan.accepts = true,
             Short('k') | Long("keep") => plan.kept_files = Some(arguments.value()?.into()),
             Short('h') | Long("help") => {
-                println!("{HELP}");
+                print_help();
                 return Ok(());
             }
             Value(name) if name == "serve" => return serve(arguments),
-            Value(name) if name == "all" => wanted.extend(MEASUREMENTS),
-            Value(name) => {
-                let known = MEASUREMENTS.iter().find(|known| name == **known);
-                let known = known.ok_or_else(|| format!("no measurement is called {name:?}"))?;
-                wanted.push(known);
+            Value(name) if name == "fetch" => return fetch(arguments),
+            Value(name) if name == "all" => {
+                wanted.extend(MEASUREMENTS.iter().filter(|measurement| !measurement.is_part));
             }
+            Value(name) => wanted.push(measurements::named(&name.string()?)?),
             other => return Err(other.unexpected().into()),
         }
     }
@@ -108,46 +95,25 @@ fn run() -> Result<(), Box<dyn Error>> {
         return Err("nothing to measure; --help lists the measurements".into());
     }
     prepare()?;
-    for measurement in wanted {
-        match measurement {
-            "echo" => timing::measure(
-                &plan,
-                Exchange::Echo,
-                "64 connections send 64 bytes and wait for them",
-            )?,
-            "connect" => timing::measure(
-                &plan,
-                Exchange::Connection,
-                "A connection a request: connect, 64 bytes each way, close",
-            )?,
-            "http" => {
-                timing::measure(
-                    &plan,
-                    Exchange::Http,
-                    "64 connections send an HTTP request and wait for the answer",
-                )?;
-                timing::measure(
-                    &plan,
-                    Exchange::Pipelined,
-                    "64 connections send 16 HTTP requests at once and wait for the answers",
-                )?;
-            }
-            "instructions" => counts::instructions(&plan)?,
-            "changes" => accepted::compare(&plan)?,
-            "calls" => counts::calls(&plan)?,
-            "idle" => idle::measure(&plan)?,
-            "bulk" => bulk::measure(&plan)?,
-            _ => full::measure(&plan)?,
-        }
-    }
+    plan.skip_missing();
+    wanted.iter().try_for_each(|measurement| (measurement.run)(&plan))?;
     Ok(())
+}
+
+fn print_help() {
+    println!("Measures what servers and clients cost, on squall and on other runtimes.\n");
+    println!("Usage: lab [OPTIONS] MEASUREMENT...\n\nMeasurements:");
+    for measurement in MEASUREMENTS {
+        println!("  {:<13} {}", measurement.name, measurement.help);
+    }
+    println!("  {:<13} all of these\n\n{HELP}", "all");
 }
 
 /// Pins the load to its core, and raises the descriptor limit to the maximum, which the servers
 /// inherit.
 fn prepare() -> Result<(), Box<dyn Error>> {
     use rustix::process::{Resource, getrlimit, setrlimit};
-    cpu::pin(cpu::LOAD).map_err(|error| format!("two cores are needed: {error}"))?;
+    cpu::pin(&[cpu::LOAD]).map_err(|error| format!("two cores are needed: {error}"))?;
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     Ok(setrlimit(Resource::Nofile, limit)?)
@@ -165,4 +131,16 @@ fn serve(mut arguments: lexopt::Parser) -> Result<(), Box<dyn Error>> {
         }
     }
     Ok(process::serve(server, args)?)
+}
+
+/// Runs the client process: `lab fetch CLIENT PORT BODY_BYTES AT_ONCE SECONDS`.
+fn fetch(mut arguments: lexopt::Parser) -> Result<(), Box<dyn Error>> {
+    let client = clients::named(&arguments.value()?.string()?)?;
+    let target = Target {
+        port: arguments.value()?.parse()?,
+        body_len: arguments.value()?.parse()?,
+        at_once: arguments.value()?.parse()?,
+    };
+    let time = Duration::try_from_secs_f64(arguments.value()?.parse()?)?;
+    Ok(http::fetches::fetch(client, target, time)?)
 }

@@ -26,6 +26,17 @@ impl Default for Plan {
 }
 
 impl Plan {
+    /// Leaves out the servers that this machine does not have.
+    pub(crate) fn skip_missing(&mut self) {
+        self.servers.retain(|server| {
+            let is_here = server.is_here();
+            if !is_here {
+                println!("skipped: {} is not installed", server.name);
+            }
+            is_here
+        });
+    }
+
     /// Returns the order in which `count` servers are measured, as indices. In each round, all
     /// servers have a turn, so that a slow phase of the machine affects all. Each round begins with
     /// another server.

@@ -1,5 +1,6 @@
 //! A server in a process of its own: how it is started and controlled, and what it runs.
 
+use std::fs;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -12,9 +13,10 @@ use rustix::process::{
 };
 
 use crate::cpu::{self, Used};
+use crate::directory::Directory;
 use crate::heap;
 use crate::servers::Server;
-use crate::service::{CONGESTION_CONTROL, Service};
+use crate::service::{CONGESTION_CONTROL, FILE, FILE_NAME, Service};
 
 /// The arguments of a server process.
 #[derive(Clone, Copy, Debug)]
@@ -43,11 +45,14 @@ pub(crate) struct Process {
     questions: ChildStdin,
     answers: BufReader<ChildStdout>,
     pub(crate) address: SocketAddr,
+    /// The working directory of the server.
+    _directory: Directory,
 }
 
 impl Process {
     /// Starts a server, under a tool if `wrapper` names one with its arguments.
     pub(crate) fn start(args: ServerArgs<'_>, wrapper: &[String]) -> io::Result<Process> {
+        let directory = Directory::new()?;
         let program = std::env::current_exe()?;
         let mut command = match wrapper {
             [] => Command::new(program),
@@ -64,6 +69,7 @@ impl Process {
         if let Some(limit) = args.descriptors {
             command.args(["--descriptors", &limit.to_string()]);
         }
+        command.current_dir(directory.path());
         let mut child =
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().map_err(|error| {
                 let tool = wrapper.first().map_or("the server", String::as_str);
@@ -72,7 +78,14 @@ impl Process {
         let questions = child.stdin.take().expect("it is piped");
         let answers = BufReader::new(child.stdout.take().expect("it is piped"));
         let nowhere = (Ipv4Addr::LOCALHOST, 0).into();
-        let mut process = Process { pid: child.id(), child, questions, answers, address: nowhere };
+        let mut process = Process {
+            pid: child.id(),
+            child,
+            questions,
+            answers,
+            address: nowhere,
+            _directory: directory,
+        };
         process.pid = process.number()?;
         let port = process.number()?;
         process.address.set_port(port);
@@ -130,8 +143,8 @@ impl Drop for Process {
 }
 
 /// Runs in the server process: prints its process id and its port, and serves until it is ended, at
-/// the latest with the process that started it. Uses one thread. With `counts_heap`, a second one
-/// answers questions about the heap.
+/// the latest with the process that started it. Uses one thread, on the core of the servers, unless
+/// the service demands more. With `counts_heap`, another one answers questions about the heap.
 pub(crate) fn serve(server: &Server, args: ServerArgs<'_>) -> io::Result<()> {
     set_parent_process_death_signal(Some(Signal::TERM))?;
     let listener = listen()?;
@@ -144,11 +157,18 @@ pub(crate) fn serve(server: &Server, args: ServerArgs<'_>) -> io::Result<()> {
         let limit = Rlimit { current: Some(current), ..getrlimit(Resource::Nofile) };
         setrlimit(Resource::Nofile, limit)?;
     }
-    cpu::pin(cpu::SERVER)?;
-    (server.serve)(listener, args.service)
+    match args.service.workers() {
+        None => cpu::pin(&[cpu::SERVER])?,
+        Some(_) => cpu::pin(&[cpu::SERVER, cpu::LOAD])?,
+    }
+    if args.service == Service::HttpFile {
+        fs::write(FILE_NAME, [b'x'; FILE])?;
+    }
+    server.serve(listener, args.service)
 }
 
-/// Makes a listener with a queue that is long enough for the load; std's has 128 places. Accepted
+/// Makes a listener that a program in place of this one inherits. Its queue is long enough for the
+/// load; std's has 128 places. Accepted
 /// sockets inherit two options. `TCP_NODELAY`: no server has to set it for each connection. The
 /// congestion control: with an algorithm that paces, as BBR does, the pacing would be measured and
 /// not the servers.

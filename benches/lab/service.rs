@@ -11,8 +11,14 @@ pub(crate) const ECHO_BUFFER: usize = 16 << 10;
 /// The size of a read or write in large transfers, in bytes.
 pub(crate) const CHUNK: usize = 64 << 10;
 
-/// The body of every answer over HTTP.
+/// The body of an answer over HTTP.
 pub(crate) const HELLO: &str = "Hello, World!";
+/// The size of the body of an upload, and of a large answer, in bytes.
+pub(crate) const BODY: usize = 10 << 10;
+/// The size of the file, in bytes.
+pub(crate) const FILE: usize = 1 << 20;
+/// The file's name. It is in the working directory of the server.
+pub(crate) const FILE_NAME: &str = "file.txt";
 
 /// The congestion control of both ends of every connection. Every Linux has it.
 pub(crate) const CONGESTION_CONTROL: &str = "reno";
@@ -33,26 +39,22 @@ pub(crate) enum Service {
     Source,
     /// Answers HTTP requests with `Hello, World!`, until the client closes.
     Http,
+    /// As `Http`, and closes each connection after one answer, as its request demands.
+    HttpClose,
+    /// Sends the body of each HTTP request back.
+    HttpEcho,
+    /// As `Http`, with a body of 10 KiB.
+    HttpLarge,
+    /// Sends a file over HTTP.
+    HttpFile,
+    /// As `Http`, with one worker thread that may run on any core.
+    OneWorker,
+    /// As `OneWorker`, with two worker threads.
+    TwoWorkers,
 }
 
 impl Service {
-    /// The services that every runtime offers.
-    #[cfg(feature = "peers")]
-    pub(crate) const COMMON: &[Service] =
-        &[Service::Echo, Service::Once, Service::Sink, Service::Source];
-    #[cfg(feature = "peers")]
-    pub(crate) const HTTP: &[Service] = &[Service::Http];
-    pub(crate) const ALL: &[Service] = &[
-        Service::Echo,
-        Service::EchoSome,
-        Service::EchoLine,
-        Service::Once,
-        Service::Sink,
-        Service::Source,
-        Service::Http,
-    ];
-
-    const NAMES: [(&str, Service); 7] = [
+    const NAMES: [(&str, Service); 13] = [
         ("echo", Service::Echo),
         ("echo-some", Service::EchoSome),
         ("echo-line", Service::EchoLine),
@@ -60,11 +62,27 @@ impl Service {
         ("sink", Service::Sink),
         ("source", Service::Source),
         ("http", Service::Http),
+        ("http-close", Service::HttpClose),
+        ("http-echo", Service::HttpEcho),
+        ("http-large", Service::HttpLarge),
+        ("http-file", Service::HttpFile),
+        ("http-1-worker", Service::OneWorker),
+        ("http-2-workers", Service::TwoWorkers),
     ];
 
     pub(crate) fn name(self) -> &'static str {
         let found = Service::NAMES.iter().find(|(_, service)| *service == self);
         found.expect("every service has a name").0
+    }
+
+    /// The number of worker threads that may run on any core. `None` if the server is pinned to
+    /// one core.
+    pub(crate) fn workers(self) -> Option<usize> {
+        match self {
+            Service::OneWorker => Some(1),
+            Service::TwoWorkers => Some(2),
+            _ => None,
+        }
     }
 
     /// The error of a server that does not offer this service.

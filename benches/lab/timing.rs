@@ -1,75 +1,61 @@
 //! The cost of a request to its server in CPU time.
 
 use std::io;
-use std::time::{Duration, Instant};
 
-use crate::cpu::Used;
+use crate::costs::Costs;
 use crate::exchange::Exchange;
-use crate::load::{PingPong, Until, churn};
+use crate::load::{Churn, PingPong};
 use crate::plan::Plan;
 use crate::process::{Process, ServerArgs};
-use crate::table::{Table, spread};
+use crate::round::{Ask, Round};
+use crate::servers::Server;
 
-/// The connections of `echo`, and the connections that `connect` has open at once.
+/// The connections that are open at once.
 pub(crate) const CONNECTIONS: usize = 64;
-/// The load runs for this time before the measurement begins.
-const WARM_UP: Duration = Duration::from_millis(300);
 
-#[derive(Default)]
-struct Figures {
-    user: Vec<f64>,
-    kernel: Vec<f64>,
-    rate: Vec<f64>,
-}
-
+/// Prints what this exchange costs each server.
 pub(crate) fn measure(plan: &Plan, exchange: Exchange, title: &str) -> io::Result<()> {
-    let servers = plan.offering(exchange.service());
-    let mut figures: Vec<_> = servers.iter().map(|_| Figures::default()).collect();
-    let steps = plan.progress(title, plan.rounds * servers.len());
-    for place in plan.turns(servers.len()) {
-        let (server, figures) = (servers[place], &mut figures[place]);
-        steps.set_message(server.name);
-        let process = Process::start(ServerArgs::new(server.name, exchange.service()), &[])?;
-        let (answered, used, time) = one_round(&process, exchange, plan.time)?;
-        process.end()?;
-        let each = |time: Duration| time.as_secs_f64() * 1e6 / answered as f64;
-        figures.user.push(each(used.user()));
-        figures.kernel.push(each(used.all - used.user()));
-        figures.rate.push(answered as f64 / time.as_secs_f64() / 1e3);
-        steps.inc(1);
-    }
-    steps.finish_and_clear();
-    let head =
-        ["server", "user, µs a request", "kernel, µs", "both, µs", "1,000 requests a second"];
-    let mut table = Table::new(&head);
-    for (server, figures) in servers.iter().zip(&figures) {
-        let both: Vec<_> = figures.user.iter().zip(&figures.kernel).map(|(a, b)| a + b).collect();
-        table.row(vec![
-            server.name.to_owned(),
-            spread(&figures.user, 1),
-            spread(&figures.kernel, 1),
-            spread(&both, 2),
-            spread(&figures.rate, 0),
-        ]);
-    }
-    table.print(title);
+    let costs = costs(plan, exchange, title)?;
+    let rows = costs.into_iter().map(|(server, costs)| (server.name, costs));
+    Costs::print(title, "server", rows);
     Ok(())
 }
 
-fn one_round(
-    process: &Process,
+/// Measures the exchange with each server that offers it.
+pub(crate) fn costs(
+    plan: &Plan,
     exchange: Exchange,
-    time: Duration,
-) -> io::Result<(u64, Used, Duration)> {
-    let mut ask: Box<dyn FnMut(Until) -> io::Result<u64>> = match exchange {
-        Exchange::Connection => Box::new(|until| churn(process.address, CONNECTIONS, until)),
-        _ => {
-            let mut load = PingPong::open(process.address, CONNECTIONS, exchange)?;
-            Box::new(move |until| load.run(until))
-        }
-    };
-    ask(Until::Time(WARM_UP))?;
-    let (before, begin) = (process.used()?, Instant::now());
-    let answered = ask(Until::Time(time))?;
-    Ok((answered, process.used()?.since(before), begin.elapsed()))
+    title: &str,
+) -> io::Result<Vec<(&'static Server, Costs)>> {
+    let servers = plan.offering(exchange.service());
+    let mut costs: Vec<_> = servers.into_iter().map(|server| (server, Costs::default())).collect();
+    let steps = plan.progress(title, plan.rounds * costs.len());
+    for place in plan.turns(costs.len()) {
+        let (server, costs) = &mut costs[place];
+        steps.set_message(server.name);
+        costs.add(&one_round(plan, server, exchange).map_err(|error| server.failed(error))?);
+        steps.inc(1);
+    }
+    steps.finish_and_clear();
+    Ok(costs)
+}
+
+/// Starts the server, and measures one round.
+pub(crate) fn one_round(plan: &Plan, server: &Server, exchange: Exchange) -> io::Result<Round> {
+    let process = Process::start(ServerArgs::new(server.name, exchange.service()), &[])?;
+    let ask = load(&process, exchange, CONNECTIONS)?;
+    let round = Round::run(ask, plan.time, || process.used())?;
+    process.end()?;
+    Ok(round)
+}
+
+/// The clients of a server, which repeat an exchange.
+pub(crate) fn load(process: &Process, exchange: Exchange, clients: usize) -> io::Result<Ask> {
+    if exchange.closes() {
+        let mut churn = Churn::new(process.address, clients, exchange)?;
+        Ok(Box::new(move |until| churn.run(until)))
+    } else {
+        let mut connections = PingPong::open(process.address, clients, exchange)?;
+        Ok(Box::new(move |until| connections.run(until)))
+    }
 }

@@ -3,7 +3,6 @@
 use std::io;
 use std::net::{Shutdown, TcpListener, TcpStream};
 
-use memchr::memmem::Finder;
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::fd::OwnedFd;
@@ -11,17 +10,11 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, SocketFlags, recv, send};
 use slab::Slab;
 
+use super::raw_http::Http;
 use crate::service::{CHUNK, REQUEST, Service};
 
 /// The listener's key in epoll. A connection's key is its key in the slab.
 const LISTENER: u64 = u64::MAX;
-pub(crate) const SERVICES: &[Service] =
-    &[Service::Echo, Service::Once, Service::Sink, Service::Source, Service::Http];
-
-/// The one answer over HTTP.
-const HELLO: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\n\
-    Date: Sat, 28 Nov 2026 12:00:00 GMT\r\nContent-Length: 13\r\n\r\nHello, World!";
-
 /// Chunks that a connection moves before other connections get their turn.
 const CHUNKS_AT_ONCE: usize = 4;
 
@@ -30,6 +23,8 @@ struct Connection {
     /// The rest of the last answer, which the kernel did not accept, or the number of bytes still
     /// to send.
     unsent: Unsent,
+    /// The bytes of an incomplete request over HTTP.
+    received: usize,
     /// The events that epoll waits for. Empty before the first wait.
     watched: EventFlags,
 }
@@ -50,10 +45,7 @@ struct Floor {
     service: Service,
     connections: Slab<Connection>,
     buffer: Vec<u8>,
-    /// Finds the ends of the requests over HTTP.
-    finder: Finder<'static>,
-    /// As many answers over HTTP as one write sends at most.
-    answers: Vec<u8>,
+    http: Http,
 }
 
 pub(crate) fn serve(listener: TcpListener, service: Service) -> io::Result<()> {
@@ -65,8 +57,7 @@ pub(crate) fn serve(listener: TcpListener, service: Service) -> io::Result<()> {
         service,
         connections: Slab::new(),
         buffer: vec![0; CHUNK],
-        finder: Finder::new(b"\r\n\r\n"),
-        answers: HELLO.repeat(CHUNK / HELLO.len()),
+        http: Http::new(service),
     };
     let mut events = Vec::with_capacity(1024);
     loop {
@@ -90,6 +81,7 @@ impl Floor {
                     let key = self.connections.insert(Connection {
                         socket: socket.into(),
                         unsent: Unsent::Bytes(Vec::new()),
+                        received: 0,
                         watched: EventFlags::empty(),
                     });
                     self.serve_ready(key)?;
@@ -107,7 +99,9 @@ impl Floor {
             Service::Once => connection.once(&mut self.buffer[..REQUEST]),
             Service::Sink => connection.sink(&mut self.buffer),
             Service::Source => connection.source(&mut self.buffer),
-            Service::Http => connection.http(&mut self.buffer, &self.finder, &self.answers),
+            Service::Http | Service::HttpClose | Service::HttpEcho | Service::HttpLarge => {
+                connection.http(&mut self.buffer, &self.http)
+            }
             other => return Err(other.not_offered()),
         };
         match next {
@@ -171,20 +165,16 @@ impl Connection {
         Ok(Next::Close)
     }
 
-    /// Assumes that requests come whole and that their answers fit into the socket.
-    fn http(
-        &mut self,
-        buffer: &mut [u8],
-        finder: &Finder<'_>,
-        answers: &[u8],
-    ) -> Result<Next, Errno> {
+    /// Assumes that the answers fit into the socket.
+    fn http(&mut self, buffer: &mut [u8], http: &Http) -> Result<Next, Errno> {
         let Some(n) = self.read(buffer)? else { return Ok(Next::WaitFor(EventFlags::IN)) };
         if n == 0 {
             return Ok(Next::Close);
         }
-        let requests = finder.find_iter(&buffer[..n]).count();
-        self.write(&answers[..requests * HELLO.len()])?;
-        Ok(Next::WaitFor(EventFlags::IN))
+        let answers = http.answers(&mut self.received, &buffer[..n]);
+        self.write(answers)?;
+        let is_last = http.closes && !answers.is_empty();
+        Ok(if is_last { Next::Close } else { Next::WaitFor(EventFlags::IN) })
     }
 
     fn sink(&mut self, buffer: &mut [u8]) -> Result<Next, Errno> {

@@ -3,24 +3,23 @@
 use std::io;
 use std::net::TcpListener;
 
-use bytes::Bytes;
 use squall_net::{IoStream, TcpServer, block_on};
-use tiny_http::{Config, HttpServer, Request, Response};
 
-use crate::service::{CHUNK, HELLO, REQUEST, Service};
+use super::squall_http;
+use crate::service::{CHUNK, REQUEST, Service};
 
 pub(crate) fn serve(listener: TcpListener, service: Service) -> io::Result<()> {
+    // As with the other runtimes, the tasks do not store the peer's address.
+    let server = match service {
+        Service::Echo => TcpServer::new(|stream, _peer| echo(stream)),
+        Service::Once => TcpServer::new(|stream, _peer| once(stream)),
+        Service::Sink => TcpServer::new(|stream, _peer| sink(stream)),
+        Service::EchoSome => TcpServer::new(|stream, _peer| echo_some(stream)),
+        Service::EchoLine => TcpServer::new(|stream, _peer| echo_line(stream)),
+        Service::Source => TcpServer::new(|stream, _peer| source(stream)),
+        http => return squall_http::serve(listener, http),
+    };
     block_on(async {
-        // As with the other runtimes, the tasks do not store the peer's address.
-        let server = match service {
-            Service::Echo => TcpServer::new(|stream, _peer| echo(stream)),
-            Service::Once => TcpServer::new(|stream, _peer| once(stream)),
-            Service::Sink => TcpServer::new(|stream, _peer| sink(stream)),
-            Service::EchoSome => TcpServer::new(|stream, _peer| echo_some(stream)),
-            Service::EchoLine => TcpServer::new(|stream, _peer| echo_line(stream)),
-            Service::Source => TcpServer::new(|stream, _peer| source(stream)),
-            Service::Http => return serve_http(listener).await,
-        };
         server.add_sockets(vec![listener])?;
         std::future::pending().await
     })
@@ -47,14 +46,6 @@ async fn echo_line(mut stream: IoStream) -> io::Result<()> {
         let line = stream.read_until(b"\n").await?;
         stream.write(line)?;
     }
-}
-
-async fn serve_http(listener: TcpListener) -> io::Result<()> {
-    let server = HttpServer::new(Config::default(), async |_: &mut Request<'_>| {
-        Ok(Response::text(Bytes::from_static(HELLO.as_bytes())))
-    });
-    server.add_sockets(vec![listener])?;
-    std::future::pending().await
 }
 
 async fn once(mut stream: IoStream) -> io::Result<()> {
