@@ -77,7 +77,7 @@ fn each_page_of_the_host_is_fetched_once_and_others_are_left_alone() {
                 Ok(Response::html(format!("<a href=/visit-{}>", counts.get())))
             })
             .get("/visit-1", async |_: &mut Request<'_>| Ok(Response::html("<a href=''>")))
-            .get("/a%20b.html", async |request: &mut Request<'_>| {
+            .get("/a b.html", async |request: &mut Request<'_>| {
                 assert_eq!(request.query(), Some("c=&d"));
                 Ok(Response::html(""))
             })

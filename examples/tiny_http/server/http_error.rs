@@ -111,6 +111,7 @@ impl HttpError {
     /// client can cause is logged at debug level, so that it cannot fill the log.
     pub(crate) fn log(&self, method: &http::Method, path: &str) {
         let level = match &self.0 {
+            Reason::Status(StatusCode::NOT_FOUND, _) => log::Level::Debug,
             Reason::Status(..) => log::Level::Warn,
             Reason::Unexpected(_) => log::Level::Error,
             Reason::OfClient(..) | Reason::NotAllowed(_) | Reason::Rejection(_) => {
