@@ -60,19 +60,24 @@ impl Page {
         }
     }
 
-    /// Waits until the script's value is true.
+    /// Waits until the script's value is true. The page may load another one meanwhile.
     ///
     /// # Errors
     /// It is not within 20 seconds, or throws.
     pub async fn wait_for(&self, condition: &str) -> io::Result<()> {
         let begin = Instant::now();
-        while self.evaluate(condition).await? != true {
+        loop {
+            match self.evaluate(condition).await {
+                Ok(value) if value == true => return Ok(()),
+                Ok(_) => {}
+                Err(error) if is_navigation(&error) => {}
+                Err(error) => return Err(error),
+            }
             if begin.elapsed() > WATCHDOG {
                 return Err(io::Error::new(io::ErrorKind::TimedOut, condition.to_owned()));
             }
             sleep(PAUSE).await;
         }
-        Ok(())
     }
 
     /// Writes a picture of the window to a PNG file.
@@ -122,6 +127,14 @@ impl Page {
     async fn call(&self, method: &str, params: Value) -> io::Result<Value> {
         self.connection.call(Some(&self.session), method, params).await
     }
+}
+
+/// Whether a script was not run to its end because the page has loaded another one.
+fn is_navigation(error: &io::Error) -> bool {
+    let text = error.to_string();
+    ["navigated or closed", "context was destroyed", "Cannot find context"]
+        .iter()
+        .any(|known| text.contains(known))
 }
 
 impl fmt::Debug for Page {

@@ -26,7 +26,9 @@ async fn fill(page: &Page, field: &str, text: &str) -> io::Result<()> {
 
 /// Sends the form, and waits until the next page has loaded.
 async fn send(page: &Page) -> io::Result<()> {
-    page.evaluate("window.isFormer = true; document.querySelector('form button').click()").await?;
+    // After the script's end: a script whose page goes away has no value.
+    let click = "setTimeout(() => document.querySelector('form button').click())";
+    page.evaluate(&format!("window.isFormer = true; {click}; null")).await?;
     page.wait_for("!window.isFormer && document.readyState === 'complete'").await
 }
 
