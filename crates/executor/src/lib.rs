@@ -28,11 +28,16 @@
 //! });
 //! assert_eq!(total, 6);
 //! ```
+//!
+//! # Features
+//!
+//! | feature | gives |
+//! |---|---|
+//! | `criterion` | `criterion::async_executor::AsyncExecutor` for [`&EventLoop`](EventLoop), for benches |
+//!
+//! It is off by default.
 
-/// Compiles the programs in the guide for Tornado users.
-#[cfg(doctest)]
-#[doc = include_str!("../../../docs/tornado.md")]
-struct TornadoGuide;
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(feature = "criterion")]
 mod benchmark;

@@ -35,16 +35,19 @@
 //!     })
 //! }
 //! ```
+//!
+//! # Features
+//!
+//! | feature | gives |
+//! |---|---|
+//! | `tls` | the module `tls`: TLS by rustls, under [`IoStream`] and [`Server`] |
+//! | `hyper` | the module `hyper`: hyper's transport, executor and timer, for HTTP/1 and HTTP/2 |
+//! | `sim` | the module `sim`: simulated hosts on simulated time, replayed from a seed; for dev-dependencies |
+//! | `sim-std` | `sim`, and std's clocks and hasher keys follow the simulation; for dev-dependencies |
+//!
+//! None is on by default.
 
-/// Compiles and runs the programs of the README as doc tests. One of them needs the feature.
-#[cfg(all(doctest, feature = "sim"))]
-#[doc = include_str!("../../../README.md")]
-struct Readme;
-
-/// As above, the guide to simulations.
-#[cfg(all(doctest, feature = "sim"))]
-#[doc = include_str!("../../../docs/simulation.md")]
-struct SimulationGuide;
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod buffer;
 mod child;
