@@ -1,8 +1,8 @@
 //! The programs of the README and of the guides, as doctests, and a test that follows the tutorial.
 //!
-//! This is a package of its own because a published crate must compile without the files around it. It
-//! is not a default member of the workspace. The cookbook and the guide for users of tokio are compiled
-//! by packages in `examples/ecosystem`, which have the crates that they show.
+//! This is a package of its own because a published crate must compile without the files around it.
+//! It is not a default member of the workspace. The cookbook and the guide for users of tokio are
+//! compiled by packages in `examples/ecosystem`, which have the crates that they show.
 
 /// The README.
 #[cfg(doctest)]

@@ -1,8 +1,9 @@
 //! The public API of the crates is the one that was accepted, line by line, in `docs/public-api`.
 //!
-//! So a change of the API is seen in review, and a line that goes or changes needs a new minor version before 1.0,
-//! and a major one after. `SQUALL_ACCEPT=1 cargo test -p squall-docs --test public_api` accepts what there is now.
-//! Traits that the compiler implements by itself, and implementations for all types, are left out.
+//! So a change of the API is seen in review, and a line that goes or changes needs a new minor
+//! version before 1.0, and a major one after. `SQUALL_ACCEPT=1 cargo test -p squall-docs --test
+//! public_api` accepts what there is now. Traits that the compiler implements by itself, and
+//! implementations for all types, are left out.
 
 use std::env;
 use std::fs;
@@ -18,7 +19,8 @@ const FEATURES: &str = "squall-net/tls,squall-net/hyper,squall-net/sim-std";
 /// The only format of rustdoc's JSON that this version of the crate `public-api` reads.
 const FORMAT: &str = "\"format_version\":57";
 
-/// Lets a stable rustdoc write JSON. Set for cargo too, the variable would change how other crates are compiled.
+/// Lets a stable rustdoc write JSON. Set for cargo too, the variable would change how other crates
+/// are compiled.
 const RUSTDOC: &str = "#!/bin/sh\nRUSTC_BOOTSTRAP=1 exec rustdoc \"$@\"\n";
 
 /// Documents the crates as JSON, and returns the directory of the files.

@@ -1,4 +1,5 @@
-//! What a release must have: licences, pages, features that are explained, and dependencies that the stated Rust can compile.
+//! What a release must have: licences, pages, features that are explained, and dependencies that
+//! the stated Rust can compile.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -1,7 +1,8 @@
-//! Follows docs/tutorial.md: makes the package, writes its files, runs its commands and has its dialogues.
+//! Follows docs/tutorial.md: makes the package, writes its files, runs its commands and has its
+//! dialogues.
 //!
-//! It differs from the page in this: `squall-net` is the one of this tree, the lock file is this workspace's, builds
-//! are debug builds, ports are free ones, and nothing is installed.
+//! It differs from the page in this: `squall-net` is the one of this tree, the lock file is this
+//! workspace's, builds are debug builds, ports are free ones, and nothing is installed.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -26,7 +27,8 @@ enum Part {
     Dialogue(Vec<String>),
 }
 
-/// Returns the parts of the page in order. A file is a block below a line with its name in backquotes.
+/// Returns the parts of the page in order. A file is a block below a line with its name in
+/// backquotes.
 fn parts(page: &str) -> Vec<Part> {
     let mut parts = Vec::new();
     let mut lines = page.lines();

@@ -36,6 +36,18 @@
 //! }
 //! ```
 //!
+//! | to | use |
+//! |---|---|
+//! | serve | [`TcpServer`], [`UnixServer`], [`Draining`] |
+//! | connect | [`TcpStream::connect`], [`ConnectOptions`], [`Resolver`], [`UnixStream`] |
+//! | read and write with buffers | [`IoStream`], [`IoReader`] and [`IoWriter`], [`StreamConfig`], [`copy()`](copy) |
+//! | use a socket itself | [`TcpListener`], [`UdpSocket`], [`UnixDatagram`], [`pipe()`](pipe), [`stdin`] |
+//! | use more cores | [`fork_processes`], [`run_workers`], [`bind_sockets`] |
+//! | be restarted | [`inherited_sockets`], [`spawn_with_sockets`], [`Server::drain`] |
+//! | start programs | [`Child`] |
+//! | test without a network | [`duplex()`](duplex), the feature `sim` |
+//! | start tasks, wait for times and signals | [`spawn`], [`sleep`], [`timeout`], [`signal`]; all of [`executor`] |
+//!
 //! # Features
 //!
 //! | feature | gives |

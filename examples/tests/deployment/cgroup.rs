@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Cgroup(PathBuf);
 
 impl Cgroup {
-    /// Makes a group where `controller` can be used: below the hierarchy of version 1 that has it, or
-    /// below the one of version 2. An empty name finds that of version 2.
+    /// Makes a group where `controller` can be used: below the hierarchy of version 1 that has it,
+    /// or below the one of version 2. An empty name finds that of version 2.
     pub(crate) fn new(controller: &str, name: &str) -> io::Result<Cgroup> {
         let parent = hierarchy(controller).ok_or_else(|| {
             io::Error::other(format!("no control groups, or none with {controller:?}"))

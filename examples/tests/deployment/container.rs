@@ -1,5 +1,5 @@
-//! Process 1 of a container: pid, mount and network namespaces as a container runtime makes them, and limits of a
-//! control group.
+//! Process 1 of a container: pid, mount and network namespaces as a container runtime makes them,
+//! and limits of a control group.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -10,7 +10,8 @@ use crate::cgroup::Cgroup;
 use crate::program::{Process, children, example, wait_until};
 use crate::support::{program, say, with_default_signals};
 
-/// A program as process 1 of namespaces of its own. It listens on port 8080 of their loopback device.
+/// A program as process 1 of namespaces of its own. It listens on port 8080 of their loopback
+/// device.
 struct Container(Process);
 
 impl Container {
@@ -49,7 +50,8 @@ impl Container {
         command
     }
 
-    /// Asks for the ten lines that `http_server` sends within a second. Returns when the first is here.
+    /// Asks for the ten lines that `http_server` sends within a second. Returns when the first is
+    /// here.
     fn begin_slow_request(&self) -> (Child, BufReader<ChildStdout>) {
         let mut curl = self.command(&["--net"]);
         curl.args(["curl", "--silent", "--no-buffer", "http://127.0.0.1:8080/stream"]);
@@ -131,8 +133,8 @@ fn orphans_stay_zombies_unless_an_init_is_process_1() {
     assert!(below.0.wait().success());
 }
 
-/// Runs a program in a control group with this limit. Returns the group, or `None` and prints a line if
-/// there can be none.
+/// Runs a program in a control group with this limit. Returns the group, or `None` and prints a
+/// line if there can be none.
 fn limited(controller: &str, files: &[&str], limit: &str) -> Option<Cgroup> {
     let group = Cgroup::new(controller, controller);
     let group = group.and_then(|group| group.set(files, limit).map(|()| group));

@@ -40,8 +40,8 @@ pub(crate) const ALL_KINDS: [Kind; 4] = [
 /// Clients whose requests a proxy may send again.
 pub(crate) const GETS: [Kind; 2] =
     [(Request::Get, Connection::Kept), (Request::Get, Connection::New)];
-/// Clients of a server without a proxy. A server that ends closes kept connections, and a request may be
-/// on its way at that moment.
+/// Clients of a server without a proxy. A server that ends closes kept connections, and a request
+/// may be on its way at that moment.
 pub(crate) const NEW_CONNECTIONS: [Kind; 2] = [(Request::Get, Connection::New); 2];
 
 /// Clients, one of each kind, each on a thread of its own.

@@ -1,5 +1,5 @@
-//! The set-ups of docs/deployment.md, with the files of `examples/deploy` as they are but for addresses:
-//! behind nginx and HAProxy, under systemd, and as process 1 of a container.
+//! The set-ups of docs/deployment.md, with the files of `examples/deploy` as they are but for
+//! addresses: behind nginx and HAProxy, under systemd, and as process 1 of a container.
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -145,8 +145,8 @@ pub(crate) fn free_addresses<const N: usize>() -> [SocketAddr; N] {
     listeners.map(|listener| listener.local_addr().unwrap())
 }
 
-/// Whether the kernel has a TCP socket with this local address in this state: `0A` listens, `01` is an
-/// open connection. Does not connect, which a program could notice.
+/// Whether the kernel has a TCP socket with this local address in this state: `0A` listens, `01` is
+/// an open connection. Does not connect, which a program could notice.
 pub(crate) fn has_socket(address: SocketAddr, state: &str) -> bool {
     let local = format!("0100007F:{:04X}", address.port());
     let table = fs::read_to_string("/proc/net/tcp").unwrap();

@@ -18,8 +18,8 @@ struct Systemd {
 }
 
 impl Systemd {
-    /// Boots systemd with the units of squall and no others. Returns `None` and prints a line if the
-    /// machine does not allow that.
+    /// Boots systemd with the units of squall and no others. Returns `None` and prints a line if
+    /// the machine does not allow that.
     fn boot(address: SocketAddr) -> Option<Systemd> {
         let cgroup = match Cgroup::new("", "systemd") {
             Ok(cgroup) => cgroup,

@@ -1,4 +1,29 @@
-//! Signals as streams.
+//! Signals as streams: [`termination`] and [`ctrl_c`] wait for one signal, [`Signals`] for any
+//! number.
+//!
+//! A server usually waits for `SIGTERM` beside its work, and then drains. While a stream of a
+//! signal exists, the signal's default action does not happen. Without a stream it does, as if this
+//! module did not exist.
+//!
+//! ```
+//! use squall_executor::signal::{SIGHUP, SIGTERM, Signals};
+//! use squall_executor::{block_on, call_later};
+//!
+//! block_on(async {
+//!     let mut signals = Signals::new([SIGHUP, SIGTERM])?;
+//!     # let raise = |signal| move || _ = unsafe { libc::raise(signal) };
+//!     # call_later(Default::default(), raise(SIGHUP));
+//!     # call_later(Default::default(), raise(SIGTERM));
+//!     while let Some(SIGHUP) = signals.next().await {
+//!         println!("reading the configuration again");
+//!     }
+//!     println!("draining"); // `signals` still exists: a second SIGTERM does not end the process
+//!     std::io::Result::Ok(())
+//! })?;
+//! # std::io::Result::Ok(())
+//! ```
+//!
+//! # How it works
 //!
 //! ```text
 //!   the handler, on any thread          the loop                      a stream
