@@ -9,6 +9,7 @@
 //! ```
 
 pub(crate) mod arguments;
+mod authority;
 mod body;
 mod body_source;
 pub(crate) mod config;
