@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use crate::load::{ALL_KINDS, GETS, Load};
 use crate::program::{
-    Directory, HttpServer, Process, deploy, free_addresses, get, has_socket, wait_for, wait_until,
+    Directory, HttpServer, Process, deploy, free_addresses, get, wait_for, wait_until,
 };
 use crate::support::Client;
 
@@ -17,6 +17,7 @@ events { worker_connections 1024; }
 http {
     access_log off; client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi;
     uwsgi_temp_path uwsgi; scgi_temp_path scgi;
+    add_header X-Served-By $upstream_addr;
     include squall.conf;
 }
 ";
@@ -45,6 +46,16 @@ impl Nginx {
         let nginx = Nginx { process, address, directory };
         wait_for(address);
         Some(nginx)
+    }
+
+    /// Waits until a server has answered several requests, so that nginx no longer leaves it out.
+    fn wait_until_it_uses(&self, server: SocketAddr) {
+        let served_by = format!("\r\nX-Served-By: {server}\r\n");
+        let mut answers = 0;
+        wait_until("nginx uses the server", || {
+            answers += i32::from(get(self.address).unwrap().contains(&served_by));
+            answers == 3
+        });
     }
 
     /// What nginx has logged.
@@ -81,7 +92,7 @@ fn behind_nginx_no_request_fails_while_the_workers_and_then_the_servers_are_repl
     // The listening sockets are closed for a moment here. nginx repeats what it may.
     let load = Load::start(nginx.address, &GETS);
     one.restart(2);
-    wait_until("nginx uses the first server again", || has_socket(one.address, "01"));
+    nginx.wait_until_it_uses(one.address);
     two.restart(2);
     load.end("nginx, servers restarted");
     assert!(nginx.log().contains("Connection refused"), "nginx has not noticed: {}", nginx.log());
