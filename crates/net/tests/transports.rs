@@ -374,6 +374,21 @@ mod cases {
         server.shutdown().await.unwrap();
         assert_eq!(client.read_until_close().await.unwrap(), "answer\n");
     }
+
+    // The kernel refuses to end a connection of TCP again that both sides have ended.
+    pub(super) async fn a_second_shutdown_does_nothing(
+        a: impl Reads + Writes,
+        b: impl Reads + Writes,
+    ) {
+        let (mut client, mut server) = (IoStream::new(a), IoStream::new(b));
+        client.write("request\n").unwrap();
+        client.shutdown().await.unwrap();
+        assert_eq!(server.read_until_close().await.unwrap(), "request\n");
+        server.shutdown().await.unwrap();
+        assert_eq!(client.read_until_close().await.unwrap(), "");
+        client.shutdown().await.unwrap();
+        server.shutdown().await.unwrap();
+    }
 }
 
 trait MapEach {
@@ -404,6 +419,7 @@ both_ways!(halves_move_a_lot_both_ways);
 both_ways!(a_half_that_closes_wakes_the_other);
 both_ways!(a_half_that_closes_wakes_a_reader_that_waits_again);
 both_ways!(half_close_keeps_the_answer);
+both_ways!(a_second_shutdown_does_nothing);
 
 // IOS-X1 cannot happen: reads borrow the stream, so a second read while one is pending does not
 // compile.

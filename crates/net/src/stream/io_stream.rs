@@ -376,7 +376,8 @@ impl<S: AsyncWrite + Unpin + 'static> IoStream<S> {
         self.writer.write_all(data)
     }
 
-    /// Flushes, then ends the writing direction of the stream (FIN). Reading still works.
+    /// Flushes, then ends the writing direction of the stream (FIN). Reading still works. A second
+    /// call does nothing.
     ///
     /// # Errors
     /// As [`flush`](Self::flush).

@@ -203,8 +203,12 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
         panic!("a transport sent {n} of {given} bytes");
     }
 
-    /// Closes the transport's write side.
+    /// Closes the transport's write side, unless that was done before: the kernel refuses it for a
+    /// connection that both sides have ended.
     pub(crate) fn poll_close(&self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
+        if self.flags.has_any(StreamFlags::WRITE_ENDED) && !self.is_closed() {
+            return Poll::Ready(Ok(()));
+        }
         let polled = self.poll_transport(|transport| transport.poll_close(cx));
         match &polled {
             Poll::Ready(outcome) => self.flags.set(StreamFlags::WRITE_ENDED, outcome.is_ok()),
