@@ -69,6 +69,7 @@ where
     assert_eq!(errno(stream.write("another")), Some(ENOBUFS));
 }
 
+// I10
 #[test]
 fn a_read_does_not_wait_for_the_answer_to_what_could_not_be_sent() {
     run(async {
@@ -89,6 +90,7 @@ fn a_read_of_a_stream_whose_end_is_watched_does_not_wait_either() {
     });
 }
 
+// I10
 #[test]
 fn a_reader_in_another_task_is_woken_when_a_write_has_failed() {
     run(async {
@@ -168,6 +170,7 @@ fn a_read_still_gets_what_a_peer_sent_that_reads_no_more() {
     });
 }
 
+// I1
 #[test]
 fn what_could_not_be_sent_after_the_handler_is_logged_and_ends_in_a_reset() {
     let _ = log::set_logger(&Warnings); // fails for all but the first test of this process
@@ -189,6 +192,7 @@ fn what_could_not_be_sent_after_the_handler_is_logged_and_ends_in_a_reset() {
     });
 }
 
+// I1
 #[test]
 fn a_stream_that_is_dropped_after_a_failed_write_ends_in_a_reset() {
     run(async {

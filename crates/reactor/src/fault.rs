@@ -139,3 +139,22 @@ pub fn clear() {
 pub fn calls(call: Call) -> u64 {
     COUNTS.with(|counts| counts[call as usize].get())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chosen_calls_are_short() {
+        if !ACTIVE {
+            return eprintln!("skipped: this build has no fault seam");
+        }
+        shorten(Call::Recv, 1, 2, 3);
+        let allowed = |call| (0..4).map(|_| allowed(call, 10)).collect::<Vec<_>>();
+        assert_eq!(allowed(Call::Send), [10; 4]);
+        assert_eq!(allowed(Call::Recv), [10, 3, 3, 10]);
+        shorten(Call::Recv, 0, u32::MAX, 1);
+        clear();
+        assert_eq!(allowed(Call::Recv), [10; 4]);
+    }
+}
