@@ -1,8 +1,9 @@
 //! Fault injection for system calls that can fail on a healthy machine.
 //!
-//! Debug builds count the calls of each thread and can make chosen calls fail. The tests of all
-//! three crates use this to reach rare failures: a full descriptor table, a refused `epoll_ctl`, a
-//! kernel without `epoll_pwait2`. In release builds, [`check`] is just `Ok(())`.
+//! Debug builds count the calls of each thread, and can make chosen calls fail or move fewer bytes.
+//! The tests of all three crates use this to reach rare failures: a full descriptor table, a refused
+//! `epoll_ctl`, a kernel without `epoll_pwait2`. In release builds, [`check`] is just `Ok(())`, and
+//! [`allowed`] returns its argument.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -38,7 +39,19 @@ struct Plan {
     errno: i32,
 }
 
+/// A plan for calls that move bytes.
+struct ShortPlan {
+    call: Call,
+    /// The number of calls to leave whole before the first one that is shortened.
+    pass: u32,
+    /// The number of calls to shorten after those.
+    shorten: u32,
+    /// The most bytes that a shortened call may move.
+    most: usize,
+}
+
 thread_local! {
+    static SHORT_PLANS: RefCell<Vec<ShortPlan>> = const { RefCell::new(Vec::new()) };
     static PLANS: RefCell<Vec<Plan>> = const { RefCell::new(Vec::new()) };
     static COUNTS: [Cell<u64>; CALLS] = const { [const { Cell::new(0) }; CALLS] };
 }
@@ -83,7 +96,65 @@ pub fn inject(call: Call, pass: u32, fail: u32, errno: i32) {
     PLANS.with_borrow_mut(|plans| plans.push(Plan { call, pass, fail, errno }));
 }
 
+/// Returns how many of `wanted` bytes the next `call` may ask for; at least one, unless `wanted` is 0.
+///
+/// The caller must treat the result as the size of its own buffer. A kernel that moves fewer bytes
+/// than it was asked for says something about the socket, and this does not.
+#[inline]
+pub fn allowed(call: Call, wanted: usize) -> usize {
+    if ACTIVE { planned_length(call, wanted) } else { wanted }
+}
+
+fn planned_length(call: Call, wanted: usize) -> usize {
+    let planned = SHORT_PLANS.try_with(|plans| {
+        let mut plans = plans.borrow_mut();
+        let plan = plans.iter_mut().find(|plan| plan.call == call && plan.shorten > 0)?;
+        if plan.pass > 0 {
+            plan.pass -= 1;
+            return None;
+        }
+        plan.shorten -= 1;
+        Some(wanted.min(plan.most))
+    });
+    planned.ok().flatten().unwrap_or(wanted)
+}
+
+/// Leaves the next `pass` calls of this thread whole, and makes the `shorten` calls after them move
+/// at most `most` bytes.
+///
+/// # Panics
+/// If `most` is 0: a call that moves nothing is an end, and not a short one.
+pub fn shorten(call: Call, pass: u32, shorten: u32, most: usize) {
+    assert!(most > 0, "a short call moves at least one byte");
+    SHORT_PLANS.with_borrow_mut(|plans| plans.push(ShortPlan { call, pass, shorten, most }));
+}
+
+/// Forgets the plans of this thread.
+pub fn clear() {
+    PLANS.with_borrow_mut(Vec::clear);
+    SHORT_PLANS.with_borrow_mut(Vec::clear);
+}
+
 /// The number of times that this thread has made `call`, failed calls included.
 pub fn calls(call: Call) -> u64 {
     COUNTS.with(|counts| counts[call as usize].get())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chosen_calls_are_short() {
+        if !ACTIVE {
+            return eprintln!("skipped: this build has no fault seam");
+        }
+        shorten(Call::Recv, 1, 2, 3);
+        let allowed = |call| (0..4).map(|_| allowed(call, 10)).collect::<Vec<_>>();
+        assert_eq!(allowed(Call::Send), [10; 4]);
+        assert_eq!(allowed(Call::Recv), [10, 3, 3, 10]);
+        shorten(Call::Recv, 0, u32::MAX, 1);
+        clear();
+        assert_eq!(allowed(Call::Recv), [10; 4]);
+    }
 }

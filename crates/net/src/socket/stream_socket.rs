@@ -5,6 +5,7 @@ use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::task::{Context, Poll};
 
+use squall_executor::fault::{self, Call};
 use squall_executor::{AsyncFd, set_nonblocking};
 
 use crate::sys;
@@ -46,8 +47,12 @@ impl<T: AsFd> StreamSocket<T> {
 
     #[inline(always)]
     pub(crate) fn poll_send(&self, cx: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
-        let polled = self.fd.poll_write_with(cx, |socket| sys::send(socket.as_fd(), from));
-        self.note_if_full(&polled, || from.len());
+        let mut given = from.len();
+        let polled = self.fd.poll_write_with(cx, |socket| {
+            given = fault::allowed(Call::Send, from.len());
+            sys::send(socket.as_fd(), &from[..given])
+        });
+        self.note_if_full(&polled, || given);
         polled
     }
 
@@ -57,8 +62,21 @@ impl<T: AsFd> StreamSocket<T> {
         from: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let from = &from[..from.len().min(sys::IOV_MAX)];
-        let polled = self.fd.poll_write_with(cx, |socket| sys::sendmsg(socket.as_fd(), from));
-        self.note_if_full(&polled, || from.iter().map(|slice| slice.len()).sum());
+        let mut is_cut = false;
+        let polled = self.fd.poll_write_with(cx, |socket| {
+            // A shortened write is a part of the first slice.
+            let first = from.first().map_or(0, |slice| slice.len());
+            let allowed = fault::allowed(Call::Send, first);
+            is_cut = allowed < first;
+            if is_cut {
+                sys::send(socket.as_fd(), &from[0][..allowed])
+            } else {
+                sys::sendmsg(socket.as_fd(), from)
+            }
+        });
+        if !is_cut {
+            self.note_if_full(&polled, || from.iter().map(|slice| slice.len()).sum());
+        }
         polled
     }
 
@@ -96,10 +114,14 @@ impl<T: AsFd + Family> StreamSocket<T> {
         cx: &mut Context<'_>,
         into: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        let polled = self.fd.poll_read_with(cx, |socket| sys::recv(socket.as_fd(), into));
+        let mut room = into.len();
+        let polled = self.fd.poll_read_with(cx, |socket| {
+            room = fault::allowed(Call::Recv, into.len());
+            sys::recv(socket.as_fd(), &mut into[..room])
+        });
         if T::SHORT_READ_DRAINS
             && let Poll::Ready(Ok(n)) = polled
-            && n < into.len()
+            && n < room
         {
             self.fd.note_drained();
         }
