@@ -1,0 +1,126 @@
+//! The acts, and which failures of well-behaved clients each of them excuses.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::chaos::outcome::Outcome;
+use crate::chaos::stage::Stage;
+use crate::chaos::{clients, crowds, limits, processes};
+use crate::records::failure::{Failure, How, Kind, Target};
+
+/// An act of chaos.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Act {
+    /// Clients reset their connections in the middle of answers.
+    Resets,
+    /// The kernel aborts connections in the middle of answers: `ss -K`.
+    SocketKills,
+    /// Clients leave in the middle of requests and of answers.
+    Leavers,
+    /// Clients end their sending half after the request, and must get the whole answer.
+    HalfCloses,
+    /// Clients send what is no HTTP, and must get 400.
+    Garbage,
+    /// Clients read long answers slowly, or not at all.
+    SlowReaders,
+    /// Clients send a byte of a head now and then, and must be cut off.
+    SlowLoris,
+    /// Thousands of connections that stay open, and of which some ask for something.
+    IdleCrowd,
+    /// The server has no free descriptor.
+    Emfile,
+    /// The server stands still for a second, and finds a burst of requests.
+    Stop,
+    /// The server can start no thread.
+    PidsCap,
+    /// A worker is killed.
+    KillWorker,
+    /// The workers are replaced one by one.
+    RollingRestart,
+    /// A worker takes all the memory that it may have, and is killed by the kernel.
+    MemoryHog,
+}
+
+impl Act {
+    pub(crate) const ALL: [Act; 14] = [
+        Act::Resets,
+        Act::SocketKills,
+        Act::Leavers,
+        Act::HalfCloses,
+        Act::Garbage,
+        Act::SlowReaders,
+        Act::SlowLoris,
+        Act::IdleCrowd,
+        Act::Emfile,
+        Act::Stop,
+        Act::PidsCap,
+        Act::KillWorker,
+        Act::RollingRestart,
+        Act::MemoryHog,
+    ];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Act::Resets => "resets",
+            Act::SocketKills => "ss -K",
+            Act::Leavers => "leavers",
+            Act::HalfCloses => "half-closes",
+            Act::Garbage => "garbage",
+            Act::SlowReaders => "slow readers",
+            Act::SlowLoris => "slow-loris",
+            Act::IdleCrowd => "idle crowd",
+            Act::Emfile => "EMFILE",
+            Act::Stop => "SIGSTOP",
+            Act::PidsCap => "pids cap",
+            Act::KillWorker => "SIGKILL",
+            Act::RollingRestart => "restart",
+            Act::MemoryHog => "memory cap",
+        }
+    }
+
+    /// Carries the act out, in about `span`.
+    pub(crate) fn carry_out(
+        self,
+        stage: &Stage,
+        span: Duration,
+        random: &mut fastrand::Rng,
+    ) -> Outcome {
+        match self {
+            Act::Resets => clients::resets(stage, random),
+            Act::SocketKills => clients::socket_kills(stage),
+            Act::Leavers => clients::leavers(stage, random),
+            Act::HalfCloses => clients::half_closes(stage, random),
+            Act::Garbage => clients::garbage(stage),
+            Act::SlowReaders => crowds::slow_readers(stage, span),
+            Act::SlowLoris => crowds::slow_loris(stage, span),
+            Act::IdleCrowd => crowds::idle_crowd(stage, span),
+            Act::Emfile => limits::emfile(stage, span),
+            Act::PidsCap => limits::pids_cap(stage, span),
+            Act::MemoryHog => limits::memory_hog(stage),
+            Act::Stop => processes::stop(stage),
+            Act::KillWorker => processes::kill_worker(stage, random),
+            Act::RollingRestart => processes::rolling_restart(stage, span),
+        }
+    }
+
+    /// Whether a failure is no fault of the server if it happens during this act.
+    pub(crate) fn excuses(self, failure: &Failure) -> bool {
+        match self {
+            Act::KillWorker | Act::MemoryHog => {
+                failure.target == Target::Prefork && matches!(failure.how, How::Cut | How::Stale)
+            }
+            // Workers that are replaced close their idle connections.
+            Act::RollingRestart => failure.target == Target::Prefork && failure.how == How::Stale,
+            // A file needs a descriptor, and a job may need a thread. Both are refused in order.
+            Act::Emfile => is_refused(failure) && failure.kind == Kind::File,
+            Act::PidsCap => is_refused(failure) && matches!(failure.kind, Kind::Job | Kind::File),
+            _ => false,
+        }
+    }
+}
+
+fn is_refused(failure: &Failure) -> bool {
+    failure.target == Target::Single && matches!(failure.how, How::Status(500 | 503))
+}

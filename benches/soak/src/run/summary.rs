@@ -1,0 +1,93 @@
+//! The judgement of a run.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::records::server_report::{Ended, Rest};
+use crate::run::trend::slope;
+
+/// The first rest does not count for the trend: until then, caches and tables grow to their size.
+const WARM_UP: usize = 1;
+/// How much the live bytes at rest may grow, in bytes a minute.
+const MAX_GROWTH: f64 = 1024.0;
+/// The shortest time that has a trend, in minutes.
+const MIN_TREND: f64 = 2.0;
+
+/// What a run has found, as it is written to `summary.json`.
+#[derive(Debug, Serialize)]
+pub(crate) struct Summary {
+    pub(crate) seed: u64,
+    pub(crate) rate: f64,
+    pub(crate) seconds: f64,
+    pub(crate) cycles: usize,
+    pub(crate) answers: usize,
+    /// In seconds, from when the request was due.
+    pub(crate) slowest_answer: f64,
+    /// Failed requests that an act of chaos excuses.
+    pub(crate) excused: usize,
+    pub(crate) rest: Rest,
+    /// The live bytes of the single server at each rest: the seconds and the bytes.
+    pub(crate) live_bytes_at_rest: Vec<(f64, isize)>,
+    /// Bytes a minute, after the warm-up. `None` if the run was too short.
+    pub(crate) growth: Option<f64>,
+    /// What the single server left behind. `None` if it has not ended in order.
+    pub(crate) ended: Option<Ended>,
+    pub(crate) violations: Vec<String>,
+}
+
+impl Summary {
+    /// Judges the trend and the end, and adds violations to those that were found before.
+    pub(crate) fn judge(&mut self) {
+        let points: Vec<(f64, f64)> = self
+            .live_bytes_at_rest
+            .iter()
+            .skip(WARM_UP)
+            .map(|(seconds, bytes)| (seconds / 60.0, *bytes as f64))
+            .collect();
+        let minutes =
+            points.last().zip(points.first()).map_or(0.0, |(last, first)| last.0 - first.0);
+        self.growth = slope(&points).filter(|_| minutes >= MIN_TREND);
+        if let Some(growth) = self.growth.filter(|growth| *growth >= MAX_GROWTH) {
+            self.violations.push(format!("the live bytes at rest grow by {growth:.0} a minute"));
+        }
+        match self.ended {
+            Some(ended) if ended.is_nothing() => {}
+            ended => self.violations.push(format!("the single server left behind {ended:?}")),
+        }
+    }
+
+    pub(crate) fn write(&self, path: &Path) -> io::Result<()> {
+        fs::write(path, serde_json::to_string_pretty(self)?)
+    }
+
+    /// Prints the summary for people.
+    pub(crate) fn print(&self) {
+        let Rest { descriptors, tasks, timers, sources, connections } = self.rest;
+        println!(
+            "{} answers in {:.0} s and {} cycles, the slowest after {:.2} s; {} failures were excused by acts",
+            self.answers, self.seconds, self.cycles, self.slowest_answer, self.excused,
+        );
+        println!(
+            "at every rest: {descriptors} descriptors, {tasks} tasks, {timers} timers, {sources} sources, \
+             {connections} connections"
+        );
+        match self.growth {
+            Some(growth) => println!("live bytes at rest: {growth:+.0} a minute"),
+            None => println!("live bytes at rest: the run was too short for a trend"),
+        }
+        if let Some(ended) = self.ended {
+            println!(
+                "left after the end: {} bytes, {} descriptors, {} threads",
+                ended.live_bytes, ended.descriptors, ended.threads
+            );
+        }
+        match self.violations.len() {
+            0 => println!("every expectation was met"),
+            count => println!("{count} expectations were not met:"),
+        }
+        self.violations.iter().for_each(|violation| println!("  {violation}"));
+    }
+}

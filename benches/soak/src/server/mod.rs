@@ -1,0 +1,12 @@
+//! The servers under test. Open `single.rs` first.
+
+mod application;
+mod hog;
+mod lines;
+mod prefork;
+mod sampler;
+mod services;
+mod single;
+
+pub(crate) use prefork::serve as serve_prefork;
+pub(crate) use single::serve as serve_single;
