@@ -6,12 +6,15 @@ use std::path::PathBuf;
 
 use rustix::process::Pid;
 
+use crate::chaos::children::children;
+
 /// A control group of one controller. Dropping this removes it; its processes must have ended.
 #[derive(Debug)]
 pub(crate) struct Cgroup(PathBuf);
 
 impl Cgroup {
-    /// Makes a group below that of this process, and moves a process with its future children to it.
+    /// Makes a group below that of this process, and moves a process with its children to it, those
+    /// included that it starts later.
     ///
     /// # Errors
     /// The reason, for people, why this machine does not allow it.
@@ -26,7 +29,9 @@ impl Cgroup {
         let path = PathBuf::from("/sys/fs/cgroup").join(controller).join(own).join(name);
         fs::create_dir(&path).map_err(explain)?;
         let cgroup = Cgroup(path);
-        cgroup.write("cgroup.procs", &pid.to_string()).map_err(explain)?;
+        let take = |pid: Pid| cgroup.write("cgroup.procs", &pid.as_raw_nonzero().to_string());
+        take(pid).map_err(explain)?;
+        children(pid).into_iter().try_for_each(take).map_err(explain)?;
         Ok(cgroup)
     }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod act;
 pub(crate) mod cgroup;
+mod children;
 mod clients;
 mod crowds;
 mod limits;

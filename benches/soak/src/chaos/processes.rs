@@ -5,7 +5,7 @@ use std::time::Duration;
 use rustix::process::{Signal, kill_process};
 
 use crate::chaos::outcome::Outcome;
-use crate::chaos::stage::{Stage, workers};
+use crate::chaos::stage::Stage;
 use crate::load::Answer;
 use crate::load::connection::Connection;
 use crate::load::request::Request;
@@ -47,7 +47,7 @@ pub(crate) fn stop(stage: &Stage) -> Outcome {
 
 /// Kills a worker.
 pub(crate) fn kill_worker(stage: &Stage, random: &mut fastrand::Rng) -> Outcome {
-    let workers = workers(stage.prefork.pid);
+    let workers = stage.workers();
     if workers.is_empty() {
         return Outcome::Violation("there is no worker".into());
     }
@@ -61,12 +61,12 @@ pub(crate) fn kill_worker(stage: &Stage, random: &mut fastrand::Rng) -> Outcome 
 
 /// Replaces the workers one by one. Each successor has to live for a second first.
 pub(crate) fn rolling_restart(stage: &Stage, span: Duration) -> Outcome {
-    let before = workers(stage.prefork.pid);
+    let before = stage.workers();
     if let Err(error) = kill_process(stage.prefork.pid, Signal::HUP) {
         return Outcome::Violation(format!("the supervisor is gone: {error}"));
     }
     stage.ending.wait(span);
-    let after = workers(stage.prefork.pid);
+    let after = stage.workers();
     let replaced = before.iter().filter(|worker| !after.contains(worker)).count();
     Outcome::Done(format!("{replaced} of {} workers replaced", before.len()))
 }

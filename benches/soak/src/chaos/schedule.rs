@@ -21,6 +21,9 @@ pub(crate) struct Planned {
 /// The longest span of an act.
 const MAX_SPAN: Duration = Duration::from_secs(6);
 
+/// How far apart the acts of a rehearsal begin.
+const REHEARSAL_STEP: Duration = Duration::from_millis(50);
+
 impl Schedule {
     /// Places every act once, and the kills twice, at random times of a cycle. They end before the
     /// cycle does.
@@ -30,14 +33,23 @@ impl Schedule {
         let mut acts: Vec<Planned> = Act::ALL
             .into_iter()
             .chain([Act::KillWorker])
-            .map(|act| Planned {
-                act,
-                begin: Duration::from_secs_f64(random.f64() * latest),
-                seed: random.u64(..),
+            .map(|act| {
+                let begin = Duration::from_secs_f64(random.f64() * latest);
+                Planned { act, begin, seed: random.u64(..) }
             })
             .collect();
         acts.sort_by_key(|planned| planned.begin);
         Schedule { acts, span }
+    }
+
+    /// As [`new`](Self::new), but all at once: the caches and tables of the servers grow to the size
+    /// that the most clients need, and not in a later cycle.
+    pub(crate) fn rehearsal(cycle: Duration, random: &mut fastrand::Rng) -> Schedule {
+        let mut schedule = Schedule::new(cycle, random);
+        for (planned, place) in schedule.acts.iter_mut().zip(0..) {
+            planned.begin = REHEARSAL_STEP * place;
+        }
+        schedule
     }
 }
 

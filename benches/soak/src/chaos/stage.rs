@@ -1,12 +1,12 @@
 //! What the acts act on.
 
-use std::fs;
-use std::sync::{Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
 use rustix::process::Pid;
 
 use crate::chaos::cgroup::Cgroup;
+use crate::chaos::children::children;
 use crate::load::Addresses;
 
 /// The servers of a run.
@@ -14,7 +14,14 @@ pub(crate) struct Stage {
     pub(crate) single: Process,
     pub(crate) prefork: Process,
     /// Set when the run has to end.
-    pub(crate) ending: Ending,
+    pub(crate) ending: Arc<Ending>,
+}
+
+impl Stage {
+    /// The workers that live now.
+    pub(crate) fn workers(&self) -> Vec<Pid> {
+        children(self.prefork.pid)
+    }
 }
 
 /// A server process, or the supervisor of several.
@@ -24,14 +31,6 @@ pub(crate) struct Process {
     /// `Err` with the reason if this machine does not allow it.
     pub(crate) pids: Result<Cgroup, String>,
     pub(crate) memory: Result<Cgroup, String>,
-}
-
-/// The children of a supervisor.
-pub(crate) fn workers(supervisor: Pid) -> Vec<Pid> {
-    let supervisor = supervisor.as_raw_nonzero();
-    let path = format!("/proc/{supervisor}/task/{supervisor}/children");
-    let list = fs::read_to_string(path).unwrap_or_default(); // gone: no children
-    list.split_ascii_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)).collect()
 }
 
 /// A flag to wait for.

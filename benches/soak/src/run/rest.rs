@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::chaos::stage::{Stage, workers};
+use crate::chaos::stage::Stage;
 use crate::records::server_report::{Rest, Sample};
 use crate::run::journal::Journal;
 
@@ -26,7 +26,7 @@ impl Resting {
     pub(crate) fn learn(journal: &Journal, stage: &Stage) -> Result<Resting, String> {
         let deadline = Instant::now() + SETTLING_TIME;
         loop {
-            let workers = workers(stage.prefork.pid);
+            let workers = stage.workers();
             let sample = |pid| sample_since(journal, pid, 0.0).map(|sample| sample.rest());
             let rests: Option<Vec<_>> = workers.iter().map(|pid| sample(*pid)).collect();
             if let (Some(single), Some([worker, ..])) = (sample(stage.single.pid), rests.as_deref())
@@ -66,7 +66,7 @@ impl Resting {
     fn settled(&self, journal: &Journal, stage: &Stage, since: f64) -> Option<Sample> {
         let deadline = Instant::now() + SETTLING_TIME;
         while Instant::now() < deadline {
-            let workers = workers(stage.prefork.pid);
+            let workers = stage.workers();
             let rests = |pid: Pid, rest: Rest| {
                 sample_since(journal, pid, since).filter(|sample| sample.rest() == rest)
             };
@@ -92,7 +92,7 @@ impl Resting {
             }
         };
         check(stage.single.pid, self.single);
-        workers(stage.prefork.pid).into_iter().for_each(|pid| check(pid, self.worker));
+        stage.workers().into_iter().for_each(|pid| check(pid, self.worker));
         let (now, wanted) = (descriptors(stage.prefork.pid), self.supervisor_descriptors);
         if now != wanted {
             journal.violated(format!("the supervisor rests with {now} descriptors, not {wanted}"));

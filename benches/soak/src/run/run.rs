@@ -21,7 +21,7 @@ use squall_net::{block_on, signal};
 
 use crate::chaos::Schedule;
 use crate::chaos::cgroup::Cgroup;
-use crate::chaos::stage::{Process, Stage};
+use crate::chaos::stage::{Ending, Process, Stage};
 use crate::content;
 use crate::load::Addresses;
 use crate::options::Plan;
@@ -49,8 +49,8 @@ pub(crate) fn run(plan: &Plan) -> io::Result<ExitCode> {
     let clock = RunClock::begin();
     let journal = Arc::new(Journal::create(&plan.directory)?);
     let mut processes = Processes::start(plan, clock, &journal)?;
-    let stage = Arc::new(processes.stage(&journal)?);
-    end_at_a_signal(Arc::clone(&stage))?;
+    let stage = processes.stage(&journal)?;
+    end_at_a_signal(Arc::clone(&stage.ending))?;
     let mut load = processes.start_load(plan, clock, &stage, &journal)?;
     let progress = Progress::new(plan.time);
     let resting = Resting::learn(&journal, &stage).map_err(io::Error::other)?;
@@ -59,7 +59,10 @@ pub(crate) fn run(plan: &Plan) -> io::Result<ExitCode> {
     let mut live_bytes_at_rest = Vec::new();
     let mut cycles = 0;
     while !stage.ending.is_set() && (cycles == 0 || has_time(plan, clock)) {
-        let schedule = Schedule::new(plan.cycle, &mut random);
+        let schedule = match cycles {
+            0 => Schedule::rehearsal(plan.cycle, &mut random),
+            _ => Schedule::new(plan.cycle, &mut random),
+        };
         cycle.run(&mut load, &schedule, plan.cycle)?;
         if let Some(sample) = resting.check(&journal, &stage, clock.seconds()) {
             live_bytes_at_rest.push((sample.at, sample.live_bytes));
@@ -84,6 +87,7 @@ pub(crate) fn run(plan: &Plan) -> io::Result<ExitCode> {
         rest: resting.single(),
         live_bytes_at_rest,
         growth: None,
+        slope: None,
         ended: state.ended,
         violations: state.violations.clone(),
     };
@@ -113,9 +117,9 @@ fn prepare(plan: &Plan) -> io::Result<()> {
 }
 
 /// Lets Ctrl-C and `SIGTERM` end the run in order. A second one ends it at once.
-fn end_at_a_signal(stage: Arc<Stage>) -> io::Result<()> {
+fn end_at_a_signal(ending: Arc<Ending>) -> io::Result<()> {
     let wait = move || match block_on(signal::termination()) {
-        Ok(_) => stage.ending.set(),
+        Ok(_) => ending.set(),
         Err(error) => log::warn!("signals end the run at once: {error}"),
     };
     thread::Builder::new().name("signals".into()).spawn(wait)?;
@@ -206,7 +210,7 @@ fn expect(journal: &Journal, outcome: io::Result<()>) {
 
 fn look_for_panics(log: &Path, journal: &Journal) -> io::Result<()> {
     let text = fs::read_to_string(log)?;
-    for line in text.lines().filter(|line| line.contains("panicked")) {
+    for line in text.lines().filter(|line| line.contains("panicked at")) {
         journal.violated(format!("in the log: {line}"));
     }
     Ok(())

@@ -9,12 +9,15 @@ use serde::Serialize;
 use crate::records::server_report::{Ended, Rest};
 use crate::run::trend::slope;
 
-/// The first rest does not count for the trend: until then, caches and tables grow to their size.
-const WARM_UP: usize = 1;
-/// How much the live bytes at rest may grow, in bytes a minute.
-const MAX_GROWTH: f64 = 1024.0;
-/// The shortest time that has a trend, in minutes.
-const MIN_TREND: f64 = 2.0;
+/// The first rests do not count for the growth: until then, caches and tables grow to their size.
+const WARM_UP: usize = 2;
+/// How much the live bytes at rest may grow, in bytes a minute, in a run that is long enough.
+const MAX_SLOPE: f64 = 1024.0;
+/// The shortest time that has a slope, in minutes.
+const MIN_SLOPE_TIME: f64 = 10.0;
+/// How much the live bytes at rest may grow in all. A loop keeps the blocks of finished tasks and the
+/// lists of finished writes for others, so the level depends on how many there were at once.
+const MAX_GROWTH: f64 = 65536.0;
 
 /// What a run has found, as it is written to `summary.json`.
 #[derive(Debug, Serialize)]
@@ -31,31 +34,39 @@ pub(crate) struct Summary {
     pub(crate) rest: Rest,
     /// The live bytes of the single server at each rest: the seconds and the bytes.
     pub(crate) live_bytes_at_rest: Vec<(f64, isize)>,
-    /// Bytes a minute, after the warm-up. `None` if the run was too short.
+    /// By how much the live bytes at the last rest exceed those at the end of the warm-up. `None` if
+    /// the run was too short.
     pub(crate) growth: Option<f64>,
+    /// Their slope in bytes a minute, after the warm-up. `None` if the run was too short.
+    pub(crate) slope: Option<f64>,
     /// What the single server left behind. `None` if it has not ended in order.
     pub(crate) ended: Option<Ended>,
     pub(crate) violations: Vec<String>,
 }
 
 impl Summary {
-    /// Judges the trend and the end, and adds violations to those that were found before.
+    /// Judges the growth and the end, and adds violations to those that were found before.
     pub(crate) fn judge(&mut self) {
-        let points: Vec<(f64, f64)> = self
-            .live_bytes_at_rest
-            .iter()
-            .skip(WARM_UP)
-            .map(|(seconds, bytes)| (seconds / 60.0, *bytes as f64))
-            .collect();
-        let minutes =
-            points.last().zip(points.first()).map_or(0.0, |(last, first)| last.0 - first.0);
-        self.growth = slope(&points).filter(|_| minutes >= MIN_TREND);
-        if let Some(growth) = self.growth.filter(|growth| *growth >= MAX_GROWTH) {
-            self.violations.push(format!("the live bytes at rest grow by {growth:.0} a minute"));
-        }
+        self.judge_growth();
         match self.ended {
             Some(ended) if ended.is_nothing() => {}
             ended => self.violations.push(format!("the single server left behind {ended:?}")),
+        }
+    }
+
+    fn judge_growth(&mut self) {
+        let rests = self.live_bytes_at_rest.iter().skip(WARM_UP);
+        let points: Vec<(f64, f64)> =
+            rests.map(|(seconds, bytes)| (seconds / 60.0, *bytes as f64)).collect();
+        let [first, .., last] = points[..] else { return };
+        let (time, growth) = (last.0 - first.0, last.1 - first.1);
+        self.growth = Some(growth);
+        self.slope = slope(&points).filter(|_| time >= MIN_SLOPE_TIME);
+        if growth > MAX_GROWTH {
+            self.violations.push(format!("the live bytes at rest have grown by {growth:.0}"));
+        }
+        if let Some(slope) = self.slope.filter(|slope| *slope >= MAX_SLOPE) {
+            self.violations.push(format!("the live bytes at rest grow by {slope:.0} a minute"));
         }
     }
 
@@ -74,9 +85,12 @@ impl Summary {
             "at every rest: {descriptors} descriptors, {tasks} tasks, {timers} timers, {sources} sources, \
              {connections} connections"
         );
-        match self.growth {
-            Some(growth) => println!("live bytes at rest: {growth:+.0} a minute"),
-            None => println!("live bytes at rest: the run was too short for a trend"),
+        match (self.growth, self.slope) {
+            (Some(growth), Some(slope)) => {
+                println!("live bytes at rest: {growth:+.0} in all, {slope:+.0} a minute");
+            }
+            (Some(growth), None) => println!("live bytes at rest: {growth:+.0} in all"),
+            (None, _) => println!("live bytes at rest: the run was too short for a comparison"),
         }
         if let Some(ended) = self.ended {
             println!(

@@ -24,7 +24,7 @@ pub(crate) fn serve(directory: &Path, clock: RunClock) -> io::Result<()> {
     sampler::count_panics();
     // What is made once in a process, as the table of signals, does not count as left behind.
     on_a_thread(|| block_on(rehearse(directory, clock)))?;
-    let before = State::now()?;
+    let before = State::alone()?;
     on_a_thread(|| {
         let sockets = Sockets::bind()?;
         print(&sockets.report()?);
@@ -82,6 +82,18 @@ impl State {
             descriptors: descriptors.cast_signed(),
             threads: threads.cast_signed(),
         })
+    }
+
+    /// Waits until this thread is the only one.
+    fn alone() -> io::Result<State> {
+        let begin = Instant::now();
+        while threads()? > 1 {
+            if begin.elapsed() > SETTLING_TIME {
+                return Err(io::Error::other("a thread of a blocking job does not end"));
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        State::now()
     }
 
     /// Compares what this process holds to `self`. Waits for the end of threads.
