@@ -43,9 +43,9 @@ fn play(role: Role) -> Result<ExitCode, Box<dyn Error>> {
         Role::Help => println!("{HELP}"),
         Role::Run(plan) => return Ok(run::run(&plan)?),
         Role::Plot { directory, files, window } => plot::draw(&directory, &files, window)?,
-        Role::ServeSingle { directory, clock } => {
+        Role::ServeSingle { directory, clock, fault } => {
             end_with_the_run()?;
-            server::serve_single(&directory, clock)?;
+            server::serve_single(&directory, clock, fault)?;
         }
         Role::ServePrefork { directory, clock } => {
             end_with_the_run()?;

@@ -9,6 +9,7 @@ use lexopt::prelude::*;
 use crate::load::Addresses;
 use crate::plot::Window;
 use crate::run_clock::RunClock;
+use crate::server::fault::Fault;
 
 pub(crate) const HELP: &str = "\
 Runs servers on squall under mixed load and chaos, and fails if anything is left or any answer is wrong.
@@ -23,6 +24,8 @@ Options of run:
   -c, --cycle TIME  How long acts are carried out, before the servers rest and are counted [default: 30s]
   -r, --rate N      Requests a second of the well-behaved clients [default: 300]
   -s, --seed N      Repeats the schedule and the requests of the run that printed N [default: random]
+  -f, --fault NAME  Breaks the server with one loop, so that the run must fail: wrong, hang, panic, task,
+                    descriptor or bytes [default: none]
   -o, --out DIR     Where to write samples.jsonl, load.jsonl, acts.jsonl, summary.json and the log
                     [default: a new directory in the temporary one]
   -h, --help        Print this help
@@ -44,6 +47,7 @@ pub(crate) enum Role {
     ServeSingle {
         directory: PathBuf,
         clock: RunClock,
+        fault: Fault,
     },
     ServePrefork {
         directory: PathBuf,
@@ -65,6 +69,7 @@ pub(crate) struct Plan {
     pub(crate) cycle: Duration,
     pub(crate) rate: f64,
     pub(crate) seed: u64,
+    pub(crate) fault: Fault,
     pub(crate) directory: PathBuf,
 }
 
@@ -80,6 +85,7 @@ impl Role {
                 Some("serve-single") => Ok(Role::ServeSingle {
                     directory: path(&mut parser)?,
                     clock: clock(&mut parser)?,
+                    fault: parser.value()?.parse()?,
                 }),
                 Some("serve-prefork") => Ok(Role::ServePrefork {
                     directory: path(&mut parser)?,
@@ -106,6 +112,7 @@ fn run(mut parser: lexopt::Parser) -> Result<Role, lexopt::Error> {
         cycle: Duration::from_secs(30),
         rate: 300.0,
         seed: fastrand::u64(..),
+        fault: Fault::None,
         directory: default,
     };
     while let Some(argument) = parser.next()? {
@@ -114,6 +121,7 @@ fn run(mut parser: lexopt::Parser) -> Result<Role, lexopt::Error> {
             Short('c') | Long("cycle") => plan.cycle = parser.value()?.parse_with(time)?,
             Short('r') | Long("rate") => plan.rate = parser.value()?.parse_with(rate)?,
             Short('s') | Long("seed") => plan.seed = parser.value()?.parse()?,
+            Short('f') | Long("fault") => plan.fault = parser.value()?.parse()?,
             Short('o') | Long("out") => plan.directory = parser.value()?.into(),
             Short('h') | Long("help") => return Ok(Role::Help),
             _ => return Err(argument.unexpected()),

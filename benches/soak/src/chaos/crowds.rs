@@ -4,6 +4,7 @@ use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
 
 use rustix::net::sockopt::set_socket_recv_buffer_size;
+use rustix::process::{Resource, getrlimit};
 
 use crate::chaos::clients::long_answer;
 use crate::chaos::outcome::Outcome;
@@ -18,6 +19,8 @@ const SMALL_BUFFER: usize = 16 << 10;
 const SLOW_WRITERS: usize = 100;
 /// The connections of the crowd, if the process may have that many descriptors.
 const CROWD: usize = 5000;
+/// The connections that the crowd opens at a time.
+const PORTION: usize = 50;
 /// Descriptors of this process that the crowd leaves to others.
 const SPARE_DESCRIPTORS: usize = 500;
 const PERIOD: Duration = Duration::from_millis(200);
@@ -77,30 +80,38 @@ pub(crate) fn slow_loris(stage: &Stage, span: Duration) -> Outcome {
     Outcome::Violation(format!("{left} slow writers are not cut off after {longest:?}"))
 }
 
-/// Opens thousands of connections. Some ask for something while the others are idle.
+/// Opens thousands of connections. Some ask for something, at first and while the others are idle.
 pub(crate) fn idle_crowd(stage: &Stage, span: Duration) -> Outcome {
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let limit = getrlimit(Resource::Nofile).current;
     let limit = limit.map_or(CROWD, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
     let size = CROWD.min(limit.saturating_sub(SPARE_DESCRIPTORS));
-    let mut crowd = Vec::with_capacity(size);
     let begin = Instant::now();
-    for _ in 0..size {
-        match Connection::open(stage.single.addresses.http) {
-            Ok(connection) => crowd.push(connection),
-            Err(error) => return Outcome::Violation(format!("one of {size}: {error}")),
-        }
-        if stage.ending.is_set() {
-            return Outcome::Done("interrupted".into());
-        }
-    }
-    let hello = Request::hello();
-    let asked = crowd.iter_mut().step_by(size.div_ceil(100)).try_for_each(|client| {
-        client.send(&hello.bytes)?;
-        match Answer::read(client)? {
-            answer if answer.body == hello.expected => Ok(()),
-            answer => Err(io::Error::other(format!("status {} in a crowd", answer.status))),
-        }
+    let asked = open_crowd(stage, size).and_then(|mut crowd| {
+        stage.ending.wait(span.saturating_sub(begin.elapsed()));
+        crowd.iter_mut().step_by(PORTION).try_for_each(ask)?;
+        Ok(crowd.len())
     });
-    stage.ending.wait(span.saturating_sub(begin.elapsed()));
-    Outcome::of(asked.map(|()| format!("{size} idle connections")))
+    Outcome::of(asked.map(|size| format!("{size} idle connections")))
+}
+
+/// Opens connections in portions. The last one of a portion waits for an answer: so the server has
+/// accepted the portion, and its queue does not overflow, which would cost other clients seconds.
+fn open_crowd(stage: &Stage, size: usize) -> io::Result<Vec<Connection>> {
+    let mut crowd = Vec::with_capacity(size);
+    while crowd.len() < size && !stage.ending.is_set() {
+        for _ in 0..PORTION.min(size - crowd.len()) {
+            crowd.push(Connection::open(stage.single.addresses.http)?);
+        }
+        crowd.last_mut().map_or(Ok(()), ask)?;
+    }
+    Ok(crowd)
+}
+
+fn ask(client: &mut Connection) -> io::Result<()> {
+    let hello = Request::hello();
+    client.send(&hello.bytes)?;
+    match Answer::read(client)? {
+        answer if answer.body == hello.expected => Ok(()),
+        answer => Err(io::Error::other(format!("status {} in a crowd", answer.status))),
+    }
 }

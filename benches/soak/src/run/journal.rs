@@ -150,6 +150,13 @@ impl Journal {
         self.state().add_violation(what);
     }
 
+    /// An error of `outcome` is a violation.
+    pub(crate) fn expect(&self, outcome: io::Result<()>) {
+        if let Err(error) = outcome {
+            self.violated(error.to_string());
+        }
+    }
+
     /// Judges the failures of a cycle by the acts of that cycle.
     pub(crate) fn judge_failures(&self) {
         let mut state = self.state();

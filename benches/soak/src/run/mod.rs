@@ -6,6 +6,7 @@ mod journal;
 mod progress;
 mod rest;
 mod run;
+mod servers;
 mod summary;
 mod trend;
 

@@ -87,7 +87,8 @@ impl Resting {
             if rest != Some(wanted) {
                 let _ = kill_process(pid, Signal::USR2); // logs a dump, unless it has just ended
                 journal.violated(format!(
-                    "after {since:.0} s, {pid:?} rests with {rest:?}, not {wanted:?}"
+                    "after {since:.0} s, process {} rests with {rest:?}, not {wanted:?}",
+                    pid.as_raw_nonzero()
                 ));
             }
         };

@@ -7,8 +7,7 @@
 //!   end the load ─▶ end the servers ─▶ nothing may be left ─▶ judge
 //! ```
 
-use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::Path;
 use std::process::ExitCode;
@@ -16,29 +15,23 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use rustix::process::{Resource, Signal, getrlimit, setrlimit};
+use rustix::process::{Resource, getrlimit, setrlimit};
 use squall_net::{block_on, signal};
 
 use crate::chaos::Schedule;
-use crate::chaos::cgroup::Cgroup;
-use crate::chaos::stage::{Ending, Process, Stage};
+use crate::chaos::stage::Ending;
 use crate::content;
-use crate::load::Addresses;
 use crate::options::Plan;
-use crate::records::failure::Target;
-use crate::run::child_process::ChildProcess;
 use crate::run::cycle::Cycle;
 use crate::run::journal::Journal;
 use crate::run::progress::Progress;
 use crate::run::rest::Resting;
+use crate::run::servers::Servers;
 use crate::run::summary::Summary;
 use crate::run_clock::RunClock;
 
-const START_LIMIT: Duration = Duration::from_secs(20);
-/// Longer than a server's grace and the deadlines of its connections.
+/// The load ends when its last requests are answered, or have found that the server hangs.
 const END_LIMIT: Duration = Duration::from_secs(30);
-/// What the processes of a server may take. The servers need a tenth; a hog meets the cap.
-const MEMORY_CAP: &str = "268435456";
 /// The exit code after Ctrl-C, as of a shell.
 const INTERRUPTED: u8 = 130;
 
@@ -48,10 +41,10 @@ pub(crate) fn run(plan: &Plan) -> io::Result<ExitCode> {
     println!("seed {}, written to {}", plan.seed, plan.directory.display());
     let clock = RunClock::begin();
     let journal = Arc::new(Journal::create(&plan.directory)?);
-    let mut processes = Processes::start(plan, clock, &journal)?;
-    let stage = processes.stage(&journal)?;
+    let mut servers = Servers::start(plan, clock, &journal)?;
+    let stage = servers.stage(&journal)?;
     end_at_a_signal(Arc::clone(&stage.ending))?;
-    let mut load = processes.start_load(plan, clock, &stage, &journal)?;
+    let mut load = servers.start_load(plan, clock, &stage, &journal)?;
     let progress = Progress::new(plan.time);
     let resting = Resting::learn(&journal, &stage).map_err(io::Error::other)?;
     let cycle = Cycle { stage: &stage, journal: &journal, progress: &progress, clock };
@@ -71,8 +64,8 @@ pub(crate) fn run(plan: &Plan) -> io::Result<ExitCode> {
     }
     let seconds = clock.seconds();
     let was_interrupted = stage.ending.is_set();
-    expect(&journal, load.wait(END_LIMIT));
-    processes.end(&journal);
+    journal.expect(load.wait(END_LIMIT));
+    servers.end(&journal);
     progress.end();
     look_for_panics(&plan.directory.join("single.log"), &journal)?;
     let state = journal.state();
@@ -124,88 +117,6 @@ fn end_at_a_signal(ending: Arc<Ending>) -> io::Result<()> {
     };
     thread::Builder::new().name("signals".into()).spawn(wait)?;
     Ok(())
-}
-
-/// The two servers.
-struct Processes {
-    single: ChildProcess,
-    prefork: ChildProcess,
-}
-
-impl Processes {
-    fn start(plan: &Plan, clock: RunClock, journal: &Arc<Journal>) -> io::Result<Processes> {
-        let arguments = || -> Vec<OsString> {
-            vec![plan.directory.join("files").into(), clock.origin_nanos().to_string().into()]
-        };
-        let read = |target| {
-            let journal = Arc::clone(journal);
-            move |line: &str| journal.take_server_line(target, line)
-        };
-        let log = File::create(plan.directory.join("single.log"))?;
-        // A log that cannot be written must not disturb a server.
-        let full = File::options().write(true).open("/dev/full")?;
-        let single = ChildProcess::start("serve-single", arguments(), log, read(Target::Single))?;
-        let prefork =
-            ChildProcess::start("serve-prefork", arguments(), full, read(Target::Prefork))?;
-        Ok(Processes { single, prefork })
-    }
-
-    /// Waits until the servers listen, and puts them under their caps.
-    fn stage(&self, journal: &Journal) -> io::Result<Stage> {
-        if !journal.wait(START_LIMIT, |state| state.single.is_some() && state.prefork.is_some()) {
-            return Err(io::Error::other("a server does not listen"));
-        }
-        let single = journal.state().single;
-        let prefork = journal.state().prefork;
-        let process = |child: &ChildProcess, addresses: Option<Addresses>| {
-            let pid = child.pid();
-            let name = format!("squall-soak-{}", pid.as_raw_nonzero());
-            let memory = Cgroup::holding("memory", &name, pid).and_then(|cgroup| {
-                let capped = cgroup.write("memory.limit_in_bytes", MEMORY_CAP);
-                capped.map(|()| cgroup).map_err(|error| format!("no memory cap: {error}"))
-            });
-            let pids = Cgroup::holding("pids", &name, pid);
-            let addresses = addresses.expect("it listens");
-            Process { pid, addresses, pids, memory }
-        };
-        Ok(Stage {
-            single: process(&self.single, single),
-            prefork: process(&self.prefork, prefork),
-            ending: Default::default(),
-        })
-    }
-
-    fn start_load(
-        &self,
-        plan: &Plan,
-        clock: RunClock,
-        stage: &Stage,
-        journal: &Arc<Journal>,
-    ) -> io::Result<ChildProcess> {
-        let ports = [stage.single.addresses, stage.prefork.addresses]
-            .into_iter()
-            .flat_map(|addresses| [addresses.http.port(), addresses.lines.port()])
-            .map(|port| port.to_string());
-        let rest = [plan.rate.to_string(), plan.seed.to_string(), clock.origin_nanos().to_string()];
-        let arguments = ports.chain(rest).map(OsString::from).collect();
-        let log = File::create(plan.directory.join("load.log"))?;
-        let journal = Arc::clone(journal);
-        ChildProcess::start("load", arguments, log, move |line| journal.take_load_line(line))
-    }
-
-    /// Ends both servers in order.
-    fn end(&mut self, journal: &Journal) {
-        for child in [&mut self.single, &mut self.prefork] {
-            let ended = child.signal(Signal::TERM).and_then(|()| child.wait(END_LIMIT));
-            expect(journal, ended);
-        }
-    }
-}
-
-fn expect(journal: &Journal, outcome: io::Result<()>) {
-    if let Err(error) = outcome {
-        journal.violated(error.to_string());
-    }
 }
 
 fn look_for_panics(log: &Path, journal: &Journal) -> io::Result<()> {

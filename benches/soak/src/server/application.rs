@@ -13,6 +13,7 @@ use squall_net::{sleep, spawn_blocking};
 use tiny_http::{Application, HandlerResult, HttpError, Request, Response, StaticFiles};
 
 use crate::content::{self, Content};
+use crate::server::fault::{Fault, RareFault};
 use crate::server::hog::grow_until_killed;
 
 /// The longest streamed answer that a client may ask for, in bytes.
@@ -21,10 +22,12 @@ const MAX_STREAM: usize = 64 << 20;
 const MAX_NAP: Duration = Duration::from_secs(1);
 
 /// Makes the application. `directory` has the static file.
-pub(crate) fn application(directory: &Path) -> io::Result<Application> {
+pub(crate) fn application(directory: &Path, fault: Fault) -> io::Result<Application> {
+    let fault = RareFault::new(fault);
     Ok(Application::new()
-        .get("/hello", async |_: &mut Request<'_>| {
-            Ok(Response::text(Bytes::from_static(b"Hello, World!")))
+        .get("/hello", async move |_: &mut Request<'_>| {
+            let body = fault.commit().await.unwrap_or("Hello, World!");
+            Ok(Response::text(Bytes::from_static(body.as_bytes())))
         })
         .post("/echo", async |request: &mut Request<'_>| {
             Ok(Response::new(None, request.body().await?))

@@ -1,6 +1,7 @@
 //! The servers under test. Open `single.rs` first.
 
 mod application;
+pub(crate) mod fault;
 mod hog;
 mod lines;
 mod prefork;

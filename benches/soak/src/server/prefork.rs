@@ -9,6 +9,7 @@ use squall_net::{ForkOptions, Role, block_on, dump, fork_processes};
 
 use crate::records::lines::print;
 use crate::run_clock::RunClock;
+use crate::server::fault::Fault;
 use crate::server::sampler;
 use crate::server::services::{GRACE, Services, Sockets};
 
@@ -35,7 +36,7 @@ async fn serve_until_told(
     clock: RunClock,
 ) -> io::Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGUSR2])?;
-    let services = Services::start(sockets, directory)?;
+    let services = Services::start(sockets, directory, Fault::None)?;
     let sampler = sampler::start(clock, Some(number), services.clone());
     while signals.next().await == Some(SIGUSR2) {
         log::warn!("worker {number}\n{}", dump());

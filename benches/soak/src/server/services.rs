@@ -11,6 +11,7 @@ use tiny_http::{Config, HttpServer};
 
 use crate::records::server_report::ServerReport;
 use crate::server::application::application;
+use crate::server::fault::Fault;
 use crate::server::lines::lines;
 
 /// How long running requests may take after the signal to end.
@@ -25,7 +26,7 @@ pub(crate) struct Services {
 
 impl Services {
     /// Starts to serve. `directory` has the static file.
-    pub(crate) fn start(sockets: Sockets, directory: &Path) -> io::Result<Services> {
+    pub(crate) fn start(sockets: Sockets, directory: &Path, fault: Fault) -> io::Result<Services> {
         // Short deadlines, so that every cycle of a run sees them pass.
         let config = Config {
             head_timeout: Duration::from_secs(2),
@@ -34,7 +35,7 @@ impl Services {
             linger_timeout: Duration::from_secs(1),
             ..Config::default()
         };
-        let http = HttpServer::new(config, application(directory)?);
+        let http = HttpServer::new(config, application(directory, fault)?);
         http.add_sockets(sockets.http)?;
         let lines = lines();
         lines.add_sockets(sockets.lines)?;

@@ -13,6 +13,7 @@ use crate::heap::live_bytes;
 use crate::records::lines::print;
 use crate::records::server_report::{Ended, ServerReport};
 use crate::run_clock::RunClock;
+use crate::server::fault::Fault;
 use crate::server::sampler::{self, open_descriptors, threads};
 use crate::server::services::{Services, Sockets};
 
@@ -20,7 +21,7 @@ use crate::server::services::{Services, Sockets};
 const SETTLING_TIME: Duration = Duration::from_secs(5);
 
 /// Serves until `SIGTERM` arrives, then prints what is left.
-pub(crate) fn serve(directory: &Path, clock: RunClock) -> io::Result<()> {
+pub(crate) fn serve(directory: &Path, clock: RunClock, fault: Fault) -> io::Result<()> {
     sampler::count_panics();
     // What is made once in a process, as the table of signals, does not count as left behind.
     on_a_thread(|| block_on(rehearse(directory, clock)))?;
@@ -28,7 +29,7 @@ pub(crate) fn serve(directory: &Path, clock: RunClock) -> io::Result<()> {
     on_a_thread(|| {
         let sockets = Sockets::bind()?;
         print(&sockets.report()?);
-        block_on(serve_until_told(sockets, directory, clock))
+        block_on(serve_until_told(sockets, directory, clock, fault))
     })?;
     print(&ServerReport::Ended(before.left_after_settling()?));
     Ok(())
@@ -48,16 +49,21 @@ fn on_a_thread(work: impl FnOnce() -> io::Result<()> + Send) -> io::Result<()> {
 async fn rehearse(directory: &Path, clock: RunClock) -> io::Result<()> {
     io::stdout().flush()?; // allocates its buffer
     let _signals = Signals::new([SIGTERM, SIGUSR2])?;
-    let services = Services::start(Sockets::bind()?, directory)?;
+    let services = Services::start(Sockets::bind()?, directory, Fault::None)?;
     spawn_blocking(|| ()).await?;
     sampler::start(clock, None, services.clone()).stop();
     services.shut_down().await;
     Ok(())
 }
 
-async fn serve_until_told(sockets: Sockets, directory: &Path, clock: RunClock) -> io::Result<()> {
+async fn serve_until_told(
+    sockets: Sockets,
+    directory: &Path,
+    clock: RunClock,
+    fault: Fault,
+) -> io::Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGUSR2])?;
-    let services = Services::start(sockets, directory)?;
+    let services = Services::start(sockets, directory, fault)?;
     let sampler = sampler::start(clock, None, services.clone());
     while signals.next().await == Some(SIGUSR2) {
         log::warn!("{}", dump());
