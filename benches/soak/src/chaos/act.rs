@@ -124,3 +124,42 @@ impl Act {
 fn is_refused(failure: &Failure) -> bool {
     failure.target == Target::Single && matches!(failure.how, How::Status(500 | 503))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure(target: Target, kind: Kind, how: How) -> Failure {
+        Failure { begun: 1.0, at: 2.0, target, kind, how, detail: String::new() }
+    }
+
+    #[test]
+    fn no_act_excuses_a_hang_or_a_wrong_answer() {
+        for act in Act::ALL {
+            for target in [Target::Single, Target::Prefork] {
+                for how in [How::Hang, How::Wrong, How::Refused] {
+                    assert!(!act.excuses(&failure(target, Kind::File, how)), "{act:?}, {how:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn only_the_end_of_a_worker_excuses_a_cut_answer_and_only_of_its_server() {
+        let cut = |target| failure(target, Kind::Stream, How::Cut);
+        for act in Act::ALL {
+            let ends_a_worker = matches!(act, Act::KillWorker | Act::MemoryHog);
+            assert_eq!(act.excuses(&cut(Target::Prefork)), ends_a_worker, "{act:?}");
+            assert!(!act.excuses(&cut(Target::Single)), "{act:?}");
+        }
+    }
+
+    #[test]
+    fn a_limit_excuses_what_needs_what_it_limits() {
+        let refused = |kind| failure(Target::Single, kind, How::Status(503));
+        assert!(Act::PidsCap.excuses(&refused(Kind::Job)));
+        assert!(!Act::PidsCap.excuses(&refused(Kind::Hello)));
+        assert!(Act::Emfile.excuses(&failure(Target::Single, Kind::File, How::Status(500))));
+        assert!(!Act::Emfile.excuses(&refused(Kind::Job)));
+    }
+}

@@ -67,40 +67,30 @@ pub(crate) fn socket_kills(stage: &Stage) -> Outcome {
     for connection in &connections {
         let Ok(local) = connection.socket().local_addr() else { continue };
         // Exactly this connection: a filter that matches more would abort those of others.
-        let port = format!(":{}", local.port());
-        let server = format!(":{}", address.port());
+        let filter =
+            format!("src 127.0.0.1 and sport = :{} and dport = :{}", address.port(), local.port());
         let mut command = Command::new("ss");
-        command.args([
-            "-K",
-            "-n",
-            "-t",
-            "src",
-            "127.0.0.1",
-            "sport",
-            "=",
-            &server,
-            "dport",
-            "=",
-            &port,
-        ]);
+        command.args(["-K", "-n", "-t", &filter]);
         match command.stdout(Stdio::null()).stderr(Stdio::null()).status() {
             Ok(status) if status.success() => {}
             _ => return Outcome::Skipped("there is no ss -K".into()),
         }
     }
-    let is_aborted = |connection: &mut Connection| loop {
-        match connection.fill() {
-            Ok(()) => drop(connection.consume(connection.received().len())),
-            Err(error) => break error.kind() == io::ErrorKind::ConnectionReset,
-        }
-        if connection.received().len() > LONG_ANSWER {
-            break false;
-        }
-    };
-    let aborted = connections.iter_mut().map(is_aborted).filter(|is_aborted| *is_aborted).count();
+    let aborted = connections.iter_mut().map(is_reset).filter(|is_reset| *is_reset).count();
     match aborted {
         0 => Outcome::Skipped("ss -K has no effect".into()),
         aborted => Outcome::Done(format!("{aborted} connections aborted by ss -K")),
+    }
+}
+
+/// Reads to the end of a connection, or to its deadline. Returns whether it was reset.
+fn is_reset(connection: &mut Connection) -> bool {
+    loop {
+        let n = connection.received().len();
+        connection.consume(n);
+        if let Err(error) = connection.fill() {
+            return error.kind() == io::ErrorKind::ConnectionReset;
+        }
     }
 }
 

@@ -42,12 +42,15 @@ impl Schedule {
         Schedule { acts, span }
     }
 
-    /// As [`new`](Self::new), but all at once: the caches and tables of the servers grow to the size
-    /// that the most clients need, and not in a later cycle.
+    /// As [`new`](Self::new), but all together: the crowd first, and the others when it is complete. So
+    /// the caches and tables of the servers grow to the size that the most clients need, and not in a
+    /// later cycle.
     pub(crate) fn rehearsal(cycle: Duration, random: &mut fastrand::Rng) -> Schedule {
         let mut schedule = Schedule::new(cycle, random);
         for (planned, place) in schedule.acts.iter_mut().zip(0..) {
-            planned.begin = REHEARSAL_STEP * place;
+            let is_crowd = planned.act == Act::IdleCrowd;
+            let step = REHEARSAL_STEP * place;
+            planned.begin = if is_crowd { Duration::ZERO } else { schedule.span / 2 + step };
         }
         schedule
     }
@@ -69,7 +72,9 @@ mod tests {
         for act in Act::ALL {
             assert!(begins(1).iter().any(|(planned, _)| *planned == act), "{act:?}");
         }
-        let one = schedule(1);
-        assert!(one.acts.iter().all(|planned| planned.begin + one.span <= cycle));
+        let rehearsal = Schedule::rehearsal(cycle, &mut fastrand::Rng::with_seed(1));
+        for one in [schedule(1), rehearsal] {
+            assert!(one.acts.iter().all(|planned| planned.begin + one.span <= cycle));
+        }
     }
 }

@@ -49,55 +49,37 @@ pub(crate) fn run(plan: &Plan) -> io::Result<ExitCode> {
     let resting = Resting::learn(&journal, &stage).map_err(io::Error::other)?;
     let cycle = Cycle { stage: &stage, journal: &journal, progress: &progress, clock };
     let mut random = fastrand::Rng::with_seed(plan.seed);
-    let mut live_bytes_at_rest = Vec::new();
-    let mut cycles = 0;
-    while !stage.ending.is_set() && (cycles == 0 || has_time(plan, clock)) {
-        let schedule = match cycles {
+    let mut summary = Summary::new(plan, resting.single());
+    while summary.cycles == 0 || may_go_on(plan, &cycle) {
+        let schedule = match summary.cycles {
             0 => Schedule::rehearsal(plan.cycle, &mut random),
             _ => Schedule::new(plan.cycle, &mut random),
         };
         cycle.run(&mut load, &schedule, plan.cycle)?;
         if let Some(sample) = resting.check(&journal, &stage, clock.seconds()) {
-            live_bytes_at_rest.push((sample.at, sample.live_bytes));
+            summary.live_bytes_at_rest.push((sample.at, sample.live_bytes));
         }
-        cycles += 1;
+        summary.cycles += 1;
     }
-    let seconds = clock.seconds();
-    let was_interrupted = stage.ending.is_set();
+    summary.seconds = clock.seconds();
     journal.expect(load.wait(END_LIMIT));
     servers.end(&journal);
     progress.end();
     look_for_panics(&plan.directory.join("single.log"), &journal)?;
-    let state = journal.state();
-    let mut summary = Summary {
-        seed: plan.seed,
-        rate: plan.rate,
-        seconds,
-        cycles,
-        answers: state.answers,
-        slowest_answer: state.slowest_answer,
-        excused: state.excused,
-        rest: resting.single(),
-        live_bytes_at_rest,
-        growth: None,
-        slope: None,
-        ended: state.ended,
-        violations: state.violations.clone(),
-    };
-    drop(state);
-    summary.judge();
+    summary.judge(&journal.state());
     summary.write(&plan.directory.join("summary.json"))?;
     summary.print();
-    Ok(match (was_interrupted, summary.violations.is_empty()) {
+    Ok(match (stage.ending.is_set(), summary.violations.is_empty()) {
         (true, _) => ExitCode::from(INTERRUPTED),
         (false, true) => ExitCode::SUCCESS,
         (false, false) => ExitCode::FAILURE,
     })
 }
 
-/// Whether another cycle, with its rest, ends in time.
-fn has_time(plan: &Plan, clock: RunClock) -> bool {
-    clock.seconds() + plan.cycle.as_secs_f64() <= plan.time.as_secs_f64()
+/// Whether another cycle, with its rest, ends in time. A run that has failed does not go on.
+fn may_go_on(plan: &Plan, cycle: &Cycle<'_>) -> bool {
+    let is_sound = cycle.journal.state().violations.is_empty() && !cycle.stage.ending.is_set();
+    is_sound && cycle.clock.seconds() + plan.cycle.as_secs_f64() <= plan.time.as_secs_f64()
 }
 
 /// Makes the directory and the static file, and raises the descriptor limit.

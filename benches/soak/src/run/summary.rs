@@ -6,7 +6,9 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use crate::options::Plan;
 use crate::records::server_report::{Ended, Rest};
+use crate::run::journal::State;
 use crate::run::trend::slope;
 
 /// The first rests do not count for the growth: until then, caches and tables grow to their size.
@@ -45,8 +47,32 @@ pub(crate) struct Summary {
 }
 
 impl Summary {
-    /// Judges the growth and the end, and adds violations to those that were found before.
-    pub(crate) fn judge(&mut self) {
+    /// Nothing was found yet.
+    pub(crate) fn new(plan: &Plan, rest: Rest) -> Summary {
+        Summary {
+            seed: plan.seed,
+            rate: plan.rate,
+            seconds: 0.0,
+            cycles: 0,
+            answers: 0,
+            slowest_answer: 0.0,
+            excused: 0,
+            rest,
+            live_bytes_at_rest: Vec::new(),
+            growth: None,
+            slope: None,
+            ended: None,
+            violations: Vec::new(),
+        }
+    }
+
+    /// Takes over what was seen, and judges the growth and the end.
+    pub(crate) fn judge(&mut self, seen: &State) {
+        self.answers = seen.answers;
+        self.slowest_answer = seen.slowest_answer;
+        self.excused = seen.excused;
+        self.ended = seen.ended;
+        self.violations.clone_from(&seen.violations);
         self.judge_growth();
         match self.ended {
             Some(ended) if ended.is_nothing() => {}
