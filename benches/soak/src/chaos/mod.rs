@@ -1,6 +1,7 @@
-//! What disturbs the servers. Open `act.rs` first: it lists the acts.
+//! What disturbs the servers. Open `carry_out.rs` first; `records/act.rs` lists the
+//! acts.
 
-pub(crate) mod act;
+mod carry_out;
 pub(crate) mod cgroup;
 mod children;
 mod clients;
@@ -11,5 +12,6 @@ mod processes;
 mod schedule;
 pub(crate) mod stage;
 
+pub(crate) use carry_out::carry_out;
 pub(crate) use outcome::Outcome;
 pub(crate) use schedule::{Planned, Schedule};

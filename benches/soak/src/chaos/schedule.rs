@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::chaos::act::Act;
+use crate::records::act::Act;
 
 /// The acts of one cycle, in the order of their beginnings.
 pub(crate) struct Schedule {

@@ -81,7 +81,7 @@ fn exchange(connection: &mut Connection, request: &Request) -> Result<bool, Fail
     let sent = connection.send(&request.bytes);
     let answer = read(connection).map_err(|error| {
         let how = match error.kind() {
-            io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => How::Hang,
+            io::ErrorKind::TimedOut => How::Hang,
             io::ErrorKind::InvalidData => How::Wrong,
             _ if connection.stale_for().is_some() => How::Stale,
             _ => How::Cut,

@@ -77,7 +77,7 @@ impl Connection {
     pub(crate) fn fill(&mut self) -> io::Result<()> {
         let left = self.deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return Err(io::ErrorKind::TimedOut.into());
+            return Err(silence());
         }
         self.socket.set_read_timeout(Some(left))?;
         let len = self.received.len();
@@ -90,6 +90,7 @@ impl Connection {
                 self.has_bytes = true;
                 Ok(())
             }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(silence()),
             Err(error) => Err(error),
         }
     }
@@ -111,4 +112,9 @@ impl Connection {
             self.fill()?;
         }
     }
+}
+
+fn silence() -> io::Error {
+    let text = format!("no whole answer after {HANG:?}");
+    io::Error::new(io::ErrorKind::TimedOut, text)
 }

@@ -11,7 +11,7 @@ use crate::load::due_times::DueTimes;
 use crate::load::request::Request;
 use crate::load::tally::Tally;
 use crate::records::failure::{Failure, How, Target};
-use crate::records::lines::print;
+use crate::records::json_line::print;
 use crate::records::load_report::LoadReport;
 use crate::run_clock::RunClock;
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::content;
 use crate::load::lane::{Addresses, Lane};
 use crate::records::failure::Target;
-use crate::records::lines::print;
+use crate::records::json_line::print;
 use crate::records::load_report::LoadReport;
 use crate::run_clock::RunClock;
 

@@ -6,8 +6,8 @@ use std::ops::Range;
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
-use crate::chaos::act::Act;
 use crate::plot::panel::{GRID, INK, MARGIN, NAMES_WIDTH, PALE_INK};
+use crate::records::act::Act;
 use crate::records::act_record::ActRecord;
 
 /// The height of a row, in pixels.

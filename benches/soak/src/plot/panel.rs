@@ -8,9 +8,9 @@ use plotters::coord::Shift;
 use plotters::coord::ranged1d::{AsRangedCoord, ValueFormatter};
 use plotters::prelude::*;
 
-use crate::chaos::act::Act;
 use crate::plot::act_strip;
 use crate::plot::curve::Curve;
+use crate::records::act::Act;
 use crate::records::act_record::ActRecord;
 
 pub(crate) const INK: RGBColor = RGBColor(55, 65, 81);

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::chaos::act::Act;
+use crate::records::act::Act;
 
 /// An act of chaos.
 #[derive(Clone, Debug, Deserialize, Serialize)]

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::chaos::stage::Stage;
-use crate::chaos::{Outcome, Planned, Schedule};
+use crate::chaos::{Outcome, Planned, Schedule, carry_out};
 use crate::records::act_record::ActRecord;
 use crate::run::child_process::ChildProcess;
 use crate::run::journal::Journal;
@@ -59,11 +59,14 @@ impl Cycle<'_> {
         let act = planned.act;
         let begin = self.clock.seconds();
         let mut random = fastrand::Rng::with_seed(planned.seed);
-        let outcome = act.carry_out(self.stage, span, &mut random);
+        let outcome = carry_out(act, self.stage, span, &mut random);
         let end = self.clock.seconds();
         let note = match outcome {
             Outcome::Done(note) => note,
-            Outcome::Skipped(why) => format!("skipped: {why}"),
+            Outcome::Skipped(why) => {
+                self.journal.skipped(format!("skipped: {}: {why}", act.name()));
+                format!("skipped: {why}")
+            }
             Outcome::Violation(what) => {
                 self.journal.violated(format!("{} at {begin:.1}: {what}", act.name()));
                 format!("violation: {what}")

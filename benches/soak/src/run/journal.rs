@@ -1,6 +1,6 @@
 //! What a run has seen: written down as it comes, and kept as far as the judgement needs it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::load::Addresses;
 use crate::records::act_record::ActRecord;
 use crate::records::failure::{Failure, Target};
-use crate::records::lines::line_of;
+use crate::records::json_line::line_of;
 use crate::records::load_report::{LoadReport, Second};
 use crate::records::server_report::{Ended, Sample, ServerReport};
 
@@ -36,11 +36,15 @@ pub(crate) struct State {
     /// The failures and acts of this cycle, until they are judged.
     pub(crate) failures: Vec<Failure>,
     pub(crate) acts: Vec<ActRecord>,
+    /// How often each act was carried out or skipped.
+    pub(crate) act_counts: BTreeMap<&'static str, usize>,
     /// The last second of each server.
     pub(crate) seconds: HashMap<Target, Second>,
     pub(crate) answers: usize,
     pub(crate) slowest_answer: f64,
     pub(crate) excused: usize,
+    /// A line for each act that this machine does not allow.
+    pub(crate) skipped: BTreeSet<String>,
     pub(crate) violations: Vec<String>,
 }
 
@@ -68,10 +72,12 @@ impl Journal {
             is_paused: true,
             failures: Vec::new(),
             acts: Vec::new(),
+            act_counts: BTreeMap::new(),
             seconds: HashMap::new(),
             answers: 0,
             slowest_answer: 0.0,
             excused: 0,
+            skipped: BTreeSet::new(),
             violations: Vec::new(),
         };
         Ok(Journal { state: Mutex::new(state), changed: Condvar::new() })
@@ -142,7 +148,13 @@ impl Journal {
     pub(crate) fn take_act(&self, act: ActRecord) {
         let mut state = self.state();
         write(&mut state.files.acts, &line_of(&act));
+        *state.act_counts.entry(act.act.name()).or_default() += 1;
         state.acts.push(act);
+    }
+
+    /// This machine does not allow an act.
+    pub(crate) fn skipped(&self, what: String) {
+        self.state().skipped.insert(what);
     }
 
     /// An expectation was not met.

@@ -1,5 +1,6 @@
 //! The judgement of a run.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -33,6 +34,9 @@ pub(crate) struct Summary {
     pub(crate) slowest_answer: f64,
     /// Failed requests that an act of chaos excuses.
     pub(crate) excused: usize,
+    pub(crate) acts: BTreeMap<&'static str, usize>,
+    /// Acts that this machine does not allow.
+    pub(crate) skipped: BTreeSet<String>,
     pub(crate) rest: Rest,
     /// The live bytes of the single server at each rest: the seconds and the bytes.
     pub(crate) live_bytes_at_rest: Vec<(f64, isize)>,
@@ -57,6 +61,8 @@ impl Summary {
             answers: 0,
             slowest_answer: 0.0,
             excused: 0,
+            acts: BTreeMap::new(),
+            skipped: BTreeSet::new(),
             rest,
             live_bytes_at_rest: Vec::new(),
             growth: None,
@@ -72,6 +78,8 @@ impl Summary {
         self.slowest_answer = seen.slowest_answer;
         self.excused = seen.excused;
         self.ended = seen.ended;
+        self.acts.clone_from(&seen.act_counts);
+        self.skipped.clone_from(&seen.skipped);
         self.violations.clone_from(&seen.violations);
         self.judge_growth();
         match self.ended {
@@ -111,6 +119,10 @@ impl Summary {
             "at every rest: {descriptors} descriptors, {tasks} tasks, {timers} timers, {sources} sources, \
              {connections} connections"
         );
+        let acts: Vec<_> =
+            self.acts.iter().map(|(name, count)| format!("{count} {name}")).collect();
+        println!("acts: {}", acts.join(", "));
+        self.skipped.iter().for_each(|skipped| println!("{skipped}"));
         match (self.growth, self.slope) {
             (Some(growth), Some(slope)) => {
                 println!("live bytes at rest: {growth:+.0} in all, {slope:+.0} a minute");

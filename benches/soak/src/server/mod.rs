@@ -3,7 +3,7 @@
 mod application;
 pub(crate) mod fault;
 mod hog;
-mod lines;
+mod line_echo;
 mod prefork;
 mod sampler;
 mod services;

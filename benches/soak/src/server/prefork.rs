@@ -7,7 +7,7 @@ use std::time::Duration;
 use squall_net::signal::{SIGTERM, SIGUSR2, Signals};
 use squall_net::{ForkOptions, Role, block_on, dump, fork_processes};
 
-use crate::records::lines::print;
+use crate::records::json_line::print;
 use crate::run_clock::RunClock;
 use crate::server::fault::Fault;
 use crate::server::sampler;

@@ -9,7 +9,7 @@ use std::{panic, process};
 use squall_net::{PeriodicCallback, stats};
 
 use crate::heap::live_bytes;
-use crate::records::lines::print;
+use crate::records::json_line::print;
 use crate::records::server_report::{Sample, ServerReport};
 use crate::run_clock::RunClock;
 use crate::server::services::Services;

@@ -12,7 +12,7 @@ use tiny_http::{Config, HttpServer};
 use crate::records::server_report::ServerReport;
 use crate::server::application::application;
 use crate::server::fault::Fault;
-use crate::server::lines::lines;
+use crate::server::line_echo::line_echo;
 
 /// How long running requests may take after the signal to end.
 pub(crate) const GRACE: Duration = Duration::from_secs(5);
@@ -37,7 +37,7 @@ impl Services {
         };
         let http = HttpServer::new(config, application(directory, fault)?);
         http.add_sockets(sockets.http)?;
-        let lines = lines();
+        let lines = line_echo();
         lines.add_sockets(sockets.lines)?;
         Ok(Services { http, lines })
     }

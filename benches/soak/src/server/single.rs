@@ -10,7 +10,7 @@ use squall_net::signal::{SIGTERM, SIGUSR2, Signals};
 use squall_net::{block_on, dump, spawn_blocking};
 
 use crate::heap::live_bytes;
-use crate::records::lines::print;
+use crate::records::json_line::print;
 use crate::records::server_report::{Ended, ServerReport};
 use crate::run_clock::RunClock;
 use crate::server::fault::Fault;

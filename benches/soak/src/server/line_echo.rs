@@ -6,7 +6,7 @@ use squall_net::{IoStream, StreamConfig, TcpServer};
 const MAX_LINE: usize = 64 << 10;
 
 /// Makes the server. A draining server ends its idle connections.
-pub(crate) fn lines() -> TcpServer {
+pub(crate) fn line_echo() -> TcpServer {
     let server = TcpServer::with_draining(|draining| {
         async move |mut stream: IoStream, _peer| {
             while let Some(line) = draining.unless_begun(stream.read_until(b"\n")).await {

@@ -1,12 +1,7 @@
 //! The acts, and which failures of well-behaved clients each of them excuses.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 
-use crate::chaos::outcome::Outcome;
-use crate::chaos::stage::Stage;
-use crate::chaos::{clients, crowds, limits, processes};
 use crate::records::failure::{Failure, How, Kind, Target};
 
 /// An act of chaos.
@@ -77,31 +72,6 @@ impl Act {
             Act::KillWorker => "SIGKILL",
             Act::RollingRestart => "restart",
             Act::MemoryHog => "memory cap",
-        }
-    }
-
-    /// Carries the act out, in about `span`.
-    pub(crate) fn carry_out(
-        self,
-        stage: &Stage,
-        span: Duration,
-        random: &mut fastrand::Rng,
-    ) -> Outcome {
-        match self {
-            Act::Resets => clients::resets(stage, random),
-            Act::SocketKills => clients::socket_kills(stage),
-            Act::Leavers => clients::leavers(stage, random),
-            Act::HalfCloses => clients::half_closes(stage, random),
-            Act::Garbage => clients::garbage(stage),
-            Act::SlowReaders => crowds::slow_readers(stage, span),
-            Act::SlowLoris => crowds::slow_loris(stage, span),
-            Act::IdleCrowd => crowds::idle_crowd(stage, span),
-            Act::Emfile => limits::emfile(stage, span),
-            Act::PidsCap => limits::pids_cap(stage, span),
-            Act::MemoryHog => limits::memory_hog(stage),
-            Act::Stop => processes::stop(stage),
-            Act::KillWorker => processes::kill_worker(stage, random),
-            Act::RollingRestart => processes::rolling_restart(stage, span),
         }
     }
 
