@@ -8,7 +8,7 @@ use plotters::prelude::{IntoLogRange, RGBColor};
 
 use crate::plot::curve::Curve;
 use crate::plot::history::{History, Window};
-use crate::plot::panel::Panel;
+use crate::plot::panel::{INK, Panel};
 use crate::records::failure::Target;
 use crate::records::load_report::Second;
 use crate::records::server_report::Sample;
@@ -45,52 +45,60 @@ fn panel<'a>(history: &'a History, title: &str, curves: Vec<Curve>) -> Panel<'a>
         title: title.into(),
         minutes: from / 60.0..to / 60.0,
         curves,
-        dots: None,
+        dots: Vec::new(),
         acts: &history.acts,
         label: |value| format!("{value}"),
     }
 }
 
-/// A curve of the single server, or of all workers.
-fn of_samples(
-    history: &History,
-    is_worker: bool,
-    name: &'static str,
-    color: RGBColor,
-    value: impl Fn(&Sample) -> f64,
-) -> Curve {
-    let samples = history.samples.iter().filter(|sample| sample.worker.is_some() == is_worker);
-    Curve::new(name, color, samples.map(|sample| (sample.at, value(sample))))
-}
-
 fn draw_memory(history: &History, path: &Path) -> Result<(), Box<dyn Error>> {
-    let live = |sample: &Sample| sample.live_bytes as f64 / MEBIBYTE;
-    let resident = |sample: &Sample| sample.resident_bytes as f64 / MEBIBYTE;
+    let live = |sample: &Sample| (sample.at, sample.live_bytes as f64 / MEBIBYTE);
+    let resident = |sample: &Sample| (sample.at, sample.resident_bytes as f64 / MEBIBYTE);
     let curves = vec![
-        of_samples(history, false, "resident", GREY, resident),
-        of_samples(history, false, "live bytes", BLUE, live),
+        Curve::new("resident", GREY, history.single().map(resident)),
+        Curve::new("live bytes", BLUE, history.single().map(live)),
     ];
     let most = curves.iter().map(Curve::max).fold(1.0, f64::max);
-    let rests = history.rests.iter().map(|(at, bytes)| (*at, bytes / MEBIBYTE)).collect();
+    let rests = history.rests.iter().map(|(at, bytes)| (*at, bytes / MEBIBYTE));
     let panel = Panel {
-        dots: Some(("live bytes at rest", rests)),
+        dots: vec![Curve::new("live bytes at rest", INK, rests)],
         label: |value| format!("{value} MiB"),
         ..panel(history, "Memory of the server with one loop", curves)
     };
     panel.draw(path, 0.0..most * 1.1)
 }
 
+/// What a server holds a number of.
+struct Value {
+    name: &'static str,
+    color: RGBColor,
+    of: fn(&Sample) -> usize,
+}
+
 fn draw_holdings(history: &History, path: &Path) -> Result<(), Box<dyn Error>> {
     // A logarithm of zero cannot be drawn: the axis begins at one half.
     let count = |count: usize| (count as f64).max(0.5);
-    let curves = vec![
-        of_samples(history, false, "descriptors", BLUE, |sample| count(sample.descriptors)),
-        of_samples(history, false, "tasks", ORANGE, |sample| count(sample.tasks)),
-        of_samples(history, false, "timers", GREEN, |sample| count(sample.timers)),
+    let values = [
+        Value { name: "descriptors", color: BLUE, of: |sample| sample.descriptors },
+        Value { name: "tasks", color: ORANGE, of: |sample| sample.tasks },
+        Value { name: "timers", color: GREEN, of: |sample| sample.timers },
     ];
+    let curve = |value: &Value| {
+        let samples = history.single();
+        let points = samples.map(|sample| (sample.at, count((value.of)(sample))));
+        Curve::new(value.name, value.color, points)
+    };
+    // A sample at rest is drawn as a dot, which stays visible where curves lie over each other.
+    let at_rest = |value: &Value| {
+        let samples = history.single().filter(|sample| history.is_rest(sample.at));
+        Curve::new("", value.color, samples.map(|sample| (sample.at, count((value.of)(sample)))))
+    };
+    let curves: Vec<_> = values.iter().map(curve).collect();
     let most = curves.iter().map(Curve::max).fold(1.0, f64::max);
     let label = |value: f64| if value < 1.0 { "0".into() } else { format!("{value}") };
-    let panel = Panel { label, ..panel(history, "What the server with one loop holds", curves) };
+    let dots = values.iter().map(at_rest).collect();
+    let title = "What the server with one loop holds";
+    let panel = Panel { label, dots, ..panel(history, title, curves) };
     panel.draw(path, (0.5..most * 2.0).log_scale())
 }
 

@@ -68,6 +68,16 @@ impl History {
         let window = Window { to: window.to.min(last), ..window };
         Ok(History { window, seconds: seconds.collect(), samples, acts, rests })
     }
+
+    /// Whether a sample of this time is the one that was judged at a rest.
+    pub(crate) fn is_rest(&self, seconds: f64) -> bool {
+        self.rests.iter().any(|(at, _)| (at - seconds).abs() < 0.5)
+    }
+
+    /// The samples of the server with one loop.
+    pub(crate) fn single(&self) -> impl Iterator<Item = &Sample> {
+        self.samples.iter().filter(|sample| sample.worker.is_none())
+    }
 }
 
 /// Reads one record a line. A last line without its end, of a run that was killed, is left out.

@@ -33,8 +33,8 @@ pub(crate) struct Panel<'a> {
     pub(crate) title: String,
     pub(crate) minutes: Range<f64>,
     pub(crate) curves: Vec<Curve>,
-    /// Single points, with their name.
-    pub(crate) dots: Option<(&'static str, Vec<(f64, f64)>)>,
+    /// Series of single points. Those without a name have the color of a curve.
+    pub(crate) dots: Vec<Curve>,
     pub(crate) acts: &'a [ActRecord],
     /// Writes a value of the vertical axis.
     pub(crate) label: fn(f64) -> String,
@@ -74,9 +74,9 @@ impl Panel<'_> {
             let points = curve.points.iter().map(|(seconds, value)| (seconds / 60.0, *value));
             chart.draw_series(LineSeries::new(points, curve.color.stroke_width(1)))?;
         }
-        if let Some((_, dots)) = &self.dots {
-            let dots = dots.iter().map(|(seconds, value)| (seconds / 60.0, *value));
-            chart.draw_series(dots.map(|at| Circle::new(at, 2, INK.filled())))?;
+        for series in &self.dots {
+            let points = series.points.iter().map(|(seconds, value)| (seconds / 60.0, *value));
+            chart.draw_series(points.map(|at| Circle::new(at, 2, series.color.filled())))?;
         }
         act_strip::draw(&lower, self.acts, self.minutes.clone())?;
         Ok(root.present()?)
@@ -88,10 +88,9 @@ impl Panel<'_> {
         let title = ("sans-serif", TITLE_SIZE).into_font().color(&INK);
         root.draw(&Text::new(self.title.as_str(), (left, 9), title))?;
         let text = ("sans-serif", TEXT_SIZE).into_font().color(&PALE_INK);
-        let names = self.curves.iter().map(|curve| (curve.name, curve.color));
-        let names = names.chain(self.dots.as_ref().map(|(name, _)| (*name, INK)));
+        let names = self.curves.iter().chain(&self.dots).map(|curve| (curve.name, curve.color));
         let mut right = i32::try_from(WIDTH - MARGIN)?;
-        for (name, color) in names {
+        for (name, color) in names.filter(|(name, _)| !name.is_empty()) {
             right -= i32::try_from(name.len())? * NAME_ADVANCE;
             root.draw(&Text::new(name, (right, 12), text.clone()))?;
             right -= 20;
