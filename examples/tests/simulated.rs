@@ -348,7 +348,7 @@ fn a_thousand_days_of_chaos_leave_whole_answers_lines_in_order_and_nothing_behin
     check(0..1_000, chaos);
 }
 
-// H1 to H6
+// H1, H2, H3, H4, H6
 #[test]
 fn a_malformed_request_gets_the_same_status_wherever_it_is_split() {
     let simulation = Simulation::new(1);
