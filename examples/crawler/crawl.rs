@@ -6,10 +6,12 @@ use std::rc::Rc;
 
 use async_channel::{Receiver, Sender};
 use http::header::CONTENT_TYPE;
+use http_client::{
+    ClientConfig, ClientResponse, FetchError, FetchRequest, HttpClient, ResponseBody,
+};
 use indicatif::ProgressBar;
 use squall_net::executor::future::Future;
 use squall_net::{AbortOnDrop, spawn};
-use tiny_http::{ClientConfig, ClientResponse, FetchError, FetchRequest, HttpClient, ResponseBody};
 
 use crate::links::links;
 use crate::report::{DeadLink, Report};

@@ -2,7 +2,7 @@
 
 use html5gum::emitters::default::DefaultEmitter;
 use html5gum::{HtmlString, StartTag, Token, Tokenizer};
-use tiny_http::ClientResponse;
+use http_client::ClientResponse;
 
 /// The absolute URLs that the page's `<a>` elements lead to, in their order. `response` is the answer
 /// that the page came with.

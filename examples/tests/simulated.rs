@@ -15,7 +15,7 @@ use squall_net::{
     TcpServer, TcpStream, now, signal, sleep, spawn, timeout,
 };
 use support::requests::{EVIL, limits, malformed};
-use tiny_http::{Config, HttpServer, Request, Response};
+use tiny_http::{Application, Config, HttpServer, Request, Response, StaticFiles};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -384,4 +384,32 @@ fn a_malformed_request_gets_the_same_status_wherever_it_is_split() {
         splits
     });
     support::say(&format!("{splits} splits of malformed requests"));
+}
+
+#[test]
+fn a_file_is_copied_to_a_transport_that_is_no_socket_of_the_kernels() {
+    let name = format!("squall-simulated-files-{}", std::process::id());
+    let directory = std::env::temp_dir().join(name);
+    std::fs::create_dir_all(&directory).unwrap();
+    let content: String = (0..30_000).map(|n| format!("{n:04x}")).collect();
+    std::fs::write(directory.join("file"), &content).unwrap();
+    let simulation = Simulation::new(1);
+    let served = directory.clone();
+    simulation.host("server", move || {
+        let served = served.clone();
+        async move {
+            let files = Application::new().route("/{*path}", StaticFiles::new(&served)?);
+            let server = HttpServer::new(Config::default(), files);
+            server.listen("0.0.0.0:80")?;
+            signal::termination().await?;
+            Ok(())
+        }
+    });
+    let received = simulation.block_on(async {
+        let mut stream = connect("server:80").await?;
+        stream.write("GET /file HTTP/1.1\r\nHost: server\r\n\r\n")?;
+        Ok::<_, io::Error>(read_answer(&mut stream).await?.1)
+    });
+    std::fs::remove_dir_all(directory).unwrap();
+    assert!(received.unwrap() == content);
 }

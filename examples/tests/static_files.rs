@@ -7,7 +7,9 @@ use std::io::Read;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use support::{LocalServer, tool};
 use tiny_http::{Application, Config, StaticFiles};
 
@@ -193,4 +195,23 @@ fn a_large_file_arrives_whole_and_one_that_shrinks_never_does() {
     assert!(head.contains("Content-Length: 67108864\r\n"), "{head}");
     assert!(received.len() < 64 << 20, "all bytes of a file that had lost them");
     assert_eq!(get(&server, "large.bin", "").1, "short");
+}
+
+#[test]
+fn a_client_that_does_not_read_a_file_is_cut_off() {
+    let directory = Directory::new("unread");
+    let path = directory.0.join("public/large.bin");
+    fs::File::create(path).unwrap().set_len(64 << 20).unwrap();
+    let config = Config { write_timeout: Duration::from_millis(100), ..Config::default() };
+    let public = directory.0.join("public");
+    let server = LocalServer::start_handler(config, || {
+        Application::new().route("/files/{*path}", StaticFiles::new(public).unwrap())
+    });
+    let mut client = server.connect();
+    client.send("GET /files/large.bin HTTP/1.1\r\nHost: x\r\n\r\n");
+    // Waits for the reset without reading a byte.
+    let fds = &mut [PollFd::new(&client.0, PollFlags::empty())];
+    let limit = Timespec { tv_sec: 10, tv_nsec: 0 };
+    assert_eq!(poll(fds, Some(&limit)).unwrap(), 1, "the server still waits");
+    assert!(fds[0].revents().contains(PollFlags::ERR | PollFlags::HUP));
 }

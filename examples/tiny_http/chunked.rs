@@ -1,4 +1,4 @@
-//! The decoder of the chunked transfer coding (RFC 9112, 7.1), for requests and answers.
+//! The decoder of the chunked transfer coding (RFC 9112, 7.1), for the server and for clients.
 //!
 //! The decoder only looks at bytes that were received. Its caller reads and consumes them:
 //!
@@ -8,6 +8,30 @@
 //!                ─▶ NeedsMore    the caller reads more
 //!                ─▶ Done         the body has ended
 //! ```
+//!
+//! ```
+//! use tiny_http::chunked::{ChunkLimits, ChunkStep, Chunked};
+//!
+//! let limits = ChunkLimits { body_bytes: 1 << 20, trailer_bytes: 4 << 10 };
+//! let (mut buffer, mut body) = (&b"5\r\nhello\r\n0\r\n\r\nnext"[..], Vec::new());
+//! let mut decoder = Chunked::new();
+//! while !decoder.is_done() {
+//!     match decoder.step(buffer, limits)? {
+//!         ChunkStep::Data(n) => {
+//!             body.extend_from_slice(&buffer[..n]);
+//!             decoder.taken(n);
+//!             buffer = &buffer[n..];
+//!         }
+//!         ChunkStep::Framing(n) => buffer = &buffer[n..],
+//!         ChunkStep::NeedsMore | ChunkStep::Done => break,
+//!     }
+//! }
+//! assert_eq!((&*body, buffer), (&b"hello"[..], &b"next"[..]));
+//! # Ok::<(), tiny_http::chunked::ChunkError>(())
+//! ```
+
+use std::error::Error;
+use std::fmt;
 
 /// The longest chunk-size line in bytes, extensions included.
 const MAX_CHUNK_LINE: usize = 256;
@@ -17,8 +41,8 @@ const MAX_EXTENSION_BYTES: usize = 16 << 10;
 const MAX_TRAILERS: usize = 32;
 
 /// The decoder of one body.
-#[derive(Debug)]
-pub(crate) struct Chunked {
+#[derive(Debug, Default)]
+pub struct Chunked {
     state: State,
     /// Bytes of data taken so far.
     received: u64,
@@ -26,9 +50,10 @@ pub(crate) struct Chunked {
     extension_bytes: usize,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum State {
     /// A chunk-size line comes next.
+    #[default]
     SizeLine,
     /// This many bytes are left of a chunk; at least 1.
     Data(u64),
@@ -41,16 +66,16 @@ enum State {
 
 /// The limits of a body.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct ChunkLimits {
+pub struct ChunkLimits {
     /// The most bytes of data in all chunks together.
-    pub(crate) body_bytes: u64,
+    pub body_bytes: u64,
     /// The most bytes of all trailer fields together.
-    pub(crate) trailer_bytes: usize,
+    pub trailer_bytes: usize,
 }
 
 /// What stands at the begin of the buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ChunkStep {
+pub enum ChunkStep {
     /// This many bytes of the body.
     Data(usize),
     /// This many bytes of framing. The decoder has passed them.
@@ -63,27 +88,46 @@ pub(crate) enum ChunkStep {
 
 /// Why a body cannot be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ChunkError {
+pub enum ChunkError {
+    /// The framing violates RFC 9112, or has more extensions than a body needs.
     Malformed(&'static str),
+    /// The body is larger than [`ChunkLimits::body_bytes`].
     BodyTooLarge,
+    /// The trailers are larger than [`ChunkLimits::trailer_bytes`], or too many.
     TrailersTooLarge,
 }
 
+impl Error for ChunkError {}
+
+impl fmt::Display for ChunkError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ChunkError::Malformed(why) => why,
+            ChunkError::BodyTooLarge => "the body is larger than the limit",
+            ChunkError::TrailersTooLarge => "the trailers are larger than the limit",
+        })
+    }
+}
+
 impl Chunked {
-    pub(crate) fn new() -> Chunked {
-        Chunked { state: State::SizeLine, received: 0, extension_bytes: 0 }
+    /// Makes the decoder of a body of which nothing was read.
+    pub fn new() -> Chunked {
+        Chunked::default()
     }
 
-    pub(crate) fn is_done(&self) -> bool {
+    /// Whether the body has ended, its trailers included.
+    pub fn is_done(&self) -> bool {
         self.state == State::Done
     }
 
     /// Looks at `data`, the bytes that follow those that the caller has consumed.
-    pub(crate) fn step(
-        &mut self,
-        data: &[u8],
-        limits: ChunkLimits,
-    ) -> Result<ChunkStep, ChunkError> {
+    ///
+    /// # Errors
+    /// If the framing is malformed or a limit is exceeded. The body cannot be read further.
+    ///
+    /// # Cost
+    /// Nothing is allocated. An incomplete line is searched anew when more bytes have come.
+    pub fn step(&mut self, data: &[u8], limits: ChunkLimits) -> Result<ChunkStep, ChunkError> {
         match self.state {
             State::Done => Ok(ChunkStep::Done),
             State::Data(_) if data.is_empty() => Ok(ChunkStep::NeedsMore),
@@ -106,7 +150,7 @@ impl Chunked {
 
     /// Counts `n` bytes of data that the caller has taken; at most as many as
     /// [`step`](Self::step) found.
-    pub(crate) fn taken(&mut self, n: usize) {
+    pub fn taken(&mut self, n: usize) {
         self.received += n as u64;
         if let State::Data(left) = self.state {
             let left = left.saturating_sub(n as u64);

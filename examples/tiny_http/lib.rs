@@ -1,12 +1,12 @@
-//! A tiny HTTP/1.1 server and client: an example of a library on squall.
+//! A tiny HTTP/1.1 server: an example of a library on squall.
 //!
 //! `httparse` parses heads; methods, statuses and fields are types of `http`. This library does
 //! the rest: framing, keep-alive, pipelining, limits, deadlines and a graceful shutdown; routes,
 //! arguments and error pages.
 //!
 //! Open `server/connection.rs` first: it serves one connection, from the first byte to the last.
-//! Then `application/application.rs`, which finds the handler of a request. For the client, open
-//! `client/http_client.rs`.
+//! Then `application/application.rs`, which finds the handler of a request. The client that goes with
+//! it is the library `http_client`.
 //!
 //! ```text
 //!   HttpServer ──▶ Connection ──▶ Request ──▶ Application ──▶ RequestHandler ──▶ Response
@@ -32,16 +32,11 @@
 //! ```
 
 mod application;
-mod authority;
-mod chunked;
-mod client;
+pub mod chunked;
 mod server;
 
 pub use application::application::Application;
 pub use application::static_files::StaticFiles;
-pub use client::{
-    ClientConfig, ClientResponse, FetchError, FetchRequest, HttpClient, ResponseBody, Timings,
-};
 pub use server::arguments::Arguments;
 pub use server::config::Config;
 pub use server::http_error::HttpError;

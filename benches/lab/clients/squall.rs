@@ -1,10 +1,10 @@
-//! squall's `tiny_http::HttpClient`.
+//! squall's `http_client::HttpClient`.
 
 use std::io;
 use std::rc::Rc;
 
+use http_client::{ClientConfig, HttpClient};
 use squall_net::{EventLoop, spawn};
-use tiny_http::{ClientConfig, HttpClient};
 
 use super::{Tally, Target};
 use crate::round::Ask;

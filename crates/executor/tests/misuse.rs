@@ -464,7 +464,7 @@ fn handlers_whose_destructors_panic_are_all_dropped_with_their_loop() {
 fn a_loop_and_its_wakers_may_live_in_thread_locals() {
     thread_local! {
         static LOOP: EventLoop = EventLoop::new().unwrap();
-        static WAKER: RefCell<Option<WakesInItsDrop>> = RefCell::new(None);
+        static WAKER: RefCell<Option<WakesInItsDrop>> = const { RefCell::new(None) };
     }
     struct WakesInItsDrop(Waker);
     impl Drop for WakesInItsDrop {

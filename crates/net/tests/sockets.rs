@@ -543,3 +543,76 @@ fn a_privileged_source_port_needs_the_privilege() {
         }
     });
 }
+
+#[test]
+fn a_file_is_sent_by_sendfile_although_the_reader_is_slow() {
+    use std::future::poll_fn;
+    use std::io::Seek;
+
+    run(async {
+        let content: Vec<u8> = (0..24_000_000_u32).map(|n| (n % 251) as u8).collect();
+        let mut file = tempfile();
+        file.write_all(&content).unwrap();
+        file.rewind().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (server, _) = listener.accept().await.unwrap();
+        let waits = Rc::new(Cell::new(0));
+        let counted = Rc::clone(&waits);
+        let sending = spawn(async move {
+            let mut stream = IoStream::new(server);
+            stream.write("head").unwrap();
+            stream.flush().await.unwrap();
+            let mut offset = 0;
+            while offset < 24_000_000 {
+                let send = |socket: std::os::fd::BorrowedFd<'_>| {
+                    let sent = rustix::fs::sendfile(socket, &file, Some(&mut offset), 1 << 20)?;
+                    Ok(sent)
+                };
+                let mut send = send;
+                poll_fn(|cx| {
+                    let polled = stream.with_transport(|tcp| tcp.poll_write_with(cx, &mut send));
+                    let polled = polled.expect("the stream is open");
+                    counted.set(counted.get() + u32::from(polled.is_pending()));
+                    polled
+                })
+                .await
+                .unwrap();
+            }
+            stream.shutdown().await.unwrap();
+        });
+        // So that the sender has to wait, whatever the size of the kernel's buffers.
+        while waits.get() == 0 {
+            yield_now().await;
+        }
+        let received = IoStream::new(client).read_until_close().await.unwrap();
+        sending.await.unwrap();
+        assert_eq!(received[..4], *b"head");
+        assert!(received[4..] == content);
+    });
+}
+
+#[test]
+fn a_socket_is_read_by_a_system_call_of_the_users() {
+    run(async {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let writing = spawn(async move {
+            yield_now().await;
+            IoStream::new(theirs).write_all(b"abc").await.unwrap();
+        });
+        let mut into = [0; 8];
+        let read = std::future::poll_fn(|cx| {
+            ours.poll_read_with(cx, |socket| Ok(rustix::io::read(socket, &mut into)?))
+        });
+        assert_eq!(read.await.unwrap(), 3);
+        assert_eq!(into[..3], *b"abc");
+        writing.await.unwrap();
+    });
+}
+
+/// A file without a name.
+fn tempfile() -> fs::File {
+    let place = Place::new("tempfile");
+    let mut options = fs::OpenOptions::new();
+    options.read(true).write(true).create_new(true).open(&place.0).unwrap()
+}

@@ -14,9 +14,16 @@ use rustix::io::{Errno, ReadWriteFlags, preadv2};
 use squall_net::spawn_blocking;
 
 use crate::application::byte_range::ByteRange;
+use crate::server::piece::{FilePart, Piece};
 
-/// The bytes of a file that are read and sent at a time.
-const PIECE: u64 = 64 << 10;
+/// The bytes of a file that are sent at a time.
+const PIECE: u64 = 256 << 10;
+
+/// Fewer bytes than these are copied, so that they leave together with the head.
+const SMALLEST_PART: u64 = 32 << 10;
+
+/// The smallest page of Linux.
+const PAGE: u64 = 4 << 10;
 
 /// The most jobs of one [`Root`] at the same time. A job goes on when its client has left, so a slow
 /// disk must not let clients queue more and more of them.
@@ -92,15 +99,31 @@ impl CachedFile {
     }
 
     /// The bytes of this range, in pieces. A file that has become shorter is an error.
-    pub(crate) fn pieces(self, range: ByteRange) -> impl Stream<Item = io::Result<Bytes>> {
+    pub(crate) fn pieces(self, range: ByteRange) -> impl Stream<Item = io::Result<Piece>> {
         stream::try_unfold((self, range), async |(file, mut range)| {
             if range.start == range.end {
                 return Ok(None);
             }
-            let piece = file.read(range.start, PIECE.min(range.end - range.start)).await?;
-            range.start += piece.len() as u64;
+            let end = range.end.min(range.start.saturating_add(PIECE));
+            let piece = if end - range.start < SMALLEST_PART {
+                file.read(range.start, end - range.start).await?.into()
+            } else {
+                file.load(range.start, end).await?;
+                let (file, start) = (Arc::clone(&file.file), range.start);
+                Piece::File(FilePart { file, start, end })
+            };
+            range.start += piece.len();
             Ok(Some((piece, (file, range))))
         })
+    }
+
+    /// Waits until the kernel has a part of the file in memory.
+    async fn load(&self, start: u64, end: u64) -> io::Result<()> {
+        if is_loaded(&self.file, start, end) {
+            return Ok(());
+        }
+        let file = Arc::clone(&self.file);
+        self.root.run(move || load(&file, start, end)).await?
     }
 
     /// Reads at most `length` bytes, at least one.
@@ -135,6 +158,27 @@ impl CachedFile {
     }
 }
 
+/// Whether the kernel has a part of a file in memory: asks for a byte of each page.
+fn is_loaded(file: &File, start: u64, end: u64) -> bool {
+    let mut byte = [0];
+    (start / PAGE..=(end - 1) / PAGE).all(|page| {
+        let slices = &mut [IoSliceMut::new(&mut byte)];
+        preadv2(file, slices, page * PAGE, ReadWriteFlags::NOWAIT).is_ok()
+    })
+}
+
+/// Reads a part of a file, for the kernel to have it in memory.
+fn load(file: &File, mut start: u64, end: u64) -> io::Result<()> {
+    let mut buffer = [0; 16 << 10];
+    while start < end {
+        match file.read_at(&mut buffer, start)? {
+            0 => break, // it has become shorter, which the sending finds out
+            read => start += read as u64,
+        }
+    }
+    Ok(())
+}
+
 fn open(root: impl AsFd, path: &str, cached: ResolveFlags) -> Result<OwnedFd, Errno> {
     // A FIFO must not make `open` wait, nor a terminal become that of this process.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
@@ -166,4 +210,30 @@ fn found(root: &Root, opened: Result<OwnedFd, Errno>) -> io::Result<Found> {
     } else {
         Found::Nothing
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::fs::{Advice, fadvise};
+
+    use super::*;
+
+    #[test]
+    fn what_the_kernel_has_dropped_is_loaded_again() {
+        let name = format!("squall-dropped-{}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::write(&path, vec![1; 100_000]).unwrap();
+        let file = File::open(&path).unwrap();
+        std::fs::remove_file(path).unwrap();
+        file.sync_all().unwrap();
+        assert!(is_loaded(&file, 0, 100_000));
+        fadvise(&file, 0, None, Advice::DontNeed).unwrap();
+        if is_loaded(&file, 0, 100_000) {
+            println!("skipped: this file system drops nothing from memory");
+            return;
+        }
+        load(&file, 0, 100_000).unwrap();
+        assert!(is_loaded(&file, 0, 100_000));
+        assert!(is_loaded(&file, 4095, 4097) && is_loaded(&file, 99_999, 100_000));
+    }
 }

@@ -9,7 +9,7 @@ use std::ops::{Deref, Range};
 
 use http::{Method, StatusCode};
 
-use crate::authority::is_authority;
+use crate::server::authority::is_authority;
 use crate::server::config::Config;
 use crate::server::rejection::Rejection;
 

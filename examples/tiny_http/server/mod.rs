@@ -9,6 +9,7 @@
 //! ```
 
 pub(crate) mod arguments;
+mod authority;
 mod body;
 mod body_source;
 pub(crate) mod config;
@@ -19,6 +20,7 @@ mod head;
 mod head_text;
 pub(crate) mod http_error;
 pub(crate) mod http_server;
+pub(crate) mod piece;
 pub(crate) mod rejection;
 pub(crate) mod request;
 pub(crate) mod request_handler;

@@ -5,7 +5,7 @@ use std::io;
 
 use bytes::Bytes;
 use cookie::Cookie;
-use futures_lite::Stream;
+use futures_lite::{Stream, StreamExt};
 use http::header::{
     CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderName, HeaderValue, InvalidHeaderValue,
     LOCATION, SET_COOKIE, TRANSFER_ENCODING, UPGRADE,
@@ -14,6 +14,7 @@ use http::{Method, StatusCode};
 use squall_net::IoStream;
 
 use crate::server::head::Head;
+use crate::server::piece::Piece;
 use crate::server::streamed_body::StreamedBody;
 use crate::server::takeover::Takeover;
 
@@ -61,6 +62,7 @@ impl Response {
     /// Plain text with status 200, sent piece by piece. If `pieces` yields an error, the server
     /// closes the connection before the end of the body.
     pub fn stream(pieces: impl Stream<Item = io::Result<Bytes>> + 'static) -> Response {
+        let pieces = pieces.map(|piece| piece.map(Piece::from));
         Response::text("").with_body(Payload::Streamed(StreamedBody::new(pieces, None)))
     }
 
@@ -70,6 +72,15 @@ impl Response {
         content_type: Option<HeaderValue>,
         length: u64,
         pieces: impl Stream<Item = io::Result<Bytes>> + 'static,
+    ) -> Response {
+        Response::of_pieces(content_type, length, pieces.map(|piece| piece.map(Piece::from)))
+    }
+
+    /// As [`stream_of`](Self::stream_of), for pieces of files too.
+    pub(crate) fn of_pieces(
+        content_type: Option<HeaderValue>,
+        length: u64,
+        pieces: impl Stream<Item = io::Result<Piece>> + 'static,
     ) -> Response {
         let body = StreamedBody::new(pieces, Some(length));
         Response::new(content_type, "").with_body(Payload::Streamed(body))

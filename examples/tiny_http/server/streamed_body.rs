@@ -4,13 +4,13 @@ use std::fmt;
 use std::io;
 use std::pin::{Pin, pin};
 
-use bytes::Bytes;
 use futures_lite::{Stream, StreamExt};
 use squall_net::yield_now;
 
 use crate::server::config::Config;
 use crate::server::disconnect::unless_client_leaves;
 use crate::server::head::Head;
+use crate::server::piece::Piece;
 use crate::server::rejection::Rejection;
 use crate::server::transport::Transport;
 use crate::server::wire::{NextPart, SharedWire, Wire};
@@ -23,14 +23,14 @@ const EMPTY_PIECES_PER_TURN: u32 = 64;
 
 /// A body whose pieces are not made yet.
 pub(crate) struct StreamedBody {
-    pieces: Pin<Box<dyn Stream<Item = io::Result<Bytes>>>>,
+    pieces: Pin<Box<dyn Stream<Item = io::Result<Piece>>>>,
     /// The bytes of all pieces together, if they are known. Then they are sent without framing.
     pub(crate) length: Option<u64>,
 }
 
 impl StreamedBody {
     pub(crate) fn new(
-        pieces: impl Stream<Item = io::Result<Bytes>> + 'static,
+        pieces: impl Stream<Item = io::Result<Piece>> + 'static,
         length: Option<u64>,
     ) -> StreamedBody {
         StreamedBody { pieces: Box::pin(pieces), length }
@@ -61,9 +61,8 @@ impl StreamedBody {
     ) -> Result<(), Rejection> {
         while let Some(piece) = self.next(wire, NextPart::ChunkSize).await? {
             wire.stream.write(format!("{:x}\r\n", piece.len()))?;
-            wire.stream.write(piece)?;
+            send(piece, wire, config).await?;
             wire.stream.write("\r\n")?;
-            apply_backpressure(wire, config).await?;
         }
         Ok(wire.stream.write("0\r\n\r\n")?)
     }
@@ -78,9 +77,8 @@ impl StreamedBody {
     ) -> Result<(), Rejection> {
         let mut left = length;
         while let Some(piece) = self.next(wire, NextPart::Piece).await? {
-            left = left.checked_sub(piece.len() as u64).ok_or_else(|| wrong_length(length))?;
-            wire.stream.write(piece)?;
-            apply_backpressure(wire, config).await?;
+            left = left.checked_sub(piece.len()).ok_or_else(|| wrong_length(length))?;
+            send(piece, wire, config).await?;
         }
         if left == 0 { Ok(()) } else { Err(wrong_length(length)) }
     }
@@ -95,8 +93,7 @@ impl StreamedBody {
     ) -> Result<(), Rejection> {
         wire.set_ends_in_reset(true);
         while let Some(piece) = self.next(wire, NextPart::Piece).await? {
-            wire.stream.write(piece)?;
-            apply_backpressure(wire, config).await?;
+            send(piece, wire, config).await?;
         }
         wire.flush(config.write_timeout).await?;
         wire.set_ends_in_reset(false);
@@ -109,13 +106,13 @@ impl StreamedBody {
         &mut self,
         wire: &mut Wire<S>,
         part: NextPart,
-    ) -> Result<Option<Bytes>, Rejection> {
+    ) -> Result<Option<Piece>, Rejection> {
         let pieces = &mut self.pieces;
         let next = pin!(async {
             let mut empty = 0_u32;
             loop {
                 match pieces.next().await {
-                    Some(Ok(piece)) if piece.is_empty() => empty += 1,
+                    Some(Ok(piece)) if piece.len() == 0 => empty += 1,
                     next => return next.transpose(),
                 }
                 // A stream that is always ready must not stop the loop.
@@ -129,11 +126,17 @@ impl StreamedBody {
     }
 }
 
-/// If too much is queued, waits until the kernel has taken all of it.
-async fn apply_backpressure<S: Transport>(
+/// Queues bytes, or sends a part of a file. If too much is queued, waits until the kernel has taken
+/// all of it.
+async fn send<S: Transport>(
+    piece: Piece,
     wire: &mut Wire<S>,
     config: &Config,
 ) -> Result<(), Rejection> {
+    match piece {
+        Piece::Bytes(bytes) => wire.stream.write(bytes)?,
+        Piece::File(part) => wire.send_file(part, config.write_timeout).await?,
+    }
     if wire.stream.queued() > HIGH_WATER {
         wire.flush(config.write_timeout).await?;
     }

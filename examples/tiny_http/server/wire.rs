@@ -10,9 +10,10 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use rustix::net::sockopt::set_socket_linger;
-use squall_net::{IoStream, Sleep, StreamError, sleep};
+use squall_net::{IoStream, Sleep, StreamError, sleep, yield_now};
 
 use crate::server::body_source::{BodySource, Filled};
+use crate::server::piece::FilePart;
 use crate::server::shutdown::ShutdownWatcher;
 use crate::server::transport::Transport;
 
@@ -81,11 +82,57 @@ impl<S: Transport> Wire<S> {
                     continue;
                 }
                 if is_last_chance {
-                    let error = io::Error::new(io::ErrorKind::TimedOut, "the client does not read");
-                    return Poll::Ready(Err(error.into()));
+                    return Poll::Ready(Err(client_does_not_read().into()));
                 }
                 // If the loop was held up, the client may have read meanwhile, and the stream has
                 // not run yet. It does before the next turn.
+                is_last_chance = true;
+                self.allow(Duration::ZERO);
+            }
+        })
+        .await
+    }
+
+    /// Sends a part of a file, behind the queued bytes. Fails with `TimedOut` if the client takes no
+    /// byte for `time`.
+    pub(crate) async fn send_file(
+        &mut self,
+        mut part: FilePart,
+        time: Duration,
+    ) -> Result<(), StreamError> {
+        self.flush(time).await?;
+        while part.len() > 0 {
+            match self.send_some(&part, time).await {
+                Ok(0) => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+                Ok(sent) => part.start += sent as u64,
+                Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+                    return self.stream.write(part.read()?);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        // A client that reads as fast as the kernel sends must not hold up the others.
+        yield_now().await;
+        Ok(())
+    }
+
+    /// Sends once from a part of a file. Returns the number of bytes.
+    async fn send_some(&mut self, part: &FilePart, time: Duration) -> io::Result<usize> {
+        let max = usize::try_from(part.len()).unwrap_or(usize::MAX);
+        let mut is_last_chance = false;
+        self.allow(time);
+        poll_fn(|cx| {
+            loop {
+                let send = |socket: &S| socket.poll_send_file(cx, &part.file, part.start, max);
+                match self.stream.with_transport(send) {
+                    None => return Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+                    Some(Poll::Ready(sent)) => return Poll::Ready(sent),
+                    Some(Poll::Pending) => ready!(Pin::new(&mut self.deadline).poll(cx)),
+                }
+                if is_last_chance {
+                    return Poll::Ready(Err(client_does_not_read()));
+                }
+                // As in `flush`: if the loop was held up, it may not have looked at the socket yet.
                 is_last_chance = true;
                 self.allow(Duration::ZERO);
             }
@@ -159,6 +206,10 @@ impl<S: Transport> Wire<S> {
         // The system call cannot fail on an open socket, and a closed one needs nothing.
         let _ = self.stream.with_transport(|socket| set_socket_linger(socket, linger));
     }
+}
+
+fn client_does_not_read() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "the client does not read")
 }
 
 /// A wire that a handler and the [client watch](crate::server::disconnect) use in turn.

@@ -54,6 +54,11 @@ fn no_std_socket() -> ! {
     panic!("into_std is not simulated: a simulated socket has no descriptor to give away")
 }
 
+/// The error of a system call that is asked for on a simulated socket.
+fn no_descriptor() -> io::Error {
+    io::Error::new(io::ErrorKind::Unsupported, "a simulated socket has no descriptor")
+}
+
 /// Binds to the first address that is free.
 fn bind_first<T>(
     place: &Place,
@@ -101,6 +106,28 @@ impl TcpSocket {
         from: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         on!(self, socket => socket.poll_send_slices(cx, from))
+    }
+
+    pub(crate) fn poll_write_with<R>(
+        &self,
+        cx: &mut Context<'_>,
+        f: impl FnMut(BorrowedFd<'_>) -> io::Result<R>,
+    ) -> Poll<io::Result<R>> {
+        match self {
+            TcpSocket::Kernel(socket) => socket.poll_write_with(cx, f),
+            TcpSocket::Simulated(_) => Poll::Ready(Err(no_descriptor())),
+        }
+    }
+
+    pub(crate) fn poll_read_with<R>(
+        &self,
+        cx: &mut Context<'_>,
+        f: impl FnMut(BorrowedFd<'_>) -> io::Result<R>,
+    ) -> Poll<io::Result<R>> {
+        match self {
+            TcpSocket::Kernel(socket) => socket.poll_read_with(cx, f),
+            TcpSocket::Simulated(_) => Poll::Ready(Err(no_descriptor())),
+        }
     }
 
     #[inline]

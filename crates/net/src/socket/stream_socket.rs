@@ -62,6 +62,22 @@ impl<T: AsFd> StreamSocket<T> {
         polled
     }
 
+    pub(crate) fn poll_write_with<R>(
+        &self,
+        cx: &mut Context<'_>,
+        mut f: impl FnMut(BorrowedFd<'_>) -> io::Result<R>,
+    ) -> Poll<io::Result<R>> {
+        self.fd.poll_write_with(cx, |socket| f(socket.as_fd()))
+    }
+
+    pub(crate) fn poll_read_with<R>(
+        &self,
+        cx: &mut Context<'_>,
+        mut f: impl FnMut(BorrowedFd<'_>) -> io::Result<R>,
+    ) -> Poll<io::Result<R>> {
+        self.fd.poll_read_with(cx, |socket| f(socket.as_fd()))
+    }
+
     /// Notes that the socket is full, if a write sent fewer bytes than it was given.
     #[inline]
     fn note_if_full(&self, polled: &Poll<io::Result<usize>>, given: impl FnOnce() -> usize) {
@@ -152,6 +168,39 @@ impl<T: AsFd> AsFd for StreamSocket<T> {
 macro_rules! stream_traits {
     ($Stream:ty) => {
         impl $Stream {
+            /// Makes a system call of your own that writes to the socket, for example `sendfile(2)`.
+            ///
+            /// Calls `f` when the socket may be writable. If `f` returns `WouldBlock`, stores the
+            /// waker until there is room. The socket keeps one waker for writing, so do not write in
+            /// another way until this is ready. Of an [`IoStream`](crate::IoStream), flush the queue
+            /// first, and get here by [`with_transport`](crate::IoStream::with_transport).
+            ///
+            /// # Errors
+            /// Those of `f` and of `epoll_ctl(2)`. `Unsupported`: the stream is simulated and has no
+            /// socket.
+            pub fn poll_write_with<R>(
+                &self,
+                cx: &mut Context<'_>,
+                f: impl FnMut(BorrowedFd<'_>) -> io::Result<R>,
+            ) -> Poll<io::Result<R>> {
+                self.socket.poll_write_with(cx, f)
+            }
+
+            /// Makes a system call of your own that reads from the socket, for example `splice(2)`.
+            ///
+            /// As [`poll_write_with`](Self::poll_write_with), for the other direction. The bytes that
+            /// an [`IoStream`](crate::IoStream) has in its buffer come before those of the socket.
+            ///
+            /// # Errors
+            /// As [`poll_write_with`](Self::poll_write_with).
+            pub fn poll_read_with<R>(
+                &self,
+                cx: &mut Context<'_>,
+                f: impl FnMut(BorrowedFd<'_>) -> io::Result<R>,
+            ) -> Poll<io::Result<R>> {
+                self.socket.poll_read_with(cx, f)
+            }
+
             /// False if the last read has drained the socket.
             #[inline]
             pub(crate) fn may_read(&self) -> bool {
