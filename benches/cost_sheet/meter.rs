@@ -63,25 +63,43 @@ impl Meter {
     }
 
     /// Measures an operation that needs nothing around it.
-    pub(crate) fn measure<R>(self, mut operation: impl FnMut() -> R) {
-        for run in self.runs() {
-            run.begin();
-            for _ in 0..run.count {
-                black_box(operation());
-            }
-            run.end();
-        }
+    pub(crate) fn measure<R>(self, operation: impl FnMut() -> R) {
+        repeat(self.runs(), operation);
     }
 
     /// As [`measure`](Self::measure), for an operation that waits.
-    pub(crate) async fn measure_async<R>(self, mut operation: impl AsyncFnMut() -> R) {
-        for run in self.runs() {
-            run.begin();
-            for _ in 0..run.count {
-                black_box(operation().await);
-            }
-            run.end();
+    pub(crate) async fn measure_async<R>(self, operation: impl AsyncFnMut() -> R) {
+        repeat_async(self.runs(), operation).await;
+    }
+
+    /// Measures the frame of an operation.
+    pub(crate) fn measure_frame<R>(self, operation: impl FnMut() -> R) {
+        repeat(self.frame(), operation);
+    }
+
+    /// As [`measure_frame`](Self::measure_frame), for a frame that waits.
+    pub(crate) async fn measure_frame_async<R>(self, operation: impl AsyncFnMut() -> R) {
+        repeat_async(self.frame(), operation).await;
+    }
+}
+
+fn repeat<R>(runs: impl Iterator<Item = Run>, mut operation: impl FnMut() -> R) {
+    for run in runs {
+        run.begin();
+        for _ in 0..run.count {
+            black_box(operation());
         }
+        run.end();
+    }
+}
+
+async fn repeat_async<R>(runs: impl Iterator<Item = Run>, mut operation: impl AsyncFnMut() -> R) {
+    for run in runs {
+        run.begin();
+        for _ in 0..run.count {
+            black_box(operation().await);
+        }
+        run.end();
     }
 }
 
@@ -105,8 +123,8 @@ pub(crate) const MARK_PATH: &str = "/squall-cost-sheet";
 /// The name of [`mark`] for callgrind.
 pub(crate) const MARK_FUNCTION: &str = "cost_sheet::meter::mark";
 
-/// Divides what the tools have counted before from what they count after. Its own cost is the same in
-/// the shorter and in the longer run.
+/// Divides what the tools have counted before from what they count after. Its own cost is the same
+/// in the shorter and in the longer run.
 #[inline(never)]
 fn mark() {
     let _ = fs::metadata(MARK_PATH); // does not exist

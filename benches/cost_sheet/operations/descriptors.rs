@@ -63,14 +63,10 @@ fn receive(mut socket: &UnixStream) -> io::Result<usize> {
 /// A byte that is sent and read without the loop.
 fn frame_of_reading(meter: Meter) {
     let (socket, peer) = pair();
-    for run in meter.frame() {
-        run.begin();
-        for _ in 0..run.count {
-            send(&peer);
-            receive(&socket).expect("a byte");
-        }
-        run.end();
-    }
+    meter.measure_frame(|| {
+        send(&peer);
+        receive(&socket).expect("a byte")
+    });
 }
 
 fn new_and_into_inner(meter: Meter) {
@@ -192,15 +188,11 @@ fn update(meter: Meter) {
 fn handler_call(meter: Meter) {
     let event_loop = EventLoop::new().expect("descriptors are free");
     let (socket, peer) = pair();
-    for run in meter.frame() {
-        run.begin();
-        for _ in 0..run.count {
-            send(&peer);
-            receive(&socket).expect("a byte");
-            two_turns(&event_loop);
-        }
-        run.end();
-    }
+    meter.measure_frame(|| {
+        send(&peer);
+        receive(&socket).expect("a byte");
+        two_turns(&event_loop);
+    });
     let read = |socket: &UnixStream, _| assert_eq!(receive(socket).expect("a byte"), 1);
     event_loop.add_handler(socket, Interest::READABLE, read).expect("a socket");
     meter.measure(|| {

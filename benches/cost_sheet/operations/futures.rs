@@ -32,14 +32,11 @@ fn set_before_await(meter: Meter) {
 
 fn set_while_awaited(meter: Meter) {
     in_task(async move {
-        for run in meter.frame() {
-            run.begin();
-            for _ in 0..run.count {
-                add_callback(|| {});
-                yield_now().await;
-            }
-            run.end();
-        }
+        let call_back = async || {
+            add_callback(|| {});
+            yield_now().await;
+        };
+        meter.measure_frame_async(call_back).await;
         let set_by_callback = async || {
             let future = Future::new();
             let setter = future.clone();

@@ -208,13 +208,7 @@ fn read_16_lines(meter: Meter) {
 /// Measures a write. The peer reads between the runs.
 fn write_of(meter: Meter, mut write: impl AsyncFnMut(&mut IoStream) + 'static) {
     in_task(async move {
-        for run in meter.frame() {
-            run.begin();
-            for _ in 0..run.count {
-                yield_now().await;
-            }
-            run.end();
-        }
+        meter.measure_frame_async(yield_now).await;
         for run in meter.runs() {
             let (mut stream, mut peer) = connection();
             run.begin();

@@ -51,13 +51,7 @@ fn spawn_and_await(meter: Meter) {
 
 fn abort(meter: Meter) {
     in_task(async move {
-        for run in meter.frame() {
-            run.begin();
-            for _ in 0..run.count {
-                yield_now().await;
-            }
-            run.end();
-        }
+        meter.measure_frame_async(yield_now).await;
         let abort = async || {
             let task = spawn(pending::<()>());
             yield_now().await; // it waits now
@@ -99,13 +93,7 @@ async fn waiting_task() -> (JoinHandle<()>, Waker) {
 fn wake_by_ref(meter: Meter) {
     in_task(async move {
         let (_task, waker) = waiting_task().await;
-        for run in meter.frame() {
-            run.begin();
-            for _ in 0..run.count {
-                yield_now().await;
-            }
-            run.end();
-        }
+        meter.measure_frame_async(yield_now).await;
         let wake = async || {
             waker.wake_by_ref();
             yield_now().await;
@@ -117,13 +105,7 @@ fn wake_by_ref(meter: Meter) {
 fn wake_by_value(meter: Meter) {
     in_task(async move {
         let (_task, waker) = waiting_task().await;
-        for run in meter.frame() {
-            run.begin();
-            for _ in 0..run.count {
-                yield_now().await;
-            }
-            run.end();
-        }
+        meter.measure_frame_async(yield_now).await;
         let wake = async || {
             let owned = waker.clone();
             owned.wake();

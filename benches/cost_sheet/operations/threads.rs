@@ -85,11 +85,7 @@ fn spawn_on_running(meter: Meter) {
 fn add_to_sleeping(meter: Meter) {
     let event_loop = EventLoop::new().expect("descriptors are free");
     let handle = event_loop.handle();
-    for run in meter.frame() {
-        run.begin();
-        (0..run.count).for_each(|_| two_turns(&event_loop));
-        run.end();
-    }
+    meter.measure_frame(|| two_turns(&event_loop));
     meter.measure(|| {
         handle.add_callback(|| {}).expect("the loop is open");
         two_turns(&event_loop);
@@ -137,11 +133,7 @@ fn wake_running(meter: Meter) {
 fn wake_sleeping(meter: Meter) {
     let event_loop = EventLoop::new().expect("descriptors are free");
     let waker = waiting_tasks(&event_loop, 1).remove(0);
-    for run in meter.frame() {
-        run.begin();
-        (0..run.count).for_each(|_| two_turns(&event_loop));
-        run.end();
-    }
+    meter.measure_frame(|| two_turns(&event_loop));
     meter.measure(|| {
         waker.wake_by_ref();
         two_turns(&event_loop);
@@ -154,14 +146,11 @@ fn blocking(meter: Meter) {
     let as_callbacks = EventLoop::builder().blocking_executor(|job| add_callback(job));
     let event_loop = as_callbacks.build().expect("descriptors are free");
     let operation = async move {
-        for run in meter.frame() {
-            run.begin();
-            for _ in 0..run.count {
-                add_callback(|| {});
-                yield_now().await;
-            }
-            run.end();
-        }
+        let call_back = async || {
+            add_callback(|| {});
+            yield_now().await;
+        };
+        meter.measure_frame_async(call_back).await;
         let block = async || spawn_blocking(|| {}).await.expect("no panic");
         meter.measure_async(block).await;
     };

@@ -132,13 +132,7 @@ fn timeout_of_ready(meter: Meter) {
 
 fn timeout_of_waiting(meter: Meter) {
     in_task(async move {
-        for run in meter.frame() {
-            run.begin();
-            for _ in 0..run.count {
-                yield_now().await;
-            }
-            run.end();
-        }
+        meter.measure_frame_async(yield_now).await;
         meter.measure_async(async || timeout(HOUR, yield_now()).await).await;
     });
 }
