@@ -5,6 +5,7 @@ use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::kernel_memory;
 use crate::load::hold;
 use crate::plan::Plan;
 use crate::process::{Process, ServerArgs};
@@ -57,6 +58,10 @@ pub(crate) fn measure(plan: &Plan) -> io::Result<()> {
     }
     steps.finish_and_clear();
     table.print(title);
+    match kernel_memory::of_an_idle_connection() {
+        Ok(bytes) => println!("\nThe kernel's end of a connection takes {bytes} bytes more."),
+        Err(error) => println!("\nskipped: the kernel's memory of a connection: {error}"),
+    }
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use std::io;
 
 use crate::exchange::Exchange;
 use crate::plan::Plan;
-use crate::{accepted, bulk, counts, full, http, idle, timing};
+use crate::{accepted, bulk, counts, fairness, full, http, idle, timing};
 
 /// A measurement that the command line can name.
 pub(crate) struct Measurement {
@@ -99,6 +99,11 @@ pub(crate) static MEASUREMENTS: &[Measurement] = &[
         "bulk",
         "1 GiB to and from the server, on one stream and on 64",
         bulk::measure,
+    ),
+    Measurement::new(
+        "fairness",
+        "how long a ping waits while something else keeps squall's loop busy",
+        fairness::measure,
     ),
     Measurement::new(
         "full",

@@ -31,7 +31,7 @@ async fn send(first: &str) -> IoStream {
     stream
 }
 
-// H1 to H6
+// H1, H2, H3, H4, H6
 #[test]
 fn a_malformed_request_gets_the_same_status_wherever_it_is_split() {
     let splits = with_server().block_on(async {

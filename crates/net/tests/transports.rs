@@ -223,7 +223,7 @@ mod cases {
         writing.await.unwrap();
     }
 
-    // IOS-19, IOS-23, IOS-X8; TORNADO 2.3.4, 2.3.7
+    // I5, IOS-19, IOS-23, IOS-X8; TORNADO 2.3.4, 2.3.7
     pub(super) async fn limits_leave_the_bytes(writer: impl Writes, reader: impl Reads) {
         let config = StreamConfig::default().max_buffer_size(4096);
         let (mut writer, mut reader) =
@@ -279,7 +279,8 @@ mod cases {
         assert_eq!(calls.get(), 1);
     }
 
-    // IOS-15: the end comes during a read, which fails, and is then reported for the idle stream.
+    // I10, IOS-15: the end comes during a read, which fails, and is then reported for the idle
+    // stream.
     pub(super) async fn the_end_is_reported_during_a_read(writer: impl Writes, reader: impl Reads) {
         let (mut writer, mut reader) = (IoStream::new(writer), IoStream::new(reader));
         let over = reader.closed();

@@ -41,7 +41,7 @@ use crate::threads::output_channel::{self, RemoteJoinHandle};
 /// If there is no loop on this thread, or if the executor that was given to the builder panics.
 ///
 /// # Cost
-/// A task, three allocations, and one message from the thread.
+/// A task, two other allocations, and one message from the thread.
 #[doc(alias = "run_in_executor")]
 #[track_caller]
 pub fn spawn_blocking<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
