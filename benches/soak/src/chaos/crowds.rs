@@ -87,8 +87,9 @@ pub(crate) fn idle_crowd(stage: &Stage, span: Duration) -> Outcome {
     let size = CROWD.min(limit.saturating_sub(SPARE_DESCRIPTORS));
     let begin = Instant::now();
     let asked = open_crowd(stage, size).and_then(|mut crowd| {
-        stage.ending.wait(span.saturating_sub(begin.elapsed()));
+        stage.ending.wait((span / 2).saturating_sub(begin.elapsed()));
         crowd.iter_mut().step_by(PORTION).try_for_each(ask)?;
+        stage.ending.wait(span.saturating_sub(begin.elapsed()));
         Ok(crowd.len())
     });
     Outcome::of(asked.map(|size| format!("{size} idle connections")))

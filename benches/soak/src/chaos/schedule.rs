@@ -23,6 +23,8 @@ const MAX_SPAN: Duration = Duration::from_secs(6);
 
 /// How far apart the acts of a rehearsal begin.
 const REHEARSAL_STEP: Duration = Duration::from_millis(50);
+/// How long before the crowd leaves the server stops: half of the time that it stands still.
+const STOP_BEFORE_THE_END: Duration = Duration::from_millis(500);
 
 impl Schedule {
     /// Places every act once, and the kills twice, at random times of a cycle. They end before the
@@ -42,15 +44,18 @@ impl Schedule {
         Schedule { acts, span }
     }
 
-    /// As [`new`](Self::new), but all together: the crowd first, and the others when it is complete. So
-    /// the caches and tables of the servers grow to the size that the most clients need, and not in a
-    /// later cycle.
+    /// As [`new`](Self::new), but all together: the crowd first, the others when it is complete, and the
+    /// crowd leaves while the server stands still. So the caches and tables of the servers grow to the
+    /// size that the most clients need, and not in a later cycle.
     pub(crate) fn rehearsal(cycle: Duration, random: &mut fastrand::Rng) -> Schedule {
         let mut schedule = Schedule::new(cycle, random);
+        let span = schedule.span;
         for (planned, place) in schedule.acts.iter_mut().zip(0..) {
-            let is_crowd = planned.act == Act::IdleCrowd;
-            let step = REHEARSAL_STEP * place;
-            planned.begin = if is_crowd { Duration::ZERO } else { schedule.span / 2 + step };
+            planned.begin = match planned.act {
+                Act::IdleCrowd => Duration::ZERO,
+                Act::Stop => span - STOP_BEFORE_THE_END,
+                _ => span / 2 + REHEARSAL_STEP * place,
+            };
         }
         schedule
     }
