@@ -68,6 +68,8 @@ mod isolated_loop;
 mod isolation;
 mod large;
 mod loop_core;
+#[cfg(all(test, loom))]
+mod models;
 mod simulated_time;
 mod stream_support;
 mod sync;

@@ -77,6 +77,8 @@ mod event;
 #[doc(hidden)]
 pub mod fault;
 mod interest;
+#[cfg(all(test, loom))]
+mod models;
 mod nonblocking;
 mod notifier;
 mod process;

@@ -44,7 +44,7 @@ use std::io;
 use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use futures_core::Stream;
@@ -208,16 +208,10 @@ impl Signals {
         if !self.process.is_current() {
             return Poll::Ready(None); // the pending signals are the parent's
         }
-        if let Some(signal) = self.listener.take_signal() {
-            return Poll::Ready(Some(signal));
-        }
         if self.core.upgrade().is_none_or(|core| core.scheduler.is_closed()) {
-            return Poll::Ready(None);
+            return Poll::Ready(self.listener.take_signal());
         }
-        self.listener.set_waker(cx.waker());
-        // A signal since the first check has notified the loop, but the listener may have had no
-        // waker then. So check again.
-        self.listener.take_signal().map_or(Poll::Pending, |signal| Poll::Ready(Some(signal)))
+        self.listener.poll_signal(cx).map(Some)
     }
 }
 
@@ -257,7 +251,7 @@ impl fmt::Debug for Signals {
 /// What a signal's handler does. Each of these does only what a signal handler may do.
 enum Action {
     /// Records the signal for a stream: two atomic operations and at most one write to an eventfd.
-    Record(Arc<PendingSignals>),
+    Record(sync::Arc<PendingSignals>),
     /// Lets the kernel act if no stream listens: reads atomics, and calls `act_by_default`, which is
     /// made for handlers.
     Default(&'static Defaults),

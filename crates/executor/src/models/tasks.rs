@@ -1,9 +1,6 @@
-//! loom models of the real scheduler, tasks and inbox: every interleaving of a few threads.
-//!
-//! Run them with `RUSTFLAGS="--cfg loom" cargo test -p squall-executor --release --lib models`.
+//! Models of tasks and their wakers, which other threads wake, clone and drop at any time.
 
 use std::future::{Future, poll_fn};
-use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
@@ -11,146 +8,9 @@ use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::sync::{Arc, Mutex};
 use loom::thread;
 
-use crate::insight::origin::Origin;
-use crate::sync::Notifier;
-use crate::task::callback::RemoteCallback;
-use crate::task::entry::Message;
-use crate::task::inbox::Inbox;
-use crate::task::scheduler::Scheduler;
-use crate::task::shared_state::SharedOwner;
+use super::{Count, LocalDrop, Loop, WakerSlot, model, origin, store_waker, take_waker};
+use crate::task::root_future::RootFuture;
 use crate::task::waker::task_of_waker;
-
-/// Runs a model with at most two preemptions. These find every known bug of this kind, and a model
-/// takes only seconds.
-fn model(f: impl Fn() + Sync + Send + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = builder.preemption_bound.or(Some(2));
-    builder.check(f);
-}
-
-/// A loop without a kernel: runs ready entries, collects messages, and sleeps on loom's notifier.
-struct Loop {
-    scheduler: Scheduler,
-    notifier: Notifier,
-}
-
-impl Loop {
-    fn new() -> Loop {
-        let notifier = Notifier::new();
-        let scheduler = Scheduler::new(Inbox::new(notifier.clone()));
-        scheduler.owner().enter();
-        scheduler.inbox().mark_awake();
-        Loop { scheduler, notifier }
-    }
-
-    fn run_ready(&self) {
-        while self.scheduler.ready_len() > 0 {
-            self.scheduler.run_next();
-        }
-    }
-
-    /// Runs turns as `event_loop.rs` does, without timers and descriptors, until `done` returns
-    /// true.
-    fn run_until(&self, done: impl Fn() -> bool) {
-        loop {
-            self.run_ready();
-            if done() {
-                return;
-            }
-            if self.scheduler.inbox().prepare_to_sleep() {
-                self.notifier.sleep();
-                self.scheduler.inbox().mark_awake();
-            }
-            self.scheduler.collect_messages(8);
-        }
-    }
-
-    fn close(self) {
-        self.scheduler.close_tasks();
-        self.scheduler.inbox().close();
-        SharedOwner::leave();
-    }
-}
-
-fn origin() -> Origin {
-    Origin { location: Location::caller(), time: 0 }
-}
-
-/// The slot in which a task stores its waker for another thread.
-type WakerSlot = Arc<Mutex<Option<Waker>>>;
-
-fn store_waker(waker_slot: &WakerSlot, cx: &Context<'_>) {
-    let waker = cx.waker().clone();
-    *waker_slot.lock().unwrap() = Some(waker);
-}
-
-fn take_waker(waker_slot: &WakerSlot) -> Option<Waker> {
-    waker_slot.lock().unwrap().take()
-}
-
-/// Counts its drops. A drop must happen once, on the thread of the model's loop.
-struct CheckedDrop(Arc<AtomicUsize>, thread::ThreadId);
-
-impl Drop for CheckedDrop {
-    fn drop(&mut self) {
-        assert_eq!(thread::current().id(), self.1, "a future was dropped on a foreign thread");
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-// W1
-#[test]
-fn no_message_is_left_behind_by_a_sleeping_loop() {
-    model(|| {
-        let event_loop = Loop::new();
-        let count = Arc::new(AtomicUsize::new(0));
-        let senders: Vec<_> = (0..2)
-            .map(|_| {
-                let (shared, count) = (event_loop.scheduler.shared().clone(), count.clone());
-                thread::spawn(move || {
-                    let callback = RemoteCallback::new(Location::caller(), move || {
-                        count.fetch_add(1, Ordering::Relaxed);
-                    });
-                    shared.inbox.send(Message::Callback(callback)).unwrap();
-                })
-            })
-            .collect();
-        event_loop.run_until(|| count.load(Ordering::Relaxed) == 2); // loom reports a deadlock
-        senders.into_iter().for_each(|sender| sender.join().unwrap());
-        assert!(event_loop.scheduler.inbox().eventfd_writes() <= 2);
-        event_loop.close();
-    });
-}
-
-// X3: a signal handler, on any thread, records its signal and notifies the inbox. The loop collects
-// messages and then checks for recorded signals.
-#[test]
-fn a_signal_is_seen_by_a_sleeping_loop() {
-    model(|| {
-        let event_loop = Loop::new();
-        let pending = Arc::new(AtomicUsize::new(0));
-        let handlers: Vec<_> = (0..2)
-            .map(|signal| {
-                let (shared, pending) = (event_loop.scheduler.shared().clone(), pending.clone());
-                thread::spawn(move || {
-                    pending.fetch_or(1 << signal, Ordering::Release);
-                    shared.inbox.notify();
-                })
-            })
-            .collect();
-        let mut seen = 0;
-        while seen != 0b11 {
-            if event_loop.scheduler.inbox().prepare_to_sleep() {
-                event_loop.notifier.sleep(); // loom reports a deadlock
-                event_loop.scheduler.inbox().mark_awake();
-            }
-            event_loop.scheduler.collect_messages(8);
-            seen |= pending.swap(0, Ordering::Acquire);
-        }
-        handlers.into_iter().for_each(|handler| handler.join().unwrap());
-        event_loop.close();
-    });
-}
 
 // W2: a poll sees what the waking thread wrote before the wake that caused the poll
 #[test]
@@ -159,7 +19,7 @@ fn a_poll_sees_what_was_written_before_the_wake() {
         let event_loop = Loop::new();
         let flags = [Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0))];
         let waker_slot = WakerSlot::default();
-        let done = Arc::new(AtomicUsize::new(0));
+        let done = Count::default();
         let task = {
             let (flags, waker_slot, done) = (flags.clone(), waker_slot.clone(), done.clone());
             let mut first = true;
@@ -171,7 +31,7 @@ fn a_poll_sees_what_was_written_before_the_wake() {
                 // Relaxed on purpose, and without a lock: only the wakes can make the stores
                 // visible.
                 if flags.iter().all(|flag| flag.load(Ordering::Relaxed) == 1) {
-                    done.store(1, Ordering::Relaxed);
+                    done.add_one();
                     return Poll::Ready(());
                 }
                 Poll::Pending
@@ -187,7 +47,7 @@ fn a_poll_sees_what_was_written_before_the_wake() {
                 waker.wake_by_ref();
             })
         });
-        event_loop.run_until(|| done.load(Ordering::Relaxed) == 1);
+        event_loop.run_until(|| done.get() == 1);
         threads.into_iter().for_each(|thread| thread.join().unwrap());
         // There is the first poll, and at most one poll for each wake.
         assert!(
@@ -205,11 +65,12 @@ fn a_wake_during_the_last_poll_never_polls_again() {
     model(|| {
         let event_loop = Loop::new();
         let waker_slot = WakerSlot::default();
-        let polls = Arc::new(AtomicUsize::new(0));
+        let polls = Count::default();
         let task = {
             let (waker_slot, polls) = (waker_slot.clone(), polls.clone());
             poll_fn(move |cx| {
-                if polls.fetch_add(1, Ordering::Relaxed) == 0 {
+                polls.add_one();
+                if polls.get() == 1 {
                     store_waker(&waker_slot, cx);
                 }
                 Poll::Ready(())
@@ -225,7 +86,7 @@ fn a_wake_during_the_last_poll_never_polls_again() {
         waker.join().unwrap();
         event_loop.scheduler.collect_messages(8);
         event_loop.run_ready();
-        assert_eq!(polls.load(Ordering::Relaxed), 1);
+        assert_eq!(polls.get(), 1);
         let mut cx = Context::from_waker(Waker::noop());
         assert!(matches!(Pin::new(&mut handle).poll(&mut cx), Poll::Ready(Ok(()))));
         drop(handle);
@@ -239,8 +100,8 @@ fn a_wake_against_the_end_of_the_loop_is_lost_without_harm() {
     model(|| {
         let event_loop = Loop::new();
         let waker_slot = WakerSlot::default();
-        let drops = Arc::new(AtomicUsize::new(0));
-        let guard = CheckedDrop(drops.clone(), thread::current().id());
+        let drops = Count::default();
+        let guard = LocalDrop::new(&drops);
         let task = {
             let waker_slot = waker_slot.clone();
             poll_fn(move |cx| {
@@ -258,8 +119,8 @@ fn a_wake_against_the_end_of_the_loop_is_lost_without_harm() {
             }
         });
         event_loop.close();
-        assert_eq!(drops.load(Ordering::Relaxed), 1);
-        other_thread.join().unwrap(); // loom reports leaks
+        assert_eq!(drops.get(), 1);
+        other_thread.join().unwrap();
     });
 }
 
@@ -269,8 +130,8 @@ fn the_last_waker_on_another_thread_frees_only_memory() {
     model(|| {
         let event_loop = Loop::new();
         let waker_slot = WakerSlot::default();
-        let drops = Arc::new(AtomicUsize::new(0));
-        let guard = CheckedDrop(drops.clone(), thread::current().id());
+        let drops = Count::default();
+        let guard = LocalDrop::new(&drops);
         let task = {
             let waker_slot = waker_slot.clone();
             poll_fn(move |cx| {
@@ -285,39 +146,8 @@ fn the_last_waker_on_another_thread_frees_only_memory() {
         let other_thread = thread::spawn(move || drop(waker));
         drop(handle); // the local reference and the waker's are dropped at the same time
         other_thread.join().unwrap();
-        assert_eq!(drops.load(Ordering::Relaxed), 1);
+        assert_eq!(drops.get(), 1);
         event_loop.close();
-    });
-}
-
-// W6: two threads send while the loop closes. Each message is dropped once, by one side or the
-// other.
-#[test]
-fn a_message_against_the_end_of_the_loop_is_dropped_once() {
-    model(|| {
-        let event_loop = Loop::new();
-        let drops = Arc::new(AtomicUsize::new(0));
-        struct CountsDrops(Arc<AtomicUsize>);
-        impl Drop for CountsDrops {
-            fn drop(&mut self) {
-                self.0.fetch_add(1, Ordering::Relaxed);
-            }
-        }
-        let senders: Vec<_> = (0..2)
-            .map(|_| {
-                let (shared, guard) =
-                    (event_loop.scheduler.shared().clone(), CountsDrops(drops.clone()));
-                thread::spawn(move || {
-                    let _ = shared.inbox.send(Message::Callback(RemoteCallback::new(
-                        Location::caller(),
-                        move || drop(guard),
-                    )));
-                })
-            })
-            .collect();
-        event_loop.close();
-        senders.into_iter().for_each(|sender| sender.join().unwrap());
-        assert_eq!(drops.load(Ordering::Relaxed), 2);
     });
 }
 
@@ -328,7 +158,7 @@ fn a_local_wake_and_a_remote_wake_queue_the_task_once() {
         let event_loop = Loop::new();
         let waker_slot = WakerSlot::default();
         let is_set = Arc::new(AtomicUsize::new(0));
-        let done = Arc::new(AtomicUsize::new(0));
+        let done = Count::default();
         let task = {
             let (waker_slot, is_set, done) = (waker_slot.clone(), is_set.clone(), done.clone());
             let mut polls = 0;
@@ -342,7 +172,7 @@ fn a_local_wake_and_a_remote_wake_queue_the_task_once() {
                 if is_set.load(Ordering::Relaxed) == 0 {
                     return Poll::Pending;
                 }
-                done.store(1, Ordering::Relaxed);
+                done.add_one();
                 Poll::Ready(())
             })
         };
@@ -354,7 +184,7 @@ fn a_local_wake_and_a_remote_wake_queue_the_task_once() {
                 waker.wake();
             }
         });
-        event_loop.run_until(|| done.load(Ordering::Relaxed) == 1);
+        event_loop.run_until(|| done.get() == 1);
         other_thread.join().unwrap();
         event_loop.close();
     });
@@ -368,12 +198,13 @@ fn a_key_wakes_its_task_once_and_reaches_no_memory_after_its_end() {
         let event_loop = Loop::new();
         let waker_slot = WakerSlot::default();
         let key = Arc::new(Mutex::new(None));
-        let polls = Arc::new(AtomicUsize::new(0));
+        let polls = Count::default();
         let task = {
             let (waker_slot, key, polls) = (waker_slot.clone(), key.clone(), polls.clone());
             let shared = event_loop.scheduler.shared().clone();
             poll_fn(move |cx| {
-                if polls.fetch_add(1, Ordering::Relaxed) > 0 {
+                polls.add_one();
+                if polls.get() > 1 {
                     return Poll::Ready(());
                 }
                 store_waker(&waker_slot, cx);
@@ -389,13 +220,127 @@ fn a_key_wakes_its_task_once_and_reaches_no_memory_after_its_end() {
         let key = key.lock().unwrap().take().unwrap();
         event_loop.scheduler.wakes().wake_task(key);
         event_loop.run_ready();
-        assert_eq!(polls.load(Ordering::Relaxed), 2);
+        assert_eq!(polls.get(), 2);
         event_loop.scheduler.wakes().wake_task(key);
         event_loop.run_ready();
         other_thread.join().unwrap();
         event_loop.scheduler.collect_messages(8);
         event_loop.run_ready();
-        assert_eq!(polls.load(Ordering::Relaxed), 2);
+        assert_eq!(polls.get(), 2);
         event_loop.close();
     });
+}
+
+// W6, W8: the loop is dropped while two threads drop the last wakers of one of its tasks. The memory
+// of the task and of the state that all threads share is freed, once
+#[test]
+fn the_last_wakers_may_be_dropped_on_two_threads_while_the_loop_ends() {
+    model(|| {
+        let event_loop = Loop::new();
+        let waker_slot = WakerSlot::default();
+        let drops = Count::default();
+        let guard = LocalDrop::new(&drops);
+        let task = {
+            let waker_slot = waker_slot.clone();
+            poll_fn(move |cx| {
+                let _guard = &guard;
+                store_waker(&waker_slot, cx);
+                Poll::<()>::Pending
+            })
+        };
+        drop(event_loop.scheduler.spawn(task, origin()));
+        event_loop.run_ready();
+        let waker = take_waker(&waker_slot).unwrap();
+        let threads = [waker.clone(), waker].map(|waker| thread::spawn(move || drop(waker)));
+        event_loop.close();
+        assert_eq!(drops.get(), 1);
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+    });
+}
+
+// W6, W8: an abort drops the future on the loop's thread, whatever another thread does with its waker
+#[test]
+fn an_abort_against_a_wake_drops_the_future_once() {
+    model(|| {
+        let event_loop = Loop::new();
+        let waker_slot = WakerSlot::default();
+        let drops = Count::default();
+        let guard = LocalDrop::new(&drops);
+        let task = {
+            let waker_slot = waker_slot.clone();
+            poll_fn(move |cx| {
+                let _guard = &guard;
+                store_waker(&waker_slot, cx);
+                Poll::<()>::Pending
+            })
+        };
+        let mut handle = event_loop.scheduler.spawn(task, origin());
+        event_loop.run_ready();
+        let waker = take_waker(&waker_slot).unwrap();
+        let other_thread = thread::spawn(move || waker.wake());
+        handle.abort();
+        // The wake may be in the inbox already. Without this read-modify-write, loom would not try it.
+        event_loop.scheduler.inbox().mark_awake();
+        event_loop.scheduler.collect_messages(8);
+        event_loop.run_until(|| handle.is_finished());
+        assert_eq!(drops.get(), 1);
+        let mut cx = Context::from_waker(Waker::noop());
+        let outcome = Pin::new(&mut handle).poll(&mut cx);
+        assert!(matches!(outcome, Poll::Ready(Err(error)) if error.is_cancelled()));
+        drop(handle);
+        other_thread.join().unwrap();
+        event_loop.close();
+    });
+}
+
+// A waker that another thread got from the future of a `block_on` is used during the next one
+#[test]
+fn a_stale_waker_never_polls_the_future_of_a_later_block_on() {
+    model(|| {
+        let event_loop = Loop::new();
+        let (stale, current) = (WakerSlot::default(), WakerSlot::default());
+        let mut store_stale = |cx: &mut Context<'_>| {
+            store_waker(&stale, cx);
+            Poll::Ready(())
+        };
+        block_on(&event_loop, &mut store_stale);
+        let stale = take_waker(&stale).unwrap();
+        let is_set = Arc::new(AtomicUsize::new(0));
+        let other_thread = {
+            let (current, is_set) = (current.clone(), is_set.clone());
+            thread::spawn(move || {
+                stale.wake();
+                is_set.store(1, Ordering::Relaxed);
+                if let Some(waker) = take_waker(&current) {
+                    waker.wake();
+                }
+            })
+        };
+        let polls = Count::default();
+        let mut wait_until_set = |cx: &mut Context<'_>| {
+            polls.add_one();
+            store_waker(&current, cx);
+            if is_set.load(Ordering::Relaxed) == 1 { Poll::Ready(()) } else { Poll::Pending }
+        };
+        block_on(&event_loop, &mut wait_until_set);
+        assert!(polls.get() <= 2, "{} polls", polls.get());
+        drop(take_waker(&current));
+        other_thread.join().unwrap();
+        event_loop.close();
+    });
+}
+
+/// Runs the loop until `poll` returns ready, as `EventLoop::block_on` does.
+fn block_on(event_loop: &Loop, poll: &mut dyn FnMut(&mut Context<'_>) -> Poll<()>) {
+    let mut root = RootFuture::new(&event_loop.scheduler, origin(), poll);
+    while !root.is_done() {
+        while event_loop.scheduler.ready_len() > 0 && !root.is_done() {
+            if event_loop.scheduler.run_next() {
+                root.poll();
+            }
+        }
+        if !root.is_done() {
+            event_loop.sleep_and_collect();
+        }
+    }
 }
