@@ -20,7 +20,7 @@ pub(crate) enum Fault {
     DelayAfter,
     /// The kernel is asked for one byte only.
     Shorten,
-    /// The program itself asks for one byte only. A program with edge-triggered epoll takes a read of
+    /// The program itself asks for few bytes: for one, or again and again for a hundred. A program with edge-triggered epoll takes a read of
     /// fewer bytes than it asked for as the sign that the socket is empty, which the kernel keeps. A
     /// count that is changed behind its back would break that promise.
     ShortenSocket(Direction),
@@ -39,7 +39,7 @@ impl fmt::Display for Fault {
             Fault::Error(errno) => write!(f, "{errno:?}"),
             Fault::DelayBefore => f.write_str("delayed before"),
             Fault::DelayAfter => f.write_str("delayed after"),
-            Fault::Shorten | Fault::ShortenSocket(_) => f.write_str("one byte"),
+            Fault::Shorten | Fault::ShortenSocket(_) => f.write_str("short"),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::io;
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 
-use crate::fault::Fault;
+use crate::fault::{Direction, Fault};
 use crate::options::program;
 use crate::point::Point;
 use crate::report::{Left, Report};
@@ -49,10 +49,10 @@ pub(crate) fn of(point: &Point, flawless: &Report) -> io::Result<Outcome> {
     let is_traced = !matches!(point.fault, Fault::ShortenSocket(_));
     let mut command = program(point.scenario, Some(point), is_traced)?;
     let trace = tracer::run(&mut command, Some(point))?;
-    Ok(judge(point, flawless, &trace, is_traced))
+    Ok(judge(point, flawless, &trace))
 }
 
-fn judge(point: &Point, flawless: &Report, trace: &Trace, is_traced: bool) -> Outcome {
+fn judge(point: &Point, flawless: &Report, trace: &Trace) -> Outcome {
     let failure = |what: fn(String) -> Failure, text: &dyn std::fmt::Display| {
         Outcome::Failure(what(format!("{text} {}", trace.errors)))
     };
@@ -73,7 +73,12 @@ fn judge(point: &Point, flawless: &Report, trace: &Trace, is_traced: bool) -> Ou
     if let Some(failure) = failure_of(point, flawless, &report) {
         return Outcome::Failure(failure);
     }
-    if is_traced && trace.hits == 0 {
+    let is_reached = match point.fault {
+        Fault::ShortenSocket(Direction::Receive) => report.receives >= point.nth.into(),
+        Fault::ShortenSocket(Direction::Send) => report.sends >= point.nth.into(),
+        _ => trace.hits > 0,
+    };
+    if !is_reached {
         Outcome::NotReached
     } else if report.errors > 0 {
         Outcome::Error
@@ -95,6 +100,10 @@ fn failure_of(point: &Point, flawless: &Report, report: &Report) -> Option<Failu
     let is_interrupted = |line: &str| line.starts_with("error") && line.contains("(os error 4)");
     if point.fault == Fault::Error(Errno::EINTR) && notes.lines().any(is_interrupted) {
         return Some(Failure::Wrong(format!("an interruption is no error: {notes}")));
+    }
+    let is_error = matches!(point.fault, Fault::Error(_));
+    if !is_error && report.errors + report.logged > 0 {
+        return Some(Failure::Wrong(format!("nothing has failed: {notes}")));
     }
     if *left != Left::default() {
         return Some(Failure::Leak(format!("{left:?} {notes}")));

@@ -28,6 +28,9 @@ use crate::scenarios::Scenario;
 /// A program that still runs after so many seconds is killed, which counts as a hang.
 const SECONDS: u32 = 30;
 
+/// What all reads or all writes ask for, if all are short. With one byte, megabytes would take minutes.
+const LASTING_BYTES: usize = 100;
+
 /// How the second run is made.
 #[derive(Clone, Copy)]
 pub(crate) struct Treatment {
@@ -36,7 +39,7 @@ pub(crate) struct Treatment {
     pub(crate) shortened: Option<Shortened>,
 }
 
-/// Reads or writes of sockets that ask for one byte only.
+/// Reads or writes of sockets that ask for few bytes.
 #[derive(Clone, Copy)]
 pub(crate) struct Shortened {
     pub(crate) direction: Direction,
@@ -67,10 +70,11 @@ pub(crate) fn run(scenario: &Scenario, treatment: Treatment) -> io::Result<Repor
         begin(treatment)?;
         let stats = (scenario.run)();
         end(treatment);
-        io::Result::Ok((stats, fault::calls(Call::Recv), fault::calls(Call::Send)))
+        let shortenable = [Call::Recv, Call::Send].map(fault::calls_with_length);
+        io::Result::Ok((stats, shortenable))
     });
     let after = Resources::settled();
-    let (stats, receives, sends) = swept.unwrap_or_else(|| Ok(Default::default()))?;
+    let (stats, [receives, sends]) = swept.unwrap_or_else(|| Ok(Default::default()))?;
     let counts = journal::counts();
     let notes = journal::notes();
     journal::clear();
@@ -108,7 +112,8 @@ fn begin(treatment: Treatment) -> io::Result<()> {
             Direction::Receive => Call::Recv,
             Direction::Send => Call::Send,
         };
-        fault::shorten(call, nth - 1, if is_lasting { u32::MAX } else { 1 }, 1);
+        let (calls, most) = if is_lasting { (u32::MAX, LASTING_BYTES) } else { (1, 1) };
+        fault::shorten(call, nth - 1, calls, most);
     }
     if treatment.is_traced {
         ptrace::traceme()?;

@@ -3,7 +3,7 @@
 //! Debug builds count the calls of each thread, and can make chosen calls fail or move fewer bytes.
 //! The tests of all three crates use this to reach rare failures: a full descriptor table, a refused
 //! `epoll_ctl`, a kernel without `epoll_pwait2`. In release builds, [`check`] is just `Ok(())`, and
-//! [`allowed`] returns its argument.
+//! [`allowed`] returns the length that it was given.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -51,8 +51,10 @@ struct ShortPlan {
 }
 
 thread_local! {
-    static SHORT_PLANS: RefCell<Vec<ShortPlan>> = const { RefCell::new(Vec::new()) };
     static PLANS: RefCell<Vec<Plan>> = const { RefCell::new(Vec::new()) };
+    static SHORT_PLANS: RefCell<Vec<ShortPlan>> = const { RefCell::new(Vec::new()) };
+    /// For each call, how often [`allowed`] was asked, and whether it shortened the last one.
+    static LENGTHS: [Cell<(u64, bool)>; CALLS] = const { [const { Cell::new((0, false)) }; CALLS] };
     static COUNTS: [Cell<u64>; CALLS] = const { [const { Cell::new(0) }; CALLS] };
 }
 
@@ -96,27 +98,46 @@ pub fn inject(call: Call, pass: u32, fail: u32, errno: i32) {
     PLANS.with_borrow_mut(|plans| plans.push(Plan { call, pass, fail, errno }));
 }
 
-/// Returns how many of `wanted` bytes the next `call` may ask for; at least one, unless `wanted` is 0.
-///
-/// The caller must treat the result as the size of its own buffer. A kernel that moves fewer bytes
-/// than it was asked for says something about the socket, and this does not.
+/// Returns how many of `wanted` bytes a `call` that is about to be made may ask for: all, unless
+/// [`shorten`] planned otherwise.
 #[inline]
 pub fn allowed(call: Call, wanted: usize) -> usize {
     if ACTIVE { planned_length(call, wanted) } else { wanted }
 }
 
 fn planned_length(call: Call, wanted: usize) -> usize {
-    let planned = SHORT_PLANS.try_with(|plans| {
-        let mut plans = plans.borrow_mut();
-        let plan = plans.iter_mut().find(|plan| plan.call == call && plan.shorten > 0)?;
-        if plan.pass > 0 {
-            plan.pass -= 1;
-            return None;
-        }
-        plan.shorten -= 1;
-        Some(wanted.min(plan.most))
+    // When the thread has destroyed its thread-locals, the plans are gone and no call is short.
+    let planned = SHORT_PLANS.try_with(|plans| most_of_plan(&mut plans.borrow_mut(), call));
+    let allowed = planned.ok().flatten().map_or(wanted, |most| wanted.min(most));
+    LENGTHS.with(|lengths| {
+        let (asked, _) = lengths[call as usize].get();
+        lengths[call as usize].set((asked + 1, allowed < wanted));
     });
-    planned.ok().flatten().unwrap_or(wanted)
+    allowed
+}
+
+fn most_of_plan(plans: &mut [ShortPlan], call: Call) -> Option<usize> {
+    let plan = plans.iter_mut().find(|plan| plan.call == call && plan.shorten > 0)?;
+    if plan.pass > 0 {
+        plan.pass -= 1;
+        return None;
+    }
+    plan.shorten -= 1;
+    Some(plan.most)
+}
+
+/// Whether this thread's last `call` asked for fewer bytes than it wanted.
+///
+/// A kernel that moves fewer bytes than it was asked for says that a socket is empty or full. A call
+/// that was shortened here says nothing.
+#[inline]
+pub fn was_shortened(call: Call) -> bool {
+    ACTIVE && LENGTHS.with(|lengths| lengths[call as usize].get().1)
+}
+
+/// The number of times that this thread has made a `call` that [`shorten`] can shorten.
+pub fn calls_with_length(call: Call) -> u64 {
+    LENGTHS.with(|lengths| lengths[call as usize].get().0)
 }
 
 /// Leaves the next `pass` calls of this thread whole, and makes the `shorten` calls after them move
@@ -153,8 +174,12 @@ mod tests {
         let allowed = |call| (0..4).map(|_| allowed(call, 10)).collect::<Vec<_>>();
         assert_eq!(allowed(Call::Send), [10; 4]);
         assert_eq!(allowed(Call::Recv), [10, 3, 3, 10]);
+        assert!(!was_shortened(Call::Recv));
         shorten(Call::Recv, 0, u32::MAX, 1);
+        assert_eq!(allowed(Call::Recv), [1; 4]);
+        assert!(was_shortened(Call::Recv));
         clear();
         assert_eq!(allowed(Call::Recv), [10; 4]);
+        assert_eq!((calls_with_length(Call::Recv), calls_with_length(Call::Send)), (12, 4));
     }
 }

@@ -47,12 +47,8 @@ impl<T: AsFd> StreamSocket<T> {
 
     #[inline(always)]
     pub(crate) fn poll_send(&self, cx: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
-        let mut given = from.len();
-        let polled = self.fd.poll_write_with(cx, |socket| {
-            given = fault::allowed(Call::Send, from.len());
-            sys::send(socket.as_fd(), &from[..given])
-        });
-        self.note_if_full(&polled, || given);
+        let polled = self.fd.poll_write_with(cx, |socket| send(socket.as_fd(), from));
+        self.note_if_full(&polled, || from.len());
         polled
     }
 
@@ -62,21 +58,8 @@ impl<T: AsFd> StreamSocket<T> {
         from: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let from = &from[..from.len().min(sys::IOV_MAX)];
-        let mut is_cut = false;
-        let polled = self.fd.poll_write_with(cx, |socket| {
-            // A shortened write is a part of the first slice.
-            let first = from.first().map_or(0, |slice| slice.len());
-            let allowed = fault::allowed(Call::Send, first);
-            is_cut = allowed < first;
-            if is_cut {
-                sys::send(socket.as_fd(), &from[0][..allowed])
-            } else {
-                sys::sendmsg(socket.as_fd(), from)
-            }
-        });
-        if !is_cut {
-            self.note_if_full(&polled, || from.iter().map(|slice| slice.len()).sum());
-        }
+        let polled = self.fd.poll_write_with(cx, |socket| sendmsg(socket.as_fd(), from));
+        self.note_if_full(&polled, || from.iter().map(|slice| slice.len()).sum());
         polled
     }
 
@@ -101,6 +84,7 @@ impl<T: AsFd> StreamSocket<T> {
     fn note_if_full(&self, polled: &Poll<io::Result<usize>>, given: impl FnOnce() -> usize) {
         if let Poll::Ready(Ok(n)) = polled
             && *n < given()
+            && !fault::was_shortened(Call::Send)
         {
             self.fd.note_full();
         }
@@ -114,19 +98,41 @@ impl<T: AsFd + Family> StreamSocket<T> {
         cx: &mut Context<'_>,
         into: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        let mut room = into.len();
-        let polled = self.fd.poll_read_with(cx, |socket| {
-            room = fault::allowed(Call::Recv, into.len());
-            sys::recv(socket.as_fd(), &mut into[..room])
-        });
+        let polled = self.fd.poll_read_with(cx, |socket| recv(socket.as_fd(), into));
         if T::SHORT_READ_DRAINS
             && let Poll::Ready(Ok(n)) = polled
-            && n < room
+            && n < into.len()
+            && !fault::was_shortened(Call::Recv)
         {
             self.fd.note_drained();
         }
         polled
     }
+}
+
+/// As [`sys::recv`], unless a test plans a short read.
+#[inline]
+fn recv(socket: BorrowedFd<'_>, into: &mut [u8]) -> io::Result<usize> {
+    let room = fault::allowed(Call::Recv, into.len());
+    sys::recv(socket, &mut into[..room])
+}
+
+/// As [`sys::send`], unless a test plans a short write.
+#[inline]
+fn send(socket: BorrowedFd<'_>, from: &[u8]) -> io::Result<usize> {
+    let given = fault::allowed(Call::Send, from.len());
+    sys::send(socket, &from[..given])
+}
+
+/// As [`sys::sendmsg`], unless a test plans a short write: then a part of the first slice.
+#[inline]
+fn sendmsg(socket: BorrowedFd<'_>, from: &[IoSlice<'_>]) -> io::Result<usize> {
+    let first = from.first().map_or(0, |slice| slice.len());
+    let given = fault::allowed(Call::Send, first);
+    if given < first {
+        return sys::send(socket, &from[0][..given]);
+    }
+    sys::sendmsg(socket, from)
 }
 
 /// Readiness, as of [`AsyncFd`].
