@@ -66,7 +66,7 @@ pub(crate) fn kill_worker(stage: &Stage, random: &mut fastrand::Rng) -> Outcome 
 }
 
 /// Replaces the workers one by one, and waits for the end of that. It ends early if a new worker is killed
-/// in its first second.
+/// in its first second. The workers of before may all have been killed while it goes on.
 pub(crate) fn rolling_restart(stage: &Stage) -> Outcome {
     let before = stage.workers();
     if let Err(error) = kill_process(stage.prefork.pid, Signal::HUP) {
@@ -77,12 +77,12 @@ pub(crate) fn rolling_restart(stage: &Stage) -> Outcome {
     let mut usual_since = Instant::now();
     loop {
         let after = stage.workers();
-        let left = before.iter().filter(|worker| after.contains(worker)).count();
         if after.len() != before.len() {
             usual_since = Instant::now();
         }
-        let is_over = left == 0 || usual_since.elapsed() > RESTART_STEP;
-        if is_over || begin.elapsed() > RESTART_LIMIT || stage.ending.wait(TICK) {
+        let is_over = usual_since.elapsed() > RESTART_STEP || begin.elapsed() > RESTART_LIMIT;
+        if is_over || stage.ending.wait(TICK) {
+            let left = before.iter().filter(|worker| after.contains(worker)).count();
             return Outcome::Done(format!("{} workers replaced, {left} not", before.len() - left));
         }
     }
