@@ -28,6 +28,6 @@ pub(crate) fn carry_out(
         Act::MemoryHog => limits::memory_hog(stage),
         Act::Stop => processes::stop(stage),
         Act::KillWorker => processes::kill_worker(stage, random),
-        Act::RollingRestart => processes::rolling_restart(stage, span),
+        Act::RollingRestart => processes::rolling_restart(stage),
     }
 }

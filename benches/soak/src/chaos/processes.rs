@@ -1,6 +1,6 @@
 //! Signals.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Signal, kill_process};
 
@@ -18,6 +18,12 @@ const BURST: usize = 300;
 const BURST_ANSWER: usize = 200_000;
 /// Longer than a worker takes to be replaced, so that its end excuses no later failure.
 const REPLACEMENT: Duration = Duration::from_millis(1500);
+/// Longer than it takes to replace all workers: each successor has to live for a second, and each worker
+/// may drain for five.
+const RESTART_LIMIT: Duration = Duration::from_secs(14);
+/// If there are no more workers than usual for this time, the restart is over.
+const RESTART_STEP: Duration = Duration::from_millis(1500);
+const TICK: Duration = Duration::from_millis(100);
 
 /// Stops the single server for a second. Requests that come meanwhile are answered.
 pub(crate) fn stop(stage: &Stage) -> Outcome {
@@ -59,14 +65,25 @@ pub(crate) fn kill_worker(stage: &Stage, random: &mut fastrand::Rng) -> Outcome 
     Outcome::Done(format!("killed worker {}", worker.as_raw_nonzero()))
 }
 
-/// Replaces the workers one by one. Each successor has to live for a second first.
-pub(crate) fn rolling_restart(stage: &Stage, span: Duration) -> Outcome {
+/// Replaces the workers one by one, and waits for the end of that. It ends early if a new worker is killed
+/// in its first second. The workers of before may all have been killed while it goes on.
+pub(crate) fn rolling_restart(stage: &Stage) -> Outcome {
     let before = stage.workers();
     if let Err(error) = kill_process(stage.prefork.pid, Signal::HUP) {
         return Outcome::Violation(format!("the supervisor is gone: {error}"));
     }
-    stage.ending.wait(span);
-    let after = stage.workers();
-    let replaced = before.iter().filter(|worker| !after.contains(worker)).count();
-    Outcome::Done(format!("{replaced} of {} workers replaced", before.len()))
+    let begin = Instant::now();
+    // While a worker is replaced, there is one more.
+    let mut usual_since = Instant::now();
+    loop {
+        let after = stage.workers();
+        if after.len() != before.len() {
+            usual_since = Instant::now();
+        }
+        let is_over = usual_since.elapsed() > RESTART_STEP || begin.elapsed() > RESTART_LIMIT;
+        if is_over || stage.ending.wait(TICK) {
+            let left = before.iter().filter(|worker| after.contains(worker)).count();
+            return Outcome::Done(format!("{} workers replaced, {left} not", before.len() - left));
+        }
+    }
 }
