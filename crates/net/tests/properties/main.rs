@@ -9,7 +9,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use squall_net::{UnixStream, block_on, duplex, timeout};
 
-use script::{Case, case};
+use script::case;
 
 const WATCHDOG: Duration = Duration::from_secs(20);
 
@@ -34,7 +34,7 @@ async fn tcp() -> (squall_net::TcpStream, squall_net::TcpStream) {
 
 /// Runs a case on simulated hosts, whose network cuts the bytes by `seed`.
 #[cfg(feature = "sim")]
-fn run_simulated(case: &Case, seed: u64) {
+fn run_simulated(case: &script::Case, seed: u64) {
     squall_net::sim::Simulation::new(seed).block_on(watched(async {
         let (client, server) = tcp().await;
         case.run(client, server).await;
