@@ -10,6 +10,7 @@ mod accepted;
 mod bulk;
 mod child;
 mod clients;
+mod connections;
 mod costs;
 mod counts;
 mod cpu;
@@ -32,6 +33,7 @@ mod servers;
 mod service;
 mod subcommands;
 mod table;
+mod timers;
 mod timing;
 
 use std::error::Error;

@@ -5,7 +5,7 @@ use std::io;
 use crate::exchange::Exchange;
 use crate::plan::Plan;
 use crate::table::Table;
-use crate::{accepted, bulk, counts, full, http, idle, timing};
+use crate::{accepted, bulk, connections, counts, full, http, idle, timers, timing};
 
 /// A measurement that the command line can name.
 pub(crate) struct Measurement {
@@ -59,6 +59,11 @@ pub(crate) static MEASUREMENTS: &[Measurement] = &[
         },
     ),
     Measurement::new(
+        "connections",
+        "CPU time of an echo on at most 64 of 1 to 19,000 open connections",
+        connections::measure,
+    ),
+    Measurement::new(
         "http-kept",
         "CPU time of an HTTP request on a connection that stays open, then of 16 at once",
         http::kept,
@@ -84,6 +89,12 @@ pub(crate) static MEASUREMENTS: &[Measurement] = &[
         "http-client",
         "CPU time of an HTTP request in the client: one and 64 at a time, 13 bytes and 10 KiB",
         http::fetches::measure,
+    ),
+    Measurement::new("timer-error", "how late sleeps of 50 µs to 50 ms end", timers::lateness),
+    Measurement::new(
+        "timers",
+        "CPU time of a timer that is cancelled or fires, with 10³ to 10⁶ armed",
+        timers::armed,
     ),
     Measurement::new(
         "instructions",

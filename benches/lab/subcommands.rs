@@ -1,4 +1,4 @@
-//! What the lab does instead of measuring: it is the process of a server or a client,
+//! What the lab does instead of measuring: it is the process of a server, a client or a runtime,
 //! or makes something of a report.
 
 use std::error::Error;
@@ -12,7 +12,7 @@ use crate::clients::{self, Target};
 use crate::page::Page;
 use crate::process::{self, ServerArgs};
 use crate::report::Report;
-use crate::{http, servers};
+use crate::{http, servers, timers};
 
 type Subcommand = fn(lexopt::Parser) -> Result<(), Box<dyn Error>>;
 
@@ -21,6 +21,7 @@ pub(crate) fn named(name: &str) -> Result<Subcommand, String> {
     match name {
         "serve" => Ok(serve),
         "fetch" => Ok(fetch),
+        "runtime" => Ok(timers::run),
         "page" => Ok(page),
         other => Err(other.to_owned()),
     }
