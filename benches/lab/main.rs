@@ -26,6 +26,7 @@ mod machine;
 mod measurements;
 mod page;
 mod plan;
+mod plot;
 mod process;
 mod report;
 mod round;
@@ -59,6 +60,7 @@ Options:
   -h, --help          Print this help
 
 Of a report:
+  lab plot REPORT.json DIR  Draw its pictures into this directory
   lab page REPORT.json PAGE Put its tables into the marked places of a Markdown page
 
 Servers are raw and squall; with the feature `peers` tokio, smol, monoio-epoll, monoio-uring and compio too, and for HTTP

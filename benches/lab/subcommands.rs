@@ -12,7 +12,7 @@ use crate::clients::{self, Target};
 use crate::page::Page;
 use crate::process::{self, ServerArgs};
 use crate::report::Report;
-use crate::{http, servers, timers};
+use crate::{http, plot, servers, timers};
 
 type Subcommand = fn(lexopt::Parser) -> Result<(), Box<dyn Error>>;
 
@@ -22,6 +22,7 @@ pub(crate) fn named(name: &str) -> Result<Subcommand, String> {
         "serve" => Ok(serve),
         "fetch" => Ok(fetch),
         "runtime" => Ok(timers::run),
+        "plot" => Ok(plot),
         "page" => Ok(page),
         other => Err(other.to_owned()),
     }
@@ -51,6 +52,14 @@ fn fetch(mut arguments: lexopt::Parser) -> Result<(), Box<dyn Error>> {
     };
     let time = Duration::try_from_secs_f64(arguments.value()?.parse()?)?;
     Ok(http::fetches::fetch(client, target, time)?)
+}
+
+/// Draws the pictures of a report: `lab plot REPORT.json DIR`.
+fn plot(mut arguments: lexopt::Parser) -> Result<(), Box<dyn Error>> {
+    let report = Report::load(&PathBuf::from(arguments.value()?))?;
+    let directory = PathBuf::from(arguments.value()?);
+    fs::create_dir_all(&directory)?;
+    plot::draw(&report, &directory)
 }
 
 /// Puts the tables of a report into a page: `lab page REPORT.json PAGE`.

@@ -75,6 +75,14 @@ impl Table {
         self.rows.push(Row { name: name.to_owned(), cells });
     }
 
+    /// The figure of a row in a column. `None` if it was not measured.
+    pub(crate) fn figure(&self, row: &Row, column: usize) -> Option<Figure> {
+        match row.cells.get(column)? {
+            Cell::Figure(figure) => Some(*figure),
+            Cell::Text(_) | Cell::Empty => None,
+        }
+    }
+
     /// The table and its notes in Markdown, without the title and the method.
     pub(crate) fn markdown(&self) -> String {
         let heads = self.columns.iter().map(Column::head);
