@@ -5,6 +5,7 @@ use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::kernel_memory;
 use crate::load::hold;
 use crate::plan::Plan;
 use crate::process::{Process, ServerArgs};
@@ -17,7 +18,7 @@ const WINDOW: Duration = Duration::from_secs(10);
 const SETTLED: Duration = Duration::from_millis(500);
 /// How the figures were measured.
 const METHOD: &str = "The growth of the server's heap, by an allocator that counts its live bytes, and of its resident memory \
-                      after 100 connections. The kernel's own memory for the sockets is not in it.";
+                      after 100 connections.";
 
 pub(crate) fn measure(plan: &Plan) -> io::Result<Vec<Table>> {
     let title = "19,000 idle connections to an echo server, of which half were served once";
@@ -53,6 +54,10 @@ pub(crate) fn measure(plan: &Plan) -> io::Result<Vec<Table>> {
         steps.inc(1);
     }
     steps.finish_and_clear();
+    table.notes.push(match kernel_memory::of_an_idle_connection() {
+        Ok(bytes) => format!("The kernel's end of a connection takes {bytes} bytes more."),
+        Err(error) => format!("skipped: the kernel's memory of a connection: {error}"),
+    });
     Ok(vec![table])
 }
 

@@ -5,7 +5,7 @@ use std::io;
 use crate::exchange::Exchange;
 use crate::plan::Plan;
 use crate::table::Table;
-use crate::{accepted, bulk, connections, counts, full, http, idle, timers, timing};
+use crate::{accepted, bulk, connections, counts, fairness, full, http, idle, timers, timing};
 
 /// A measurement that the command line can name.
 pub(crate) struct Measurement {
@@ -122,6 +122,11 @@ pub(crate) static MEASUREMENTS: &[Measurement] = &[
         bulk::measure,
     )
     .long(),
+    Measurement::new(
+        "fairness",
+        "how long a ping waits while something else keeps squall's loop busy",
+        fairness::measure,
+    ),
     Measurement::new(
         "full",
         "squall while its descriptors have run out, and after (needs strace)",

@@ -137,7 +137,7 @@ fn mutate(request: &[u8], number: u32) -> Vec<u8> {
     mutated
 }
 
-// H1, H2, H6
+// H1, H2, H3, H4, H6
 #[test]
 fn what_nginx_and_tornado_both_refuse_is_not_served() {
     let (Some(nginx), Some(tornado)) = (Peer::nginx(), Peer::tornado()) else { return };

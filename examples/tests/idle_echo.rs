@@ -87,6 +87,7 @@ impl Drop for Clients {
     }
 }
 
+// I9
 #[test]
 fn idle_echo_connections_cost_little_memory_and_no_time() {
     let needed = CONNECTIONS as u64 + 100;

@@ -22,7 +22,7 @@ fn send(client: &mut Client, text: &[u8], bytewise: bool) {
     }
 }
 
-// H1 to H7, HTS-08, HTS-09, HTS-10, HTS-12, HTS-14, HTS-15, HTS-17, HTS-33, HTS-42, HTS-44, HTS-X2, HTS-X3
+// H1, H2, H3, H4, H6, H7, HTS-08, HTS-09, HTS-10, HTS-12, HTS-14, HTS-15, HTS-17, HTS-33, HTS-42, HTS-44, HTS-X2, HTS-X3
 #[test]
 fn malformed_requests_get_their_status_and_the_end_of_the_connection() {
     let evil = Arc::new(AtomicUsize::new(0));

@@ -141,6 +141,27 @@ fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
+// X4, X7: clients that connect while no worker lives wait in the kernel's queue
+#[test]
+fn the_first_client_after_all_workers_were_killed_gets_its_answer() {
+    let mut server = Server::start("http_server", "--processes");
+    wait_until("four workers run", || server.workers().len() == 4);
+    let killed = server.workers();
+    let begin = Instant::now();
+    killed.iter().for_each(|pid| kill(*pid, "KILL"));
+    let lives = |pid: &u32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat"));
+        stat.is_ok_and(|stat| !stat.contains(") Z "))
+    };
+    wait_until("they have ended", || !killed.iter().any(lives));
+    request(server.address).unwrap();
+    let time = begin.elapsed();
+    let _ = writeln!(std::io::stderr(), "{time:?} from the kill of all workers to an answer");
+    assert!(server.workers().iter().all(|pid| !killed.contains(pid)));
+    server.kill("TERM");
+    assert!(server.wait_for_end().success());
+}
+
 // X7
 #[test]
 fn a_rolling_restart_under_load_loses_no_request() {

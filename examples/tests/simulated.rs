@@ -1,7 +1,5 @@
 //! The HTTP server on simulated hosts: deadlines of minutes without a real second, and chaos.
 
-mod support;
-
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::io;
@@ -14,7 +12,6 @@ use squall_net::{
     Bytes, ConnectOptions, IoReader, IoStream, IoWriter, OverrideResolver, SystemResolver,
     TcpServer, TcpStream, now, signal, sleep, spawn, timeout,
 };
-use support::requests::{EVIL, limits, malformed};
 use tiny_http::{Application, Config, HttpServer, Request, Response, StaticFiles};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -346,44 +343,6 @@ fn chaos(simulation: &Simulation) {
 #[test]
 fn a_thousand_days_of_chaos_leave_whole_answers_lines_in_order_and_nothing_behind() {
     check(0..1_000, chaos);
-}
-
-// H1 to H6
-#[test]
-fn a_malformed_request_gets_the_same_status_wherever_it_is_split() {
-    let simulation = Simulation::new(1);
-    simulation.host("server", || async {
-        let server = HttpServer::new(limits(), async |request: &mut Request<'_>| {
-            assert_ne!(request.path(), "/evil", "a smuggled request was run");
-            Ok(Response::text(request.body().await?))
-        });
-        server.listen("0.0.0.0:80")?;
-        std::future::pending().await
-    });
-    let splits = simulation.block_on(async {
-        let mut splits = 0;
-        for (name, status, request) in malformed() {
-            if request.len() >= 300 {
-                continue;
-            }
-            for at in 1..request.len() {
-                let mut stream = connect("server:80").await.unwrap();
-                stream.write(&request.as_bytes()[..at]).unwrap();
-                sleep(Duration::from_millis(50)).await; // longer than the way of a packet
-                let _ = stream.write(format!("{}{EVIL}", &request[at..])); // it may be refused by now
-                let answer = stream.read_until_close().await.unwrap();
-                let answer = String::from_utf8_lossy(&answer);
-                assert!(
-                    answer.starts_with(&format!("HTTP/1.1 {status} "))
-                        && answer.matches("HTTP/1.1 ").count() == 1,
-                    "{name}, split at {at}: wanted {status}, got {answer:?}"
-                );
-                splits += 1;
-            }
-        }
-        splits
-    });
-    support::say(&format!("{splits} splits of malformed requests"));
 }
 
 #[test]

@@ -39,8 +39,13 @@ pub use application::application::Application;
 pub use application::static_files::StaticFiles;
 pub use server::arguments::Arguments;
 pub use server::config::Config;
+/// The parser of heads, for the fuzz targets. Not a part of the interface.
+#[doc(hidden)]
+pub use server::head::{Framing, Head, Parts};
 pub use server::http_error::HttpError;
 pub use server::http_server::HttpServer;
+#[doc(hidden)]
+pub use server::rejection::Rejection;
 pub use server::request::Request;
 pub use server::request_handler::{HandlerResult, RequestHandler};
 pub use server::response::Response;

@@ -32,7 +32,7 @@ use crate::time::timers::TimerId;
 /// [`Handle::add_callback`](crate::Handle::add_callback).
 ///
 /// # Cost
-/// One allocation.
+/// One allocation, or none where the memory of an ended task or callback can be used again.
 #[track_caller]
 pub fn add_callback<F: FnOnce() + 'static>(f: F) {
     let core = current::get();
@@ -194,7 +194,8 @@ pub fn add_future<F: Future + 'static>(future: F, f: impl FnOnce(F::Output) + 's
 /// If there is no loop on this thread. Other threads use [`Handle::spawn`](crate::Handle::spawn).
 ///
 /// # Cost
-/// One allocation for the task, its output and its handle together.
+/// One allocation for the task, its output and its handle together, or none where the memory of an
+/// ended task or callback can be used again.
 #[track_caller]
 pub fn spawn<F: Future + 'static>(future: F) -> JoinHandle<F::Output> {
     let core = current::get();

@@ -1,7 +1,32 @@
 //! Tornado's Future: a value that is set once, and that any number of tasks and callbacks wait for.
 //!
-//! Programs and `squall-net` use it. It never runs a callback itself: it queues callbacks on a
-//! loop, which runs them.
+//! A [`Future`] is for a result that comes from somewhere else than a task: from a callback, a
+//! handler, a reply that a connection's reader finds. A task needs none, because its `JoinHandle`
+//! is awaited in the same way. Clones are the same value, on one thread. A result from another
+//! thread comes by a [`Handle`](crate::Handle), or by a channel of any crate.
+//!
+//! ```
+//! use std::cell::RefCell;
+//! use std::collections::HashMap;
+//! use squall_executor::{block_on, future::Future, spawn};
+//!
+//! /// Questions that wait for their answers, by number.
+//! type Pending = RefCell<HashMap<u32, Future<String>>>;
+//!
+//! block_on(async {
+//!     let pending = Pending::default();
+//!     let answer = Future::new();
+//!     pending.borrow_mut().insert(7, answer.clone());
+//!     let asking = spawn(answer);
+//!
+//!     // Later, where the answers are read:
+//!     let asked = pending.borrow_mut().remove(&7).expect("it was asked");
+//!     asked.set_result("seven".to_owned()).expect("it is set once");
+//!     assert_eq!(asking.await.unwrap().unwrap(), "seven");
+//! });
+//! ```
+//!
+//! A `Future` never runs a callback itself: it queues callbacks on a loop, which runs them.
 
 use std::cell::{Cell, RefCell};
 use std::error::Error;

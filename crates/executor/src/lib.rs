@@ -28,11 +28,30 @@
 //! });
 //! assert_eq!(total, 6);
 //! ```
+//!
+//! | to | use |
+//! |---|---|
+//! | run a future, or a loop | [`block_on`], [`EventLoop`], [`Builder`] |
+//! | start tasks and callbacks | [`spawn`], [`JoinHandle`], [`add_callback`], [`yield_now`] |
+//! | wait for a time | [`sleep`], [`timeout`], [`interval()`](interval), [`call_later`], [`PeriodicCallback`] |
+//! | hand a result to tasks and callbacks | [`future::Future`] |
+//! | wait for a descriptor | [`AsyncFd`], [`add_handler`] |
+//! | reach the loop from another thread | [`Handle`], [`RemoteJoinHandle`] |
+//! | run what blocks | [`spawn_blocking`] |
+//! | wait for signals | [`signal`] |
+//! | test code that waits | [`Clock::manual`], [`Clock::auto_advancing`] |
+//! | see what a loop does | [`stats`], [`dump`], [`Builder::slow_callback`], [`Observer`] |
+//! | put the loop into another one | [`EventLoop::run_once`], [`EventLoop::next_deadline`] |
+//!
+//! # Features
+//!
+//! | feature | gives |
+//! |---|---|
+//! | `criterion` | `criterion::async_executor::AsyncExecutor` for [`&EventLoop`](EventLoop), for benches |
+//!
+//! It is off by default.
 
-/// Compiles the programs in the guide for Tornado users.
-#[cfg(doctest)]
-#[doc = include_str!("../../../docs/tornado.md")]
-struct TornadoGuide;
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(feature = "criterion")]
 mod benchmark;
@@ -49,6 +68,8 @@ mod isolated_loop;
 mod isolation;
 mod large;
 mod loop_core;
+#[cfg(all(test, loom))]
+mod models;
 mod simulated_time;
 mod stream_support;
 mod sync;

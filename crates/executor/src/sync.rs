@@ -1,8 +1,9 @@
 //! The types of the protocol between threads: from std, or under `--cfg loom` from loom.
 //!
-//! The inbox and the tasks, with the fields that only the loop's thread may touch, are built from
-//! these types. So `--cfg loom` turns the whole protocol into a model. Loom then explores the
-//! interleavings, and reports another thread that touches a cell of the loop's thread.
+//! The inbox, the tasks with the fields that only the loop's thread may touch, the output channel,
+//! the blocking pool and the pending signals are built from these types. So `--cfg loom` turns the
+//! whole protocol into a model. Loom then explores the interleavings, and reports another thread
+//! that touches a cell of the loop's thread.
 
 #[cfg(not(loom))]
 pub(crate) use self::real::*;
@@ -13,8 +14,9 @@ pub(crate) use self::model::*;
 #[cfg(not(loom))]
 mod real {
     pub(crate) use std::cell::Cell;
-    pub(crate) use std::sync::Arc;
-    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+    pub(crate) use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+    pub(crate) use std::thread;
 
     pub(crate) use crossbeam_queue::SegQueue as Queue;
     pub(crate) use squall_reactor::Notifier;
@@ -54,11 +56,13 @@ mod real {
 #[cfg(loom)]
 mod model {
     pub(crate) use loom::cell::{Cell, UnsafeCell};
-    pub(crate) use loom::sync::Arc;
-    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
+    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+    pub(crate) use loom::sync::{Arc, Mutex, MutexGuard};
+    pub(crate) use loom::thread;
 
-    use loom::sync::{Condvar, Mutex};
     use std::collections::VecDeque;
+    use std::sync::LockResult;
+    use std::time::Duration;
 
     /// Stands for an allocation. Loom reports a free that did not happen after every use.
     pub(crate) struct FreeCheck(UnsafeCell<()>);
@@ -99,13 +103,55 @@ mod model {
         }
     }
 
+    /// A condition variable whose waits reach their time limit when the model says so, because loom
+    /// has no clock.
+    pub(crate) struct Condvar {
+        condvar: loom::sync::Condvar,
+        /// How often [`time_out`](Self::time_out) was called. Changes only under the lock.
+        time_outs: AtomicUsize,
+    }
+
+    impl Condvar {
+        pub(crate) fn new() -> Condvar {
+            Condvar { condvar: loom::sync::Condvar::new(), time_outs: AtomicUsize::new(0) }
+        }
+
+        pub(crate) fn notify_one(&self) {
+            self.condvar.notify_one();
+        }
+
+        pub(crate) fn notify_all(&self) {
+            self.condvar.notify_all();
+        }
+
+        pub(crate) fn wait_timeout_while<'a, T>(
+            &self,
+            mut guard: MutexGuard<'a, T>,
+            _limit: Duration,
+            mut must_wait: impl FnMut(&mut T) -> bool,
+        ) -> LockResult<(MutexGuard<'a, T>, ())> {
+            let before = self.time_outs.load(Ordering::Relaxed);
+            while must_wait(&mut guard) && self.time_outs.load(Ordering::Relaxed) == before {
+                guard = self.condvar.wait(guard).unwrap();
+            }
+            Ok((guard, ()))
+        }
+
+        /// Ends the waits that are under way, as if their time limits had passed.
+        #[cfg(test)]
+        pub(crate) fn time_out<T>(&self, _lock: &MutexGuard<'_, T>) {
+            self.time_outs.fetch_add(1, Ordering::Relaxed);
+            self.condvar.notify_all();
+        }
+    }
+
     /// Stands for the eventfd: `notify` ends the current sleep, or the next if none is under way.
     #[derive(Clone)]
-    pub(crate) struct Notifier(Arc<(Mutex<bool>, Condvar)>);
+    pub(crate) struct Notifier(Arc<(Mutex<bool>, loom::sync::Condvar)>);
 
     impl Notifier {
         pub(crate) fn new() -> Notifier {
-            Notifier(Arc::new((Mutex::new(false), Condvar::new())))
+            Notifier(Arc::new((Mutex::new(false), loom::sync::Condvar::new())))
         }
 
         pub(crate) fn is_forked(&self) -> bool {

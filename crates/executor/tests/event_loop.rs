@@ -377,7 +377,6 @@ fn a_handle_spawns_a_future_that_is_not_send_and_brings_its_output_back() {
     assert_eq!(thread.join().unwrap(), 21);
 }
 
-// W7
 #[test]
 fn a_closed_loop_refuses_messages_and_its_tasks_handles_return_cancelled() {
     let event_loop = EventLoop::new().unwrap();

@@ -459,17 +459,38 @@ fn handlers_whose_destructors_panic_are_all_dropped_with_their_loop() {
     drop(el);
 }
 
-// W9
+// W9: thread-locals are destroyed in the opposite order of their first use
 #[test]
-fn a_loop_may_live_in_a_thread_local() {
-    std::thread::spawn(|| {
-        thread_local! { static LOOP: EventLoop = EventLoop::new().unwrap(); }
-        LOOP.with(|el| el.block_on(async { yield_now().await }));
-    })
-    .join()
-    .unwrap();
+fn a_loop_and_its_wakers_may_live_in_thread_locals() {
+    thread_local! {
+        static LOOP: EventLoop = EventLoop::new().unwrap();
+        static WAKER: RefCell<Option<WakesInItsDrop>> = const { RefCell::new(None) };
+    }
+    struct WakesInItsDrop(Waker);
+    impl Drop for WakesInItsDrop {
+        fn drop(&mut self) {
+            self.0.wake_by_ref();
+        }
+    }
+    for is_loop_first in [true, false] {
+        let thread = std::thread::spawn(move || {
+            if !is_loop_first {
+                WAKER.with(|_| {});
+            }
+            LOOP.with(|el| {
+                el.block_on(async { yield_now().await });
+                drop(el.spawn(poll_fn(|cx| {
+                    WAKER.set(Some(WakesInItsDrop(cx.waker().clone())));
+                    Poll::<()>::Pending
+                })));
+                el.run_once(Some(MS)).unwrap();
+            });
+        });
+        thread.join().unwrap();
+    }
 }
 
+// W9
 #[test]
 fn a_handle_may_be_used_by_a_thread_local_s_destructor() {
     struct CallsHandle(Handle);

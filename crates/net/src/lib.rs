@@ -35,16 +35,31 @@
 //!     })
 //! }
 //! ```
+//!
+//! | to | use |
+//! |---|---|
+//! | serve | [`TcpServer`], [`UnixServer`], [`Draining`] |
+//! | connect | [`TcpStream::connect`], [`ConnectOptions`], [`Resolver`], [`UnixStream`] |
+//! | read and write with buffers | [`IoStream`], [`IoReader`] and [`IoWriter`], [`StreamConfig`], [`copy()`](copy) |
+//! | use a socket itself | [`TcpListener`], [`UdpSocket`], [`UnixDatagram`], [`pipe()`](pipe), [`stdin`] |
+//! | use more cores | [`fork_processes`], [`run_workers`], [`bind_sockets`] |
+//! | be restarted | [`inherited_sockets`], [`spawn_with_sockets`], [`Server::drain`] |
+//! | start programs | [`Child`] |
+//! | test without a network | [`duplex()`](duplex), the feature `sim` |
+//! | start tasks, wait for times and signals | [`spawn`], [`sleep`], [`timeout`], [`signal`]; all of [`executor`] |
+//!
+//! # Features
+//!
+//! | feature | gives |
+//! |---|---|
+//! | `tls` | the module `tls`: TLS by rustls, under [`IoStream`] and [`Server`] |
+//! | `hyper` | the module `hyper`: hyper's transport, executor and timer, for HTTP/1 and HTTP/2 |
+//! | `sim` | the module `sim`: simulated hosts on simulated time, replayed from a seed; for dev-dependencies |
+//! | `sim-std` | `sim`, and std's clocks and hasher keys follow the simulation; for dev-dependencies |
+//!
+//! None is on by default.
 
-/// Compiles and runs the programs of the README as doc tests. One of them needs the feature.
-#[cfg(all(doctest, feature = "sim"))]
-#[doc = include_str!("../../../README.md")]
-struct Readme;
-
-/// As above, the guide to simulations.
-#[cfg(all(doctest, feature = "sim"))]
-#[doc = include_str!("../../../docs/simulation.md")]
-struct SimulationGuide;
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod buffer;
 mod child;

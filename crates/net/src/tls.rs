@@ -4,25 +4,50 @@
 //! streams and servers. If a peer ends the connection without a TLS `close_notify`, a read fails
 //! with `UnexpectedEof` and never reports a clean end: bytes may have been cut off.
 //!
-//! ```no_run
-//! use std::sync::Arc;
-//! use squall_net::tls::{TlsConnector, rustls};
-//! use squall_net::{IoStream, TcpStream, block_on};
+//! A server is [`Server::tls`] with a [`TlsAcceptor`]; a stream becomes a client's by
+//! [`IoStream::start_tls`]. Here the server has a certificate of its own making, which the client
+//! trusts:
 //!
-//! # fn roots() -> rustls::RootCertStore { rustls::RootCertStore::empty() }
-//! let config = rustls::ClientConfig::builder()
-//!     .with_root_certificates(roots())
-//!     .with_no_client_auth();
-//! let connector = TlsConnector::new(Arc::new(config));
+//! ```
+//! use std::sync::Arc;
+//! use squall_net::tls::{TlsAcceptor, TlsConnector, rustls};
+//! use squall_net::{IoStream, TcpServer, TcpStream, block_on};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+//! let certificate = made.cert.der().clone();
+//! let key = rustls::pki_types::PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+//! let mut roots = rustls::RootCertStore::empty();
+//! roots.add(certificate.clone())?;
+//! let server = rustls::ServerConfig::builder()
+//!     .with_no_client_auth()
+//!     .with_single_cert(vec![certificate], key.into())?;
+//! let client =
+//!     rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+//!
 //! block_on(async {
-//!     let stream = IoStream::new(TcpStream::connect("example.org:443").await?);
-//!     let mut stream = stream.start_tls(&connector, "example.org").await?;
-//!     stream.write("GET / HTTP/1.0\r\nHost: example.org\r\n\r\n")?;
-//!     println!("{:?}", stream.read_until(b"\r\n").await?);
+//!     let acceptor = TlsAcceptor::new(Arc::new(server));
+//!     let server = TcpServer::tls(acceptor, async |mut stream, _peer| {
+//!         let line = stream.read_until(b"\n").await?;
+//!         stream.write(line)?;
+//!         Ok(stream.shutdown().await?)
+//!     });
+//!     let address = server.listen("127.0.0.1:0")?;
+//!
+//!     let connector = TlsConnector::new(Arc::new(client));
+//!     let stream = IoStream::new(TcpStream::connect(address).await?);
+//!     let mut stream = stream.start_tls(&connector, "localhost").await?;
+//!     stream.write("hello\n")?;
+//!     assert_eq!(stream.read_until_close().await?, "hello\n");
 //!     std::io::Result::Ok(())
 //! })?;
-//! # std::io::Result::Ok(())
+//! # Ok(())
+//! # }
 //! ```
+//!
+//! Handshakes have a deadline of 10 s. What runs over a stream with TLS is written as over one
+//! without:
+//! `IoStream<TlsStream<TcpStream>>` has the same methods.
 
 use std::fmt;
 use std::future::poll_fn;

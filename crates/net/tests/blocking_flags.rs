@@ -27,6 +27,7 @@ fn blocking_pipe() -> (OwnedFd, OwnedFd) {
     (reader.into(), writer.into())
 }
 
+// R12
 #[test]
 fn a_child_writes_all_into_a_pipe_that_is_read_slowly() {
     block_on(async {
@@ -52,6 +53,7 @@ fn the_ends_of_a_pipe_are_given_back_blocking_or_as_they_are() {
     assert!(is_nonblocking(writer.into_nonblocking_fd().unwrap()));
 }
 
+// R12
 #[test]
 fn a_shared_description_is_blocking_again_after_the_drop() {
     let (reader, writer) = blocking_pipe();

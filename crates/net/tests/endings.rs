@@ -61,6 +61,7 @@ async fn let_the_close_watcher_read() {
     }
 }
 
+// I10
 #[test]
 fn a_waiting_writer_fails_when_the_other_half_closes() {
     run(async {
@@ -118,6 +119,7 @@ fn a_read_to_the_end_succeeds_once_also_after_another_read_saw_the_end() {
     }
 }
 
+// I10
 #[test]
 fn the_end_is_reported_although_the_reading_half_was_dropped() {
     run(async {
@@ -209,6 +211,7 @@ fn a_local_close_ends_a_waiting_flush_without_a_cause() {
     });
 }
 
+// I4
 #[test]
 fn an_error_keeps_its_kind_and_text_when_it_is_returned_again() {
     run(async {
@@ -342,7 +345,7 @@ impl AsyncWrite for Bottomless {
     }
 }
 
-// S4: a stream sends at most its byte budget in a turn, also when no task waits for it. A close
+// I1, S4: a stream sends at most its byte budget in a turn, also when no task waits for it. A close
 // sends as much as the transport accepts.
 #[test]
 fn a_write_buffer_is_sent_in_portions_but_by_a_close_at_once() {

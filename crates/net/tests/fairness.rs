@@ -48,6 +48,7 @@ fn a_socket_that_sends_datagrams_lets_a_timer_fire() {
     });
 }
 
+// S4
 #[test]
 fn a_socket_that_always_has_a_datagram_lets_a_timer_fire() {
     run(async {
@@ -62,6 +63,7 @@ fn a_socket_that_always_has_a_datagram_lets_a_timer_fire() {
     });
 }
 
+// S4
 #[test]
 fn a_tcp_stream_that_always_has_bytes_lets_a_timer_fire() {
     run(async {

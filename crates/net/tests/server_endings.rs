@@ -81,6 +81,7 @@ fn log_warnings() {
     log::set_max_level(log::LevelFilter::Warn);
 }
 
+// I1
 #[test]
 fn what_a_handler_has_written_is_sent_whole_after_it_has_returned() {
     run(async {
@@ -145,6 +146,7 @@ fn bytes_that_are_lost_at_the_flush_deadline_end_in_a_reset_and_a_warning() {
     });
 }
 
+// I1
 #[test]
 fn a_stream_that_is_dropped_or_closed_with_unsent_bytes_ends_in_a_reset() {
     log_warnings();
@@ -330,6 +332,7 @@ fn assert_answered<C: Read>(clients: Vec<C>) {
     }
 }
 
+// X7
 #[test]
 fn clients_that_the_kernel_has_queued_are_served_by_a_drain() {
     run(async {
@@ -377,6 +380,7 @@ fn a_drain_serves_queued_clients_also_at_the_limit_of_connections() {
     });
 }
 
+// X7
 #[test]
 fn requests_that_had_reached_their_sockets_are_answered_by_a_drain() {
     run(async {

@@ -18,6 +18,7 @@ fn main() {
         ("two_different_termination_signals_are_a_clean_end", two_kinds),
         // X7
         ("workers_stay_when_their_successors_cannot_start", broken_release),
+        // X7
         ("a_rolling_restart_that_is_requested_during_another_begins_after_it", twice),
         // X8
         ("a_due_restart_is_not_lost_when_a_rolling_restart_cannot_fork", due_in_a_roll),

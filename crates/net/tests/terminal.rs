@@ -20,9 +20,11 @@ use watched::{WATCHDOG, Watched, kill, process_of, say};
 
 fn main() {
     let tests: [(&str, fn()); 5] = [
+        // X8
         ("a_worker_that_was_forked_while_ctrl_c_was_pressed_is_signalled", in_a_fork),
         ("ctrl_c_is_passed_on_to_a_worker_in_a_session_of_its_own", own_session),
         ("a_worker_in_the_process_group_gets_ctrl_c_from_the_terminal_only", in_the_group),
+        // X8
         ("closing_the_terminal_ends_all_workers", closed),
         ("ctrl_c_that_was_ignored_before_stays_ignored", ignored),
     ];

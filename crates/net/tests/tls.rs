@@ -264,6 +264,7 @@ const GARBAGE: [u8; 45] = {
     record
 };
 
+// L5
 // When a read fails, the transport writes once more, and stores the reader's waker instead of the
 // writer's.
 #[test]
@@ -327,7 +328,7 @@ fn a_waiting_shutdown_fails_when_the_other_half_closes() {
     });
 }
 
-// TCS-02, IOS-01, over TLS
+// L2, TCS-02, IOS-01, over TLS
 #[test]
 fn a_handler_that_writes_and_closes_sends_the_whole_answer() {
     run(async {
@@ -380,6 +381,7 @@ fn a_dropped_stream_sends_no_close_notify() {
     }
 }
 
+// L3
 #[test]
 fn a_draining_server_ends_handshakes_and_wakes_waiting_handlers() {
     run(async {

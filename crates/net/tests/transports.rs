@@ -223,7 +223,7 @@ mod cases {
         writing.await.unwrap();
     }
 
-    // IOS-19, IOS-23, IOS-X8; TORNADO 2.3.4, 2.3.7
+    // I5, IOS-19, IOS-23, IOS-X8; TORNADO 2.3.4, 2.3.7
     pub(super) async fn limits_leave_the_bytes(writer: impl Writes, reader: impl Reads) {
         let config = StreamConfig::default().max_buffer_size(4096);
         let (mut writer, mut reader) =
@@ -279,7 +279,8 @@ mod cases {
         assert_eq!(calls.get(), 1);
     }
 
-    // IOS-15: the end comes during a read, which fails, and is then reported for the idle stream.
+    // I10, IOS-15: the end comes during a read, which fails, and is then reported for the idle
+    // stream.
     pub(super) async fn the_end_is_reported_during_a_read(writer: impl Writes, reader: impl Reads) {
         let (mut writer, mut reader) = (IoStream::new(writer), IoStream::new(reader));
         let over = reader.closed();
@@ -374,6 +375,21 @@ mod cases {
         server.shutdown().await.unwrap();
         assert_eq!(client.read_until_close().await.unwrap(), "answer\n");
     }
+
+    // The kernel refuses to end a connection of TCP again that both sides have ended.
+    pub(super) async fn a_second_shutdown_does_nothing(
+        a: impl Reads + Writes,
+        b: impl Reads + Writes,
+    ) {
+        let (mut client, mut server) = (IoStream::new(a), IoStream::new(b));
+        client.write("request\n").unwrap();
+        client.shutdown().await.unwrap();
+        assert_eq!(server.read_until_close().await.unwrap(), "request\n");
+        server.shutdown().await.unwrap();
+        assert_eq!(client.read_until_close().await.unwrap(), "");
+        client.shutdown().await.unwrap();
+        server.shutdown().await.unwrap();
+    }
 }
 
 trait MapEach {
@@ -404,6 +420,7 @@ both_ways!(halves_move_a_lot_both_ways);
 both_ways!(a_half_that_closes_wakes_the_other);
 both_ways!(a_half_that_closes_wakes_a_reader_that_waits_again);
 both_ways!(half_close_keeps_the_answer);
+both_ways!(a_second_shutdown_does_nothing);
 
 // IOS-X1 cannot happen: reads borrow the stream, so a second read while one is pending does not
 // compile.

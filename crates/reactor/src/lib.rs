@@ -5,7 +5,7 @@
 //! has a [`Token`], which never matches a later registration in the same slot. The reactor knows
 //! no tasks, no callbacks and no sockets; the executor above it decides what each event wakes.
 //!
-//! Open `reactor.rs` first; `sys.rs` holds every system call.
+//! Open `reactor.rs` first; `sys.rs` holds every system call. The crate has no features.
 //!
 //! # Example: an echo server
 //!
@@ -77,6 +77,8 @@ mod event;
 #[doc(hidden)]
 pub mod fault;
 mod interest;
+#[cfg(all(test, loom))]
+mod models;
 mod nonblocking;
 mod notifier;
 mod process;

@@ -33,20 +33,29 @@ impl Notifier {
     /// One `write`. Once in 2⁶⁴ - 2 calls the counter is full, which costs a `read` and a second
     /// `write`.
     pub fn notify(&self) {
-        while self.process.is_current() {
-            match sys::eventfd_write(&self.eventfd, 1) {
-                Ok(()) => return,
-                // The counter is full. Empty it and write again, since only a write makes an edge.
-                // If another thread has emptied it first, the read returns `WouldBlock`, which is
-                // just as good.
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    let _ = sys::eventfd_read(&self.eventfd);
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // No other error is known, and a signal handler must not panic.
-                Err(_) => return,
-            }
+        let write = || sys::eventfd_write(&self.eventfd, 1);
+        let empty = || sys::eventfd_read(&self.eventfd);
+        while self.process.is_current() && must_repeat(write, empty) {}
+    }
+}
+
+/// Tries to add one to the counter. Returns true if the caller must try again. The models call this
+/// with a counter of their own.
+pub(crate) fn must_repeat(
+    write: impl FnOnce() -> io::Result<()>,
+    empty: impl FnOnce() -> io::Result<u64>,
+) -> bool {
+    match write() {
+        Ok(()) => false,
+        // The counter is full. Empty it and write again, since only a write makes an edge. If
+        // another thread has emptied it first, `empty` returns `WouldBlock`, which is just as good.
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            let _ = empty();
+            true
         }
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => true,
+        // No other error is known, and a signal handler must not panic.
+        Err(_) => false,
     }
 }
 

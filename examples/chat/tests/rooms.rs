@@ -6,7 +6,7 @@ use async_tungstenite::tungstenite::Error;
 use async_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use serde_json::{Value, json};
 use squall_chat::Limits;
-use squall_net::{TcpStream, block_on, spawn};
+use squall_net::{IoStream, TcpStream, block_on, spawn};
 use support::process::ChatProcess;
 use support::{Guest, Server, get, request, token, within};
 
@@ -272,6 +272,35 @@ fn only_pages_of_this_site_open_a_websocket() {
                 }
                 Err(error) => panic!("{origin}: {error}"),
             }
+        }
+    });
+}
+
+#[test]
+fn a_handshake_is_a_get_whose_fields_are_not_repeated() {
+    let version = "Sec-WebSocket-Version: 13\r\n";
+    let key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    let origin = "Origin: http://x\r\n";
+    block_on(async {
+        let server = Server::start(Limits::default());
+        for (method, repeated, status) in [
+            ("GET", "", 101),
+            ("HEAD", "", 426),
+            ("GET", version, 400),
+            ("GET", key, 400),
+            ("GET", "Origin: http://evil\r\n", 400),
+        ] {
+            let mut stream = IoStream::new(TcpStream::connect(server.address).await.unwrap());
+            let line = format!("{method} /room/lobby/socket HTTP/1.1\r\n");
+            let fields = "Host: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n";
+            let own = format!("{version}{key}{origin}{repeated}\r\n");
+            stream.write(line + fields + &own).unwrap();
+            let head = within("an answer", stream.read_until(b"\r\n\r\n")).await.unwrap();
+            let head = String::from_utf8_lossy(&head).into_owned();
+            assert!(
+                head.starts_with(&format!("HTTP/1.1 {status} ")),
+                "{method}, {repeated}: {head}"
+            );
         }
     });
 }

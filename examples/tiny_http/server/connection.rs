@@ -223,12 +223,17 @@ impl<S: Transport> Connection<'_, S> {
         let mut next_parse_len = max.min(2 * self.wire.stream.buffer().len());
         loop {
             let search_from = self.wire.stream.buffer().len().saturating_sub(2);
-            match self.wire.fill().await? {
-                Filled::Bytes => {}
-                Filled::TimedOut => return Err(Rejection::timeout("the head took too long")),
+            let ended = match self.wire.fill().await? {
+                Filled::Bytes => None,
+                Filled::TimedOut => Some(Rejection::timeout("the head took too long")),
                 Filled::End | Filled::Shutdown => {
-                    return Err(Rejection::bad_request("the stream ended inside the head"));
+                    Some(Rejection::bad_request("the stream ended inside the head"))
                 }
+            };
+            if let Some(ended) = ended {
+                // The last bytes may not have been parsed. The answer must not depend on how they
+                // came.
+                return self.buffered_head()?.ok_or(ended);
             }
             let data = self.wire.stream.buffer();
             if data.len() >= next_parse_len || has_empty_line(&data[search_from..]) {

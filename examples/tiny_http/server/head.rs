@@ -18,20 +18,24 @@ const MAX_HEADERS: usize = 128;
 
 /// A request's head. The thread's next request reuses its memory, so a head is one pointer.
 #[derive(Debug)]
-pub(crate) struct Head {
+pub struct Head {
     /// `None` only while it is dropped.
     parts: Option<Box<Parts>>,
 }
 
 /// The parts of a head, with a copy of the target and of the fields.
 #[derive(Debug)]
-pub(crate) struct Parts {
-    pub(crate) method: Method,
+pub struct Parts {
+    /// The method, as the client sent it.
+    pub method: Method,
     /// Minor version: 0 or 1.
-    pub(crate) minor: u8,
-    pub(crate) framing: Framing,
-    pub(crate) keep_alive: bool,
-    pub(crate) expects_continue: bool,
+    pub minor: u8,
+    /// How the body ends.
+    pub framing: Framing,
+    /// Whether the client wants to send another request on this connection.
+    pub keep_alive: bool,
+    /// Whether the client waits for `100 Continue` before it sends the body.
+    pub expects_continue: bool,
     target: String,
     /// The range of the path in the target.
     path: Range<usize>,
@@ -44,8 +48,10 @@ pub(crate) struct Parts {
 
 /// How the body's end is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Framing {
+pub enum Framing {
+    /// After this many bytes.
     Length(u64),
+    /// With its last chunk.
     Chunked,
 }
 
@@ -95,7 +101,10 @@ impl Drop for Head {
 impl Head {
     /// Parses the head at the beginning of `data`. Returns the head and its length, or `None` if
     /// more bytes are needed.
-    pub(crate) fn parse(data: &[u8], config: &Config) -> Result<Option<(Head, usize)>, Rejection> {
+    ///
+    /// # Errors
+    /// The request is malformed, exceeds a limit of `config`, or is of a kind that is not served.
+    pub fn parse(data: &[u8], config: &Config) -> Result<Option<(Head, usize)>, Rejection> {
         let data = &data[..data.len().min(config.max_head_bytes)];
         let mut fields = [const { MaybeUninit::uninit() }; MAX_HEADERS];
         let fields = &mut fields[..config.max_headers.min(MAX_HEADERS)];
@@ -159,7 +168,8 @@ fn range_in(whole: &[u8], part: &[u8]) -> Range<usize> {
 }
 
 impl Parts {
-    pub(crate) fn path(&self) -> &str {
+    /// The path, without the query.
+    pub fn path(&self) -> &str {
         // `GET http://host` asks for the root (RFC 9110, 4.2.3).
         match &self.target[self.path.clone()] {
             "" => "/",
@@ -168,16 +178,17 @@ impl Parts {
     }
 
     /// Whether the request is about the server and not about one of its paths (`OPTIONS *`).
-    pub(crate) fn is_for_server(&self) -> bool {
+    pub fn is_for_server(&self) -> bool {
         self.target == "*"
     }
 
-    pub(crate) fn query(&self) -> Option<&str> {
+    /// What follows the question mark of the target.
+    pub fn query(&self) -> Option<&str> {
         self.query.map(|begin| &self.target[begin..])
     }
 
     /// The host of the target or of the field Host, without the port.
-    pub(crate) fn host(&self) -> &str {
+    pub fn host(&self) -> &str {
         let authority =
             match self.target.get(..self.path.start).and_then(|url| url.split_once("//")) {
                 Some((_, authority)) => authority,
@@ -191,7 +202,7 @@ impl Parts {
     }
 
     /// Whether the client offers to go on with `protocol` after this request (RFC 9110, 7.8).
-    pub(crate) fn asks_to_upgrade(&self, protocol: &str) -> bool {
+    pub fn asks_to_upgrade(&self, protocol: &str) -> bool {
         let lists = |field: &str, option: &str| {
             let values = self.headers().filter(|(name, _)| name.eq_ignore_ascii_case(field));
             values
@@ -202,7 +213,7 @@ impl Parts {
     }
 
     /// The fields: names and values.
-    pub(crate) fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.fields.iter().map(|field| {
             let name = str::from_utf8(&self.text[field.name.clone()]).unwrap_or_default();
             (name, &self.text[field.value.clone()])
@@ -210,7 +221,7 @@ impl Parts {
     }
 
     /// The value of the first field with this name. Case does not matter.
-    pub(crate) fn header(&self, name: &str) -> Option<&[u8]> {
+    pub fn header(&self, name: &str) -> Option<&[u8]> {
         let has_name =
             |field: &&Field| self.text[field.name.clone()].eq_ignore_ascii_case(name.as_bytes());
         let field = self.fields.iter().find(has_name)?;

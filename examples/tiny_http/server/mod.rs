@@ -16,7 +16,7 @@ pub(crate) mod config;
 mod connection;
 mod date;
 mod disconnect;
-mod head;
+pub(crate) mod head;
 mod head_text;
 pub(crate) mod http_error;
 pub(crate) mod http_server;

@@ -9,7 +9,7 @@ use squall_net::StreamError;
 
 /// Why the server does not serve a request. Every rejection closes the connection.
 #[derive(Debug)]
-pub(crate) enum Rejection {
+pub enum Rejection {
     /// The status and the reason that the client gets. The server then closes the connection,
     /// because it cannot know where the next request begins.
     Status(StatusCode, &'static str),

@@ -29,13 +29,15 @@ const CLASSES: usize = 16;
 const MAX_KEPT_BYTES: usize = if cfg!(debug_assertions) { 0 } else { 16 << 20 };
 /// The bytes of a class that are kept even if they are not needed.
 const MIN_KEPT_BYTES: usize = 256 << 10;
-/// As [`MAX_KEPT_BYTES`], while the thread runs no loop.
+/// As [`MAX_KEPT_BYTES`], between two runs of a loop.
 const KEPT_BYTES_WITHOUT_LOOP: usize = if cfg!(debug_assertions) { 0 } else { MIN_KEPT_BYTES };
 /// The most blocks of a class that one [`trim`] frees, so that it is short.
 const MAX_TRIMMED: usize = 1024;
 
 thread_local! {
-    static CACHE: Cache = const { Cache::new(KEPT_BYTES_WITHOUT_LOOP) };
+    /// Keeps nothing before the thread runs its first loop. Such a thread gets the blocks of tasks whose
+    /// last waker it drops, and spawns none: it would never use them again.
+    static CACHE: Cache = const { Cache::new(0) };
 }
 
 /// Allocates uninitialised memory for one `T`.
@@ -260,6 +262,26 @@ mod tests {
             unsafe { dealloc(block.as_ptr().cast(), block_layout(0)) };
         }
         // The drop of the cache frees the other two. LeakSanitizer reports a leak.
+    }
+
+    /// Allocates and frees a block. Returns how many blocks of its class the thread has kept.
+    fn kept_of_one() -> usize {
+        let place = allocate::<[u8; 128]>();
+        // SAFETY: the place was just allocated, and holds no value.
+        unsafe { release(place) };
+        CACHE.with(|cache| cache.lists[128 / STEP - 1].len.get())
+    }
+
+    #[test]
+    fn a_thread_keeps_no_block_before_it_has_run_a_loop() {
+        let kept = std::thread::spawn(|| {
+            let before = kept_of_one();
+            loop_runs();
+            loop_pauses();
+            (before, kept_of_one())
+        });
+        let after = usize::from(!cfg!(debug_assertions)); // with them, no block is ever kept
+        assert_eq!(kept.join().unwrap(), (0, after));
     }
 
     #[test]

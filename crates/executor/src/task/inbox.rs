@@ -17,7 +17,7 @@
 //! eventfd. The same argument covers CLOSED: either the loop pops the message, or the sending
 //! thread does. MESSAGES is cleared *before* the queue is popped, so a message that arrives
 //! meanwhile sets it again. In the opposite order, a message could stay in the queue while MESSAGES
-//! is clear. `models.rs` checks this.
+//! is clear. `models/inbox.rs` checks this.
 //!
 //! [`Handle`](crate::Handle), wakes on other threads and signal handlers fill the inbox. The loop's
 //! turn empties it. The inbox never looks into a message.

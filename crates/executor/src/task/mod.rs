@@ -11,7 +11,7 @@
 //!
 //! The imports of `task`, `waker`, `entry` and `shared_state` form a cycle on purpose: they are one
 //! protocol in four files. A task refers to the queue that holds it as an entry, and its waker
-//! reaches that queue. `models.rs` checks this protocol under loom.
+//! reaches that queue. `models/tasks.rs` checks this protocol under loom.
 //!
 //! This module knows nothing about time, about descriptors (except that an entry may be a
 //! descriptor's handler), or about the loop that owns it.
@@ -22,8 +22,6 @@ pub(crate) mod callback;
 pub(crate) mod entry;
 pub(crate) mod inbox;
 pub(crate) mod join_handle;
-#[cfg(all(test, loom))]
-mod models;
 mod ready_queue;
 pub(crate) mod root_future;
 pub(crate) mod scheduler;

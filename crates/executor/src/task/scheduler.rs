@@ -1,7 +1,7 @@
 //! Owns the ready queue and the task list, and runs entries one at a time.
 //!
 //! It knows nothing about time or descriptors. The [turn](crate::event_loop) decides when a batch
-//! runs and when messages are collected. `models.rs` runs this file unchanged under loom.
+//! runs and when messages are collected. The models of loom run this file unchanged.
 
 use std::cell::{Cell, Ref, RefCell};
 use std::collections::BTreeMap;

@@ -16,7 +16,7 @@ use std::marker::PhantomData;
 use std::ops::Deref;
 use std::ptr::{self, NonNull};
 
-use crate::sync::{Arc, AtomicUsize, Cell, Ordering, UnsafeCell, fence};
+use crate::sync::{Arc, AtomicUsize, Cell, Ordering, UnsafeCell};
 use crate::task::entry::{Entry, Message};
 use crate::task::inbox::Inbox;
 use crate::task::ready_queue::ReadyQueue;
@@ -211,8 +211,8 @@ impl Drop for SharedRef {
             self.local_refs.set(self.local_refs.get() - 1);
         } else if self.remaining_refs.fetch_sub(1, Ordering::Release) == 1 {
             // Pairs with the decrements of the other threads, so that their uses of the state
-            // happen before it is freed.
-            fence(Ordering::Acquire);
+            // happen before it is freed. A load instead of a fence, as in `waker.rs`.
+            self.remaining_refs.load(Ordering::Acquire);
             // SAFETY: this was the last reference. The owner is gone too, because otherwise the
             // BIAS would still be in the count.
             drop(unsafe { Arc::from_raw(self.0.as_ptr().cast_const()) });

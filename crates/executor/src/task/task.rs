@@ -28,7 +28,7 @@
 //!    loop's thread only.
 //!
 //! The wakers are in [`waker`](super::waker). Under `--cfg loom` the flags are loom cells, and
-//! `models.rs` checks these rules.
+//! `models/tasks.rs` checks these rules.
 
 #![allow(unsafe_code, reason = "a task is shared with wakers through raw pointers")]
 

@@ -9,13 +9,13 @@ use std::collections::VecDeque;
 use std::io;
 use std::mem;
 use std::rc::Rc;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use squall_reactor::fault::{self, Call};
 
 use crate::insight::panics::shield;
+use crate::sync::{Arc, Condvar, Mutex, MutexGuard, thread};
 
 /// A piece of work for a thread of the pool.
 pub(crate) type Job = Box<dyn FnOnce() + Send>;
@@ -149,6 +149,20 @@ impl Pool {
     }
 }
 
+#[cfg(all(test, loom))]
+impl Pool {
+    /// Returns a function with which a model lets the keep-alive time of idle threads pass.
+    pub(crate) fn clock(&self) -> impl Fn() + 'static {
+        let shared = Arc::clone(&self.shared);
+        move || shared.wakeup.time_out(&shared.lock())
+    }
+
+    /// The number of threads that have not left the pool.
+    pub(crate) fn threads(&self) -> usize {
+        self.shared.lock().threads
+    }
+}
+
 impl Drop for Pool {
     fn drop(&mut self) {
         self.close();
@@ -214,7 +228,7 @@ impl Blocking {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use std::sync::mpsc::{Receiver, channel};

@@ -7,11 +7,12 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 use std::task::{Context, Poll, Waker};
 
 use crate::error::JoinError;
 use crate::insight::panics::report;
+use crate::sync::{Arc, Mutex, MutexGuard};
 
 /// Makes a channel for one output.
 pub(crate) fn channel<T>() -> (Sender<T>, RemoteJoinHandle<T>) {

@@ -1,4 +1,29 @@
-//! Signals as streams.
+//! Signals as streams: [`termination`] and [`ctrl_c`] wait for one signal, [`Signals`] for any
+//! number.
+//!
+//! A server usually waits for `SIGTERM` beside its work, and then drains. While a stream of a
+//! signal exists, the signal's default action does not happen. Without a stream it does, as if this
+//! module did not exist.
+//!
+//! ```
+//! use squall_executor::signal::{SIGHUP, SIGTERM, Signals};
+//! use squall_executor::{block_on, call_later};
+//!
+//! block_on(async {
+//!     let mut signals = Signals::new([SIGHUP, SIGTERM])?;
+//!     # let raise = |signal| move || _ = unsafe { libc::raise(signal) };
+//!     # call_later(Default::default(), raise(SIGHUP));
+//!     # call_later(Default::default(), raise(SIGTERM));
+//!     while let Some(SIGHUP) = signals.next().await {
+//!         println!("reading the configuration again");
+//!     }
+//!     println!("draining"); // `signals` still exists: a second SIGTERM does not end the process
+//!     std::io::Result::Ok(())
+//! })?;
+//! # std::io::Result::Ok(())
+//! ```
+//!
+//! # How it works
 //!
 //! ```text
 //!   the handler, on any thread          the loop                      a stream
@@ -19,7 +44,7 @@ use std::io;
 use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use futures_core::Stream;
@@ -183,16 +208,10 @@ impl Signals {
         if !self.process.is_current() {
             return Poll::Ready(None); // the pending signals are the parent's
         }
-        if let Some(signal) = self.listener.take_signal() {
-            return Poll::Ready(Some(signal));
-        }
         if self.core.upgrade().is_none_or(|core| core.scheduler.is_closed()) {
-            return Poll::Ready(None);
+            return Poll::Ready(self.listener.take_signal());
         }
-        self.listener.set_waker(cx.waker());
-        // A signal since the first check has notified the loop, but the listener may have had no
-        // waker then. So check again.
-        self.listener.take_signal().map_or(Poll::Pending, |signal| Poll::Ready(Some(signal)))
+        self.listener.poll_signal(cx).map(Some)
     }
 }
 
@@ -232,7 +251,7 @@ impl fmt::Debug for Signals {
 /// What a signal's handler does. Each of these does only what a signal handler may do.
 enum Action {
     /// Records the signal for a stream: two atomic operations and at most one write to an eventfd.
-    Record(Arc<PendingSignals>),
+    Record(sync::Arc<PendingSignals>),
     /// Lets the kernel act if no stream listens: reads atomics, and calls `act_by_default`, which is
     /// made for handlers.
     Default(&'static Defaults),

@@ -1,17 +1,16 @@
 //! The state that a stream of signals shares with its loop and with the signal handler.
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::Waker;
+use std::task::{Context, Poll, Waker};
 
 use libc::c_int;
 
-use crate::sync;
+use crate::sync::{Arc, AtomicU64, Ordering};
 use crate::task::shared_state::SharedState;
 
 /// The state that a stream of signals shares with its loop, on the loop's thread.
 pub(crate) struct SignalListener {
-    pending: std::sync::Arc<PendingSignals>,
+    pending: Arc<PendingSignals>,
     /// The waker of the task that waits for a signal.
     waker: Cell<Option<Waker>>,
     /// The signals that the stream listens to, as in [`PendingSignals`].
@@ -22,7 +21,7 @@ pub(crate) struct SignalListener {
 pub(crate) struct PendingSignals {
     /// The pending signals. Signal `n` is bit `n - 1`.
     bits: AtomicU64,
-    shared: sync::Arc<SharedState>,
+    shared: Arc<SharedState>,
 }
 
 impl PendingSignals {
@@ -40,8 +39,8 @@ fn bit(signal: c_int) -> u64 {
 }
 
 impl SignalListener {
-    pub(crate) fn new(shared: sync::Arc<SharedState>) -> SignalListener {
-        let pending = std::sync::Arc::new(PendingSignals { bits: AtomicU64::new(0), shared });
+    pub(crate) fn new(shared: Arc<SharedState>) -> SignalListener {
+        let pending = Arc::new(PendingSignals { bits: AtomicU64::new(0), shared });
         SignalListener { pending, waker: Cell::new(None), heard: Cell::new(0) }
     }
 
@@ -59,8 +58,8 @@ impl SignalListener {
         Some(self.take_waker())
     }
 
-    pub(crate) fn pending(&self) -> std::sync::Arc<PendingSignals> {
-        std::sync::Arc::clone(&self.pending)
+    pub(crate) fn pending(&self) -> Arc<PendingSignals> {
+        Arc::clone(&self.pending)
     }
 
     /// Takes the waker of the waiting task if a signal is pending.
@@ -73,8 +72,15 @@ impl SignalListener {
         self.waker.take()
     }
 
-    pub(crate) fn set_waker(&self, waker: &Waker) {
-        drop(self.waker.replace(Some(waker.clone())));
+    /// Returns a pending signal, or keeps the waker until one arrives.
+    pub(crate) fn poll_signal(&self, cx: &Context<'_>) -> Poll<c_int> {
+        if let Some(signal) = self.take_signal() {
+            return Poll::Ready(signal);
+        }
+        drop(self.waker.replace(Some(cx.waker().clone())));
+        // The loop finds a signal since the first check too, because it looks after this poll. To
+        // return the signal now saves a turn.
+        self.take_signal().map_or(Poll::Pending, Poll::Ready)
     }
 
     /// Takes a pending signal, the lowest number first.
@@ -84,7 +90,9 @@ impl SignalListener {
             return None;
         }
         let signal = pending.trailing_zeros().cast_signed() + 1;
-        self.pending.bits.fetch_and(!bit(signal), Ordering::Relaxed);
+        // Acquire once more: the same signal may have come again since the load, and is then merged
+        // with the one that is returned.
+        self.pending.bits.fetch_and(!bit(signal), Ordering::Acquire);
         Some(signal)
     }
 }

@@ -176,8 +176,8 @@ impl Sleep {
     /// A task that waits already is woken at the new deadline, or in the next turn if that has
     /// passed.
     ///
-    /// Moving the deadline to a later time is cheap: it costs one store. A timeout that each
-    /// request extends need not be armed anew.
+    /// Moving the deadline to a later time is cheap: it stores the time, and moves no timer. A timeout
+    /// that each request extends need not be armed anew.
     pub fn reset(&mut self, deadline: Instant) {
         self.set_deadline(Some(deadline));
     }

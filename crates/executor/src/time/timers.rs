@@ -392,5 +392,7 @@ impl<T> Timers<T> {
     }
 }
 
+#[cfg(all(test, not(loom)))]
+mod properties;
 #[cfg(test)]
 mod tests;

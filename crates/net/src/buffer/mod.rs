@@ -10,6 +10,8 @@
 //! pool. This module uses no socket and no loop; `stream/` combines them with its buffers.
 
 pub(crate) mod chunk;
+#[cfg(test)]
+mod properties;
 pub(crate) mod read_buffer;
 mod search_position;
 pub(crate) mod segment;

@@ -325,6 +325,7 @@ mod tests {
         assert_eq!(bytes.as_ptr(), address, "a large read was copied");
     }
 
+    // I7
     #[test]
     fn a_search_goes_on_where_the_last_one_for_the_same_delimiter_ended() {
         let find = |buffer: &mut ReadBuffer, delimiter: &[u8]| {

@@ -303,57 +303,6 @@ mod tests {
         }
     }
 
-    // IOS-36
-    #[test]
-    fn bytes_leave_in_order_for_every_mix_of_pieces_and_advances() {
-        for seed in 1..50_u64 {
-            let mut random = seed;
-            let mut next = |bound: usize| {
-                random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                usize::try_from(random >> 33).unwrap() % bound
-            };
-            let (mut queue, mut expected, mut sent) =
-                (WriteQueue::default(), Vec::new(), Vec::new());
-            for _ in 0..40 {
-                let size = [0, 1, 5, 300, 2048, 2049, 70_000][next(7)];
-                let bytes: Vec<u8> = (0..size).map(|_| u8::try_from(next(256)).unwrap()).collect();
-                expected.extend_from_slice(&bytes);
-                if next(2) == 0 {
-                    push(&mut queue, bytes.into());
-                } else {
-                    push(&mut queue, (&bytes).into());
-                }
-                let n = next(queue.len() + 1).min(next(100_000) + 1).min(queue.len());
-                let max = [1, 1000, usize::MAX][next(3)];
-                let visible = match queue.single(max) {
-                    Some(bytes) => bytes.to_vec(),
-                    None => queue.with_slices(max, |slices| slices.concat_bytes()),
-                };
-                assert!(visible.len() <= max);
-                let n = n.min(visible.len());
-                sent.extend_from_slice(&visible[..n]);
-                queue.advance(n);
-                assert_eq!(queue.len(), expected.len() - sent.len());
-            }
-            while !queue.is_empty() {
-                let visible = queue.with_slices(usize::MAX, |slices| slices.concat_bytes());
-                sent.extend_from_slice(&visible);
-                queue.advance(visible.len());
-            }
-            assert!(sent == expected, "seed {seed}");
-        }
-    }
-
-    trait ConcatBytes {
-        fn concat_bytes(&self) -> Vec<u8>;
-    }
-
-    impl ConcatBytes for [IoSlice<'_>] {
-        fn concat_bytes(&self) -> Vec<u8> {
-            self.iter().flat_map(|slice| slice.iter().copied()).collect()
-        }
-    }
-
     #[test]
     fn small_writes_share_a_piece_and_an_empty_queue_owns_no_memory() {
         let mut queue = WriteQueue::default();

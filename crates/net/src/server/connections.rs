@@ -10,7 +10,7 @@ use slab::Slab;
 use squall_executor::JoinHandle;
 use squall_executor::future::Future;
 
-use crate::stream::stream_error::StreamError;
+use crate::stream::stream_error::{Cause, StreamError};
 
 pub(crate) struct Connections<P> {
     /// The task of each connection. An entry is removed when its task's future is dropped.
@@ -103,19 +103,12 @@ impl<P: fmt::Debug> Connections<P> {
     /// are logged at debug level, so that they cannot fill the log.
     #[cold]
     pub(crate) fn report(&self, peer: &P, error: &io::Error) {
-        use io::ErrorKind::{
-            BrokenPipe, ConnectionAborted, ConnectionReset, HostUnreachable, NetworkDown,
-            NetworkUnreachable, NotConnected, TimedOut, UnexpectedEof,
-        };
         let on_error = self.on_error.borrow().clone();
         if let Some(on_error) = on_error {
             return on_error(peer, error);
         }
-        let is_caused_by_peer = match error.kind() {
-            BrokenPipe | ConnectionAborted | ConnectionReset | HostUnreachable | NetworkDown
-            | NetworkUnreachable | NotConnected | TimedOut | UnexpectedEof => true,
-            _ => error.get_ref().is_some_and(|source| source.is::<StreamError>()),
-        };
+        let is_caused_by_peer = Cause::of(error).is_of_peer()
+            || error.get_ref().is_some_and(|source| source.is::<StreamError>());
         if is_caused_by_peer {
             log::debug!("connection of {peer:?} ended: {error}");
         } else {

@@ -34,6 +34,10 @@ impl Draining {
     ///
     /// A request that had reached the socket before the drain is not lost: when draining begins,
     /// `work` goes on for a few turns of the loop.
+    /// But the first request of a client that has just connected may not have reached the socket yet,
+    /// and the client sees the connection end without an answer. So wait for a connection's first
+    /// request without this method, and limit that wait after [`begun`](Self::begun), for example to
+    /// a second.
     ///
     /// # Cancel safety
     /// Cancel safe if `work` is.

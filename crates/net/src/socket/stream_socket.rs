@@ -5,6 +5,7 @@ use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::task::{Context, Poll};
 
+use squall_executor::fault::{self, Call};
 use squall_executor::{AsyncFd, set_nonblocking};
 
 use crate::sys;
@@ -46,7 +47,7 @@ impl<T: AsFd> StreamSocket<T> {
 
     #[inline(always)]
     pub(crate) fn poll_send(&self, cx: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
-        let polled = self.fd.poll_write_with(cx, |socket| sys::send(socket.as_fd(), from));
+        let polled = self.fd.poll_write_with(cx, |socket| send(socket.as_fd(), from));
         self.note_if_full(&polled, || from.len());
         polled
     }
@@ -57,7 +58,7 @@ impl<T: AsFd> StreamSocket<T> {
         from: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let from = &from[..from.len().min(sys::IOV_MAX)];
-        let polled = self.fd.poll_write_with(cx, |socket| sys::sendmsg(socket.as_fd(), from));
+        let polled = self.fd.poll_write_with(cx, |socket| sendmsg(socket.as_fd(), from));
         self.note_if_full(&polled, || from.iter().map(|slice| slice.len()).sum());
         polled
     }
@@ -83,6 +84,7 @@ impl<T: AsFd> StreamSocket<T> {
     fn note_if_full(&self, polled: &Poll<io::Result<usize>>, given: impl FnOnce() -> usize) {
         if let Poll::Ready(Ok(n)) = polled
             && *n < given()
+            && !fault::was_shortened(Call::Send)
         {
             self.fd.note_full();
         }
@@ -96,15 +98,41 @@ impl<T: AsFd + Family> StreamSocket<T> {
         cx: &mut Context<'_>,
         into: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        let polled = self.fd.poll_read_with(cx, |socket| sys::recv(socket.as_fd(), into));
+        let polled = self.fd.poll_read_with(cx, |socket| recv(socket.as_fd(), into));
         if T::SHORT_READ_DRAINS
             && let Poll::Ready(Ok(n)) = polled
             && n < into.len()
+            && !fault::was_shortened(Call::Recv)
         {
             self.fd.note_drained();
         }
         polled
     }
+}
+
+/// As [`sys::recv`], unless a test plans a short read.
+#[inline]
+fn recv(socket: BorrowedFd<'_>, into: &mut [u8]) -> io::Result<usize> {
+    let room = fault::allowed(Call::Recv, into.len());
+    sys::recv(socket, &mut into[..room])
+}
+
+/// As [`sys::send`], unless a test plans a short write.
+#[inline]
+fn send(socket: BorrowedFd<'_>, from: &[u8]) -> io::Result<usize> {
+    let given = fault::allowed(Call::Send, from.len());
+    sys::send(socket, &from[..given])
+}
+
+/// As [`sys::sendmsg`], unless a test plans a short write: then a part of the first slice.
+#[inline]
+fn sendmsg(socket: BorrowedFd<'_>, from: &[IoSlice<'_>]) -> io::Result<usize> {
+    let first = from.first().map_or(0, |slice| slice.len());
+    let given = fault::allowed(Call::Send, first);
+    if given < first {
+        return sys::send(socket, &from[0][..given]);
+    }
+    sys::sendmsg(socket, from)
 }
 
 /// Readiness, as of [`AsyncFd`].

@@ -107,6 +107,15 @@ impl CloseWatcher {
         self.announce();
     }
 
+    /// Stops the task, because reading has failed with `end`. The bytes that were read ahead stay.
+    pub(crate) fn stop_reading(&self, end: ReadEnd) {
+        let task = self.task.take();
+        if let Some(task) = task {
+            task.abort();
+        }
+        self.set_drained(self.is_drained.get(), end);
+    }
+
     /// Resolves the future of the end.
     pub(crate) fn announce(&self) {
         let _ = self.closed.set_result(()); // an error means that the end was announced before

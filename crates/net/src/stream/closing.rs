@@ -3,6 +3,7 @@
 //! ```text
 //!   close, drop ─▶ try once to send ─▶ all sent? ── yes ─▶ an orderly end
 //!                                          └────── no ──▶ a reset; a warning in the log, if the peer is still there
+//!   after a failed write ─────────────────────────────────▶ a reset; the same warning
 //!   reset ──────────────────────────────────────────────▶ a reset
 //! ```
 //!
@@ -21,6 +22,7 @@ use crate::socket::duplex::DuplexStream;
 use crate::socket::tcp_stream::TcpStream;
 use crate::stream::io_stream::IoStream;
 use crate::stream::read_end::ReadEnd;
+use crate::stream::stream_error::Cause;
 use crate::stream::stream_flags::StreamFlags;
 use crate::stream::stream_state::{CloseReason, StreamState};
 
@@ -52,7 +54,6 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
     }
 
     fn before_close(self: &Rc<Self>, reason: CloseReason) {
-        let queued = self.outbox.queued();
         match reason {
             CloseReason::AfterFlush => return self.flush_and_close(),
             CloseReason::Requested | CloseReason::Dropped
@@ -62,10 +63,10 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
             }
             _ => {}
         }
-        // A write that fails drops the queue.
-        let is_broken = self.outbox.is_broken();
-        let lost = if is_broken { queued } else { self.outbox.queued() };
-        if lost > 0 || self.outbox.is_cut() || reason == CloseReason::Failed {
+        let lost = self.outbox.unsent();
+        // After a failed write, what the peer has got is a part at best.
+        let has_failed = self.outbox.is_broken() && !self.flags.has_any(StreamFlags::WRITE_ENDED);
+        if lost > 0 || has_failed || self.outbox.is_cut() || reason == CloseReason::Failed {
             self.lose(lost);
         }
     }
@@ -73,9 +74,20 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
     #[cold]
     fn lose(&self, bytes: usize) {
         // No warning where the peer has ended the connection, which is no fault of this program.
-        let has_error = self.outbox.is_broken() || matches!(self.read_end(), ReadEnd::Failed(_));
-        if bytes > 0 && (!has_error || is_closing()) {
-            log::warn!("a stream was closed with {bytes} bytes that were not sent");
+        let read_failure = match self.read_end() {
+            ReadEnd::Failed(cause) => Some(cause),
+            _ => None,
+        };
+        let failure = self.outbox.failure_cause().or(read_failure);
+        let is_ended_by_peer = failure.is_some_and(Cause::is_of_peer);
+        if bytes > 0 && (!is_ended_by_peer || is_closing()) {
+            match failure {
+                None => log::warn!("a stream was closed with {bytes} bytes that were not sent"),
+                Some(cause) => log::warn!(
+                    "a stream was closed with {bytes} bytes that were not sent: {}",
+                    cause.error()
+                ),
+            }
         }
         self.with_transport(|transport| make_close_a_reset(&*transport));
     }

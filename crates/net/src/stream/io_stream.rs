@@ -35,6 +35,10 @@ use crate::stream::stream_state::StreamState;
 /// the buffer. The end of the peer's stream does not end writing. Dropping a stream closes it: the
 /// drop tries once to send what is queued and does not wait; [`shutdown`](Self::shutdown) waits.
 ///
+/// After a write that has failed, what the peer has got is a part at best, so the stream ends in a
+/// reset. If the peer or the network was the cause, reads still return what had come before. If this
+/// machine was, reads fail too: they would wait for the answer to what was not sent.
+///
 /// A stream belongs to the loop on which it first has to wait. When that loop is gone, the stream
 /// belongs to the next loop that uses it; two live loops cannot use the same stream. Bytes written
 /// without a loop are sent with the next write or flush on a loop.
@@ -376,7 +380,8 @@ impl<S: AsyncWrite + Unpin + 'static> IoStream<S> {
         self.writer.write_all(data)
     }
 
-    /// Flushes, then ends the writing direction of the stream (FIN). Reading still works.
+    /// Flushes, then ends the writing direction of the stream (FIN). Reading still works. A second
+    /// call does nothing.
     ///
     /// # Errors
     /// As [`flush`](Self::flush).

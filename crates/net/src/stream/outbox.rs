@@ -42,6 +42,8 @@ struct SlowPath {
     flush_wakers: WakerList,
     /// The error of the failed write.
     failure: Cell<Option<Failure>>,
+    /// The number of bytes that were queued when the write failed.
+    lost: Cell<usize>,
     /// The number of `write_all` that have sent a part of their bytes. One that is dropped then stays
     /// counted.
     begun: Cell<u32>,
@@ -52,6 +54,15 @@ struct SlowPath {
 pub(crate) enum Failure {
     Original(io::Error),
     Copy(Cause),
+}
+
+impl Failure {
+    pub(crate) fn cause(&self) -> Cause {
+        match self {
+            Failure::Original(error) => Cause::of(error),
+            Failure::Copy(cause) => *cause,
+        }
+    }
 }
 
 impl Outbox {
@@ -126,6 +137,11 @@ impl Outbox {
         result
     }
 
+    /// Whether a write may still fail without a caller.
+    pub(crate) fn is_sending(&self) -> bool {
+        self.has_queued() || self.has_pump()
+    }
+
     #[inline]
     pub(crate) fn has_pump(&self) -> bool {
         self.slow_path.get().is_some_and(|slow_path| slow_path.pump.borrow().is_some())
@@ -152,6 +168,20 @@ impl Outbox {
         self.slow_path.get_or_init(Box::default)
     }
 
+    /// The cause of a failed write.
+    pub(crate) fn failure_cause(&self) -> Option<Cause> {
+        let slow_path = self.slow_path.get()?;
+        let failure = slow_path.failure.take();
+        let cause = failure.as_ref().map(Failure::cause);
+        slow_path.failure.set(failure);
+        cause
+    }
+
+    /// The number of bytes that a failed write has left, and of those that are queued.
+    pub(crate) fn unsent(&self) -> usize {
+        self.slow_path.get().map_or(0, |slow_path| slow_path.lost.get()) + self.queued()
+    }
+
     /// The error of a failed write.
     #[inline]
     pub(crate) fn failure(&self) -> Option<io::Error> {
@@ -160,12 +190,11 @@ impl Outbox {
 
     #[cold]
     fn take_failure(&self) -> Option<io::Error> {
-        let (error, cause) = match self.slow_path().failure.take()? {
-            Failure::Original(error) => {
-                let cause = Cause::of(&error);
-                (error, cause)
-            }
-            Failure::Copy(cause) => (cause.error(), cause),
+        let failure = self.slow_path().failure.take()?;
+        let cause = failure.cause();
+        let error = match failure {
+            Failure::Original(error) => error,
+            Failure::Copy(cause) => cause.error(),
         };
         self.slow_path().failure.set(Some(Failure::Copy(cause)));
         Some(error)
@@ -175,8 +204,11 @@ impl Outbox {
     #[cold]
     pub(crate) fn fail(&self, failure: Failure) {
         self.is_broken.set(true);
-        self.slow_path().failure.set(Some(failure));
-        drop(self.queue.take());
+        let slow_path = self.slow_path();
+        slow_path.failure.set(Some(failure));
+        let queue = self.queue.take();
+        slow_path.lost.set(slow_path.lost.get() + queue.len());
+        drop(queue);
     }
 
     /// Stores the waker of a task that waits for the flush.

@@ -17,7 +17,9 @@ use futures_io::AsyncWrite;
 use squall_executor::{BatchEnd, at_batch_end, spawn, turns};
 
 use crate::buffer::write_queue::WriteQueue;
+use crate::socket::readiness;
 use crate::stream::outbox::Failure;
+use crate::stream::read_end::ReadEnd;
 use crate::stream::stream_error::{Cause, StreamError};
 use crate::stream::stream_flags::StreamFlags;
 use crate::stream::stream_state::StreamState;
@@ -53,9 +55,28 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
             return Poll::Ready(()); // the transport has told its error, and may tell it only once
         }
         if let Err(error) = ready!(self.poll_transport(|transport| transport.poll_flush(cx))) {
-            self.outbox.fail(Failure::Original(error.into()));
+            self.fail_writing(Failure::Original(error.into()));
         }
         Poll::Ready(())
+    }
+
+    /// Records that a write has failed. If this machine is the cause, reading ends too: the peer goes
+    /// on, so a task that waits for the answer to what was not sent would wait for ever. If the peer
+    /// is the cause, reads find the end by themselves, after what the peer has sent before it.
+    #[cold]
+    pub(crate) fn fail_writing(&self, failure: Failure) {
+        let cause = failure.cause();
+        self.outbox.fail(failure);
+        self.enable_close_hook(); // the close is a reset
+        if cause.is_of_peer() || self.read_end() != ReadEnd::NotReached {
+            return;
+        }
+        self.set_read_end(&Err(cause.error()));
+        if let Some(watcher) = self.watcher() {
+            watcher.stop_reading(self.read_end());
+        }
+        self.wake_reader();
+        self.with_transport(|transport| readiness::wake_waiting(&*transport));
     }
 
     /// Sends a queue that is in one piece. Returns true if that sent everything; otherwise
@@ -110,15 +131,19 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
             return Poll::Ready(());
         }
         outbox.put_back(queue);
-        let failure = match written {
-            Written::All => return Poll::Ready(()),
-            Written::Some(n) if n > 0 => return Poll::Ready(()),
+        match written {
+            Written::All => {}
+            Written::Some(n) if n > 0 => {}
             Written::Pending => return Poll::Pending,
-            Written::Some(_) => io::ErrorKind::WriteZero.into(),
-            Written::Failed(error) => error,
-            Written::NoTransport => self.no_transport_error().into(),
-        };
-        outbox.fail(Failure::Original(failure));
+            Written::Some(_) => {
+                self.fail_writing(Failure::Original(io::ErrorKind::WriteZero.into()));
+            }
+            Written::Failed(error) => self.fail_writing(Failure::Original(error)),
+            // A read finds it missing too.
+            Written::NoTransport => {
+                outbox.fail(Failure::Original(self.no_transport_error().into()));
+            }
+        }
         Poll::Ready(())
     }
 
@@ -177,14 +202,21 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
                 self.outbox.add_flush_waker(cx.waker()); // a close by the other half wakes this task
                 return Poll::Pending;
             }
-            Written::Some(_) => io::Error::from(io::ErrorKind::WriteZero).into(),
-            Written::Failed(error) => error.into(),
-            Written::NoTransport => self.no_transport_error(),
+            Written::Some(_) => io::ErrorKind::WriteZero.into(),
+            Written::Failed(error) => error,
+            Written::NoTransport => return Poll::Ready(Err(self.note_missing_transport())),
         };
+        self.fail_writing(Failure::Copy(Cause::of(&error)));
+        Poll::Ready(Err(error.into()))
+    }
+
+    #[cold]
+    fn note_missing_transport(&self) -> StreamError {
+        let error = self.no_transport_error();
         if let StreamError::Closed { cause: Some(error) } = &error {
             self.outbox.fail(Failure::Copy(Cause::of(error)));
         }
-        Poll::Ready(Err(error))
+        error
     }
 
     /// # Panics
@@ -203,8 +235,12 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
         panic!("a transport sent {n} of {given} bytes");
     }
 
-    /// Closes the transport's write side.
+    /// Closes the transport's write side, unless that was done before: the kernel refuses it for a
+    /// connection that both sides have ended.
     pub(crate) fn poll_close(&self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
+        if self.flags.has_any(StreamFlags::WRITE_ENDED) && !self.is_closed() {
+            return Poll::Ready(Ok(()));
+        }
         let polled = self.poll_transport(|transport| transport.poll_close(cx));
         match &polled {
             Poll::Ready(outcome) => self.flags.set(StreamFlags::WRITE_ENDED, outcome.is_ok()),

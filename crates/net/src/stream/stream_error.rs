@@ -52,6 +52,26 @@ impl Cause {
     pub(crate) fn error(self) -> io::Error {
         self.errno.map_or_else(|| self.kind.into(), io::Error::from_raw_os_error)
     }
+
+    /// Whether a peer or the network can cause such an error. Any other is of this machine.
+    pub(crate) fn is_of_peer(self) -> bool {
+        use io::ErrorKind::{
+            BrokenPipe, ConnectionAborted, ConnectionReset, HostUnreachable, NetworkDown,
+            NetworkUnreachable, NotConnected, TimedOut, UnexpectedEof,
+        };
+        matches!(
+            self.kind,
+            BrokenPipe
+                | ConnectionAborted
+                | ConnectionReset
+                | HostUnreachable
+                | NetworkDown
+                | NetworkUnreachable
+                | NotConnected
+                | TimedOut
+                | UnexpectedEof
+        )
+    }
 }
 
 impl fmt::Display for StreamError {

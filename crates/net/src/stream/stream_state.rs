@@ -337,12 +337,15 @@ impl<S> StreamState<S> {
         drop(transport); // last, because its destructor is foreign code
     }
 
-    /// Stores the reading task's waker for the close watcher, and for the other half unless its
-    /// close wakes the task anyway. A waker that nobody needs would keep the memory of its task.
+    /// Stores the reading task's waker for the close watcher. Stores it for the other half too, and
+    /// for a write that may fail meanwhile, unless the transport can wake the task. A waker that
+    /// nobody needs would keep the memory of its task.
     #[inline]
     pub(crate) fn set_reader_waker(&self, waker: &Waker) {
-        let split = if readiness::is_known::<S>() { 0 } else { StreamFlags::SPLIT };
-        if self.flags.has_any(split | StreamFlags::WATCHED) {
+        let is_needed = self.flags.has_any(StreamFlags::WATCHED)
+            || !readiness::is_known::<S>()
+                && (self.flags.has_any(StreamFlags::SPLIT) || self.outbox.is_sending());
+        if is_needed {
             self.rare().reader_waker.set(waker);
         }
     }
