@@ -8,49 +8,50 @@ use crate::counts::instructions_each;
 use crate::exchange::Exchange;
 use crate::plan::Plan;
 use crate::servers;
-use crate::table::Table;
+use crate::table::{Cell, Table};
 
 /// One line for each exchange: its name and the count.
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/accepted_instructions.txt");
 /// A larger change, in percent, is reported. Counts of two runs differ by less than one percent.
 const TOLERATED: f64 = 3.0;
 
-/// Counts squall's instructions, and prints them beside the accepted ones. With `accept` of the
-/// plan, the new counts are accepted.
-pub(crate) fn compare(plan: &Plan) -> io::Result<()> {
+/// Counts squall's instructions, and shows them beside the accepted ones. If the plan accepts
+/// changes, the new counts are accepted.
+pub(crate) fn compare(plan: &Plan) -> io::Result<Vec<Table>> {
     let server = servers::named("squall").map_err(io::Error::other)?;
     let before = accepted(Path::new(FILE))?;
     let steps = plan.progress("squall's instructions", Exchange::COUNTED.len());
-    let mut table = Table::new(&["exchange", "accepted", "now", "change"]);
-    let (mut changes, mut lines) = (Vec::new(), String::new());
+    let title = "squall's user-space instructions a request, beside the accepted counts";
+    let mut table = Table::new("changes", title, "exchange")
+        .column("accepted", "", 0)
+        .column("now", "", 0)
+        .column("change", "", 0);
+    let mut lines = String::new();
     for exchange in Exchange::COUNTED {
         let now = instructions_each(plan, server, exchange)?.round();
         let name = exchange.name();
         lines.push_str(&format!("{name} {now}\n"));
-        let mut row = vec![name.to_owned(), "–".to_owned(), now.to_string(), "new".to_owned()];
+        let mut row = vec![Cell::Empty, Cell::once(now), Cell::Text("new".to_owned())];
         if let Some((_, accepted)) = before.iter().find(|(known, _)| known == name) {
             let percent = (now / accepted - 1.0) * 100.0;
-            row[1] = accepted.to_string();
-            row[3] = format!("{percent:+.1} %");
+            row[0] = Cell::once(*accepted);
+            row[2] = Cell::Text(format!("{percent:+.1} %"));
             if percent.abs() > TOLERATED {
-                changes
-                    .push(format!("changed: {name}, {accepted} to {now} instructions a request"));
+                let change = format!("{name}, {accepted} to {now} instructions a request");
+                table.notes.push(format!("changed: {change}"));
             }
         }
-        table.row(row);
+        table.row(name, row);
         steps.inc(1);
     }
     steps.finish_and_clear();
-    table.print("squall's user-space instructions a request, beside the accepted counts");
-    println!();
-    changes.iter().for_each(|change| println!("{change}"));
-    if changes.is_empty() {
-        println!("no count has changed by more than {TOLERATED} %");
+    if table.notes.is_empty() {
+        table.notes.push(format!("no count has changed by more than {TOLERATED} %"));
     }
     if plan.accepts {
         fs::write(FILE, lines)?;
     }
-    Ok(())
+    Ok(vec![table])
 }
 
 /// Reads the file. An absent file holds no counts.

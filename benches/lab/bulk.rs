@@ -7,11 +7,12 @@ use crate::load::{drain, fill};
 use crate::plan::Plan;
 use crate::process::{Process, ServerArgs};
 use crate::service::Service;
-use crate::table::{Table, spread};
+use crate::table::{Cell, Table};
 
 const BYTES: usize = 1 << 30;
 
-pub(crate) fn measure(plan: &Plan) -> io::Result<()> {
+pub(crate) fn measure(plan: &Plan) -> io::Result<Vec<Table>> {
+    let mut tables = Vec::new();
     for (service, streams, title) in [
         (Service::Sink, 1, "1 GiB to the server on one stream"),
         (Service::Sink, 64, "1 GiB to the server on 64 streams"),
@@ -34,11 +35,16 @@ pub(crate) fn measure(plan: &Plan) -> io::Result<()> {
             steps.inc(1);
         }
         steps.finish_and_clear();
-        let mut table = Table::new(&["server", "GiB a second", "CPU of the server, ms a GiB"]);
+        let name = format!("bulk-{}-{streams}", service.name());
+        let mut table = Table::new(&name, title, "server").column("GiB a second", "", 2).column(
+            "CPU of the server",
+            "ms a GiB",
+            0,
+        );
         for (server, (rates, costs)) in servers.iter().zip(&figures) {
-            table.row(vec![server.name.to_owned(), spread(rates, 2), spread(costs, 0)]);
+            table.row(server.name, vec![Cell::of(rates), Cell::of(costs)]);
         }
-        table.print(title);
+        tables.push(table);
     }
-    Ok(())
+    Ok(tables)
 }

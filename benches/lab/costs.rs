@@ -1,7 +1,11 @@
 //! What a request costs, by several rounds.
 
 use crate::round::Round;
-use crate::table::{Table, spread};
+use crate::table::{Cell, Table};
+
+/// How the figures of a [`Costs::table`] were measured.
+const METHOD: &str = "CPU time of the measured process by the kernel's scheduler, which counts nanoseconds; its parts in user space \
+                      and in the kernel are estimated from its ticks. The process has one core, and what it talks to has the other.";
 
 /// A figure for each round: microseconds a request, and requests a second.
 #[derive(Debug, Default)]
@@ -22,40 +26,34 @@ impl Costs {
         self.rate.push(round.rate());
     }
 
-    /// Formats the CPU time of a request.
-    pub(crate) fn cpu_time(&self) -> String {
-        spread(&self.both, 2)
+    /// The CPU time of a request in microseconds.
+    pub(crate) fn cpu_time(&self) -> Cell {
+        Cell::of(&self.both)
     }
 
-    /// Formats the requests a second, in units of `unit`.
-    pub(crate) fn rate(&self, unit: f64) -> String {
+    /// The requests a second, in units of `unit`.
+    pub(crate) fn rate(&self, unit: f64) -> Cell {
         let rates: Vec<_> = self.rate.iter().map(|rate| rate / unit).collect();
-        spread(&rates, if unit > 1.0 { 1 } else { 0 })
+        Cell::of(&rates)
     }
 
-    /// Prints a row for each of these, which have names.
-    pub(crate) fn print<'a>(
+    /// Makes a table with a row for each of these, which have names.
+    pub(crate) fn table<'a>(
+        name: &str,
         title: &str,
-        first_column: &str,
+        rows_are: &str,
         rows: impl IntoIterator<Item = (&'a str, Costs)>,
-    ) {
-        let head = [
-            first_column,
-            "user, µs a request",
-            "kernel, µs",
-            "both, µs",
-            "1,000 requests a second",
-        ];
-        let mut table = Table::new(&head);
+    ) -> Table {
+        let mut table = Table::new(name, title, rows_are)
+            .method(METHOD)
+            .column("CPU", "µs a request", 2)
+            .column("of these user", "µs", 1)
+            .column("kernel", "µs", 1)
+            .column("1,000 requests a second", "", 1);
         for (name, costs) in rows {
-            table.row(vec![
-                name.to_owned(),
-                spread(&costs.user, 1),
-                spread(&costs.kernel, 1),
-                costs.cpu_time(),
-                costs.rate(1e3),
-            ]);
+            let (user, kernel) = (Cell::of(&costs.user), Cell::of(&costs.kernel));
+            table.row(name, vec![costs.cpu_time(), user, kernel, costs.rate(1e3)]);
         }
-        table.print(title);
+        table
     }
 }

@@ -12,9 +12,10 @@ use squall_executor::{EventLoop, Handle, yield_now};
 use squall_net::{IoStream, TcpServer};
 
 use crate::cpu;
+use crate::figure::percentile;
 use crate::plan::Plan;
 use crate::service::{CHUNK, REQUEST};
-use crate::table::Table;
+use crate::table::{Cell, Table};
 
 /// The time between two pings.
 const PAUSE: Duration = Duration::from_millis(1);
@@ -50,23 +51,26 @@ struct Server {
     handle: Handle,
 }
 
-pub(crate) fn measure(plan: &Plan) -> io::Result<()> {
+pub(crate) fn measure(plan: &Plan) -> io::Result<Vec<Table>> {
     let steps = plan.progress("pings", Work::ALL.len());
-    let head = ["beside the ping", "pings", "p50, µs", "p99, µs", "longest, µs"];
-    let mut table = Table::new(&head);
+    let title = "A ping of 64 bytes every millisecond, beside what keeps squall's loop busy";
+    let mut table = Table::new("fairness", title, "beside the ping")
+        .column("pings", "", 0)
+        .column("p50", "µs", 0)
+        .column("p99", "µs", 0)
+        .column("longest", "µs", 0);
     for work in Work::ALL {
         steps.set_message(work.name());
         let mut waits = waits(work, plan.time)?;
         waits.sort();
-        let at = |tenths: usize| waits[(waits.len() * tenths).div_ceil(1000) - 1].as_micros();
-        let mut row = vec![work.name().to_owned(), waits.len().to_string()];
-        row.extend([500, 990, 1000].map(|tenths| at(tenths).to_string()));
-        table.row(row);
+        let at = |tenths| percentile(&waits, tenths).as_secs_f64() * 1e6;
+        let mut row = vec![Cell::once(waits.len() as f64)];
+        row.extend([500, 990, 1000].map(|tenths| Cell::once(at(tenths))));
+        table.row(work.name(), row);
         steps.inc(1);
     }
     steps.finish_and_clear();
-    table.print("A ping of 64 bytes every millisecond, beside what keeps squall's loop busy");
-    Ok(())
+    Ok(vec![table])
 }
 
 /// The time of each ping.

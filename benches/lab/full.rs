@@ -13,13 +13,13 @@ use crate::load::{PingPong, Until};
 use crate::plan::Plan;
 use crate::process::{Process, ServerArgs};
 use crate::service::Service;
-use crate::table::Table;
+use crate::table::{Cell, Table};
 
 const DESCRIPTORS: u64 = 64;
 const CLIENTS: usize = 200;
 const WINDOW: Duration = Duration::from_secs(5);
 
-pub(crate) fn measure(plan: &Plan) -> io::Result<()> {
+pub(crate) fn measure(plan: &Plan) -> io::Result<Vec<Table>> {
     let title = "200 clients of a server that has 64 descriptors";
     let steps = plan.progress(title, 2);
     let args =
@@ -51,16 +51,14 @@ pub(crate) fn measure(plan: &Plan) -> io::Result<()> {
     steps.inc(1);
     steps.finish_and_clear();
 
-    let mut table = Table::new(&["figure", "measured"]);
     let failed = calls.saturating_sub(DESCRIPTORS) as f64 / WINDOW.as_secs_f64();
-    table.row(vec!["CPU while full".into(), format!("{percent:.2} % of a core")]);
-    table.row(vec!["accept calls that fail".into(), format!("{failed:.1} a second")]);
-    table.row(vec![
-        "first answer after the clients left".into(),
-        format!("{:.0} ms", recovery.as_secs_f64() * 1e3),
-    ]);
-    table.print(title);
-    Ok(())
+    let mut table = Table::new("full", title, "server")
+        .column("CPU while full", "% of a core", 2)
+        .column("accept calls that fail", "a second", 1)
+        .column("first answer after the clients left", "ms", 0);
+    let figures = [percent, failed, recovery.as_secs_f64() * 1e3];
+    table.row("squall", figures.map(Cell::once).into());
+    Ok(vec![table])
 }
 
 /// Connects more clients than the server can accept, and returns when the server is full.

@@ -3,51 +3,67 @@
 //!
 //! The server is a process of its own on one core. The load, which is not built on squall, runs on
 //! the other core. Every server is one file in `servers/`, and every client one in `clients/`,
-//! written as their users would. `measurements.rs` lists what is measured.
+//! written as their users would. `measurements.rs` lists what is measured. `subcommands.rs` lists
+//! the processes that a measurement starts, and what is made of a report.
 
 mod accepted;
 mod bulk;
+mod child;
 mod clients;
+mod connections;
 mod costs;
 mod counts;
 mod cpu;
 mod directory;
 mod exchange;
 mod fairness;
+mod figure;
 mod full;
 mod heap;
 mod http;
 mod idle;
 mod kernel_memory;
 mod load;
+mod machine;
 mod measurements;
+mod page;
 mod plan;
+mod plot;
 mod process;
+mod report;
 mod round;
 mod servers;
 mod service;
+mod subcommands;
 mod table;
+mod timers;
 mod timing;
 
 use std::error::Error;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use lexopt::prelude::*;
 
-use clients::Target;
-use measurements::MEASUREMENTS;
+use measurements::{GROUPS, MEASUREMENTS};
 use plan::Plan;
-use process::ServerArgs;
+use report::Report;
 
 const HELP: &str = "\
 Options:
   -s, --servers LIST  Which servers, separated by commas [default: all that were built]
   -r, --rounds N      How often each server has its turn where time is measured [default: 5]
-  -t, --time SECONDS  How long a round of echo, connect and http takes [default: 2]
+  -t, --time SECONDS  How long a round takes where time is measured [default: 2]
+      --short         One round of 0.1 s, only the smaller sizes: shows that the measurements work
+  -o, --out DIR       Write report.json and report.md to this directory too
   -a, --accept        Let `changes` accept the new counts
   -k, --keep DIR      Keep callgrind's files in this directory, for callgrind_annotate
   -h, --help          Print this help
+
+Of a report:
+  lab plot REPORT.json DIR  Draw its pictures into this directory
+  lab page REPORT.json PAGE Put its tables into the marked places of a Markdown page
 
 Servers are raw and squall; with the feature `peers` tokio, smol, monoio-epoll, monoio-uring and compio too, and for HTTP
 hyper, may_minihttp, actix-web and ntex. Where they are installed: nginx, nginx-no-sendfile and tornado.
@@ -66,7 +82,7 @@ fn main() -> ExitCode {
 
 fn run() -> Result<(), Box<dyn Error>> {
     let mut plan = Plan::default();
-    let mut wanted = Vec::new();
+    let (mut names, mut out): (Vec<String>, Option<PathBuf>) = (Vec::new(), None);
     let mut arguments = lexopt::Parser::from_env();
     while let Some(argument) = arguments.next()? {
         match argument {
@@ -78,37 +94,52 @@ fn run() -> Result<(), Box<dyn Error>> {
             Short('t') | Long("time") => {
                 plan.time = Duration::try_from_secs_f64(arguments.value()?.parse()?)?;
             }
+            Long("short") => plan.shorten(),
+            Short('o') | Long("out") => out = Some(arguments.value()?.into()),
             Short('a') | Long("accept") => plan.accepts = true,
             Short('k') | Long("keep") => plan.kept_files = Some(arguments.value()?.into()),
             Short('h') | Long("help") => {
                 print_help();
                 return Ok(());
             }
-            Value(name) if name == "serve" => return serve(arguments),
-            Value(name) if name == "fetch" => return fetch(arguments),
-            Value(name) if name == "all" => {
-                wanted.extend(MEASUREMENTS.iter().filter(|measurement| !measurement.is_part));
-            }
-            Value(name) => wanted.push(measurements::named(&name.string()?)?),
+            Value(name) => match subcommands::named(&name.string()?) {
+                Ok(subcommand) => return subcommand(arguments),
+                Err(name) => names.push(name),
+            },
             other => return Err(other.unexpected().into()),
         }
+    }
+    measure(&mut plan, &names, out)
+}
+
+fn measure(plan: &mut Plan, names: &[String], out: Option<PathBuf>) -> Result<(), Box<dyn Error>> {
+    let mut wanted = Vec::new();
+    for name in names {
+        wanted.extend(measurements::named(name, plan)?);
     }
     if wanted.is_empty() || plan.rounds == 0 || plan.time.is_zero() {
         return Err("nothing to measure; --help lists the measurements".into());
     }
+    let mut report = Report::new(plan);
     prepare()?;
     plan.skip_missing();
-    wanted.iter().try_for_each(|measurement| (measurement.run)(&plan))?;
-    Ok(())
+    for measurement in wanted {
+        for table in (measurement.run)(plan)? {
+            println!("\n{}\n\n{}", table.title, table.markdown().trim_end());
+            report.tables.push(table);
+        }
+    }
+    out.map_or(Ok(()), |directory| report.save(&directory))
 }
 
 fn print_help() {
     println!("Measures what servers and clients cost, on squall and on other runtimes.\n");
     println!("Usage: lab [OPTIONS] MEASUREMENT...\n\nMeasurements:");
-    for measurement in MEASUREMENTS {
-        println!("  {:<13} {}", measurement.name, measurement.help);
+    let each = MEASUREMENTS.iter().map(|measurement| (measurement.name, measurement.help));
+    for (name, help) in each.chain(GROUPS) {
+        println!("  {name:<13} {help}");
     }
-    println!("  {:<13} all of these\n\n{HELP}", "all");
+    println!("\n{HELP}");
 }
 
 /// Pins the load to its core, and raises the descriptor limit to the maximum, which the servers
@@ -119,30 +150,4 @@ fn prepare() -> Result<(), Box<dyn Error>> {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     Ok(setrlimit(Resource::Nofile, limit)?)
-}
-
-/// Runs the server process: `lab serve SERVER SERVICE [--count-heap] [--descriptors N]`.
-fn serve(mut arguments: lexopt::Parser) -> Result<(), Box<dyn Error>> {
-    let server = servers::named(&arguments.value()?.string()?)?;
-    let mut args = ServerArgs::new(server.name, arguments.value()?.parse()?);
-    while let Some(argument) = arguments.next()? {
-        match argument {
-            Long("count-heap") => args.counts_heap = true,
-            Long("descriptors") => args.descriptors = Some(arguments.value()?.parse()?),
-            other => return Err(other.unexpected().into()),
-        }
-    }
-    Ok(process::serve(server, args)?)
-}
-
-/// Runs the client process: `lab fetch CLIENT PORT BODY_BYTES AT_ONCE SECONDS`.
-fn fetch(mut arguments: lexopt::Parser) -> Result<(), Box<dyn Error>> {
-    let client = clients::named(&arguments.value()?.string()?)?;
-    let target = Target {
-        port: arguments.value()?.parse()?,
-        body_len: arguments.value()?.parse()?,
-        at_once: arguments.value()?.parse()?,
-    };
-    let time = Duration::try_from_secs_f64(arguments.value()?.parse()?)?;
-    Ok(http::fetches::fetch(client, target, time)?)
 }

@@ -12,6 +12,8 @@ pub(crate) struct Plan {
     pub(crate) servers: Vec<&'static Server>,
     pub(crate) rounds: usize,
     pub(crate) time: Duration,
+    /// Whether measurements over several sizes leave out the largest.
+    pub(crate) is_short: bool,
     /// Whether squall's new instruction counts are accepted.
     pub(crate) accepts: bool,
     /// Where callgrind's files stay, for `callgrind_annotate`. `None`: they are removed.
@@ -21,11 +23,19 @@ pub(crate) struct Plan {
 impl Default for Plan {
     fn default() -> Plan {
         let servers = SERVERS.iter().collect();
-        Plan { servers, rounds: 5, time: Duration::from_secs(2), accepts: false, kept_files: None }
+        let time = Duration::from_secs(2);
+        Plan { servers, rounds: 5, time, is_short: false, accepts: false, kept_files: None }
     }
 }
 
 impl Plan {
+    /// Cuts everything down, so that a run shows that the measurements work, and nothing else.
+    pub(crate) fn shorten(&mut self) {
+        self.rounds = 1;
+        self.time = Duration::from_millis(100);
+        self.is_short = true;
+    }
+
     /// Leaves out the servers that this machine does not have.
     pub(crate) fn skip_missing(&mut self) {
         self.servers.retain(|server| {

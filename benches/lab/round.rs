@@ -9,8 +9,13 @@ use crate::load::Until;
 /// Sends requests and returns the number of answers.
 pub(crate) type Ask = Box<dyn FnMut(Until) -> io::Result<u64>>;
 
-/// The load runs for this time before the measurement begins.
-pub(crate) const WARM_UP: Duration = Duration::from_millis(300);
+/// The load runs for this time before the measurement begins, but no longer than the measurement.
+const WARM_UP: Duration = Duration::from_millis(300);
+
+/// How long a load runs before it is measured for `time`.
+pub(crate) fn warm_up(time: Duration) -> Duration {
+    WARM_UP.min(time)
+}
 
 /// What a process has used while a load ran.
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +32,7 @@ impl Round {
         time: Duration,
         used: impl Fn() -> io::Result<Used>,
     ) -> io::Result<Round> {
-        ask(Until::Time(WARM_UP))?;
+        ask(Until::Time(warm_up(time)))?;
         let (before, begin) = (used()?, Instant::now());
         let answered = ask(Until::Time(time))?;
         Ok(Round { answered, used: used()?.since(before), time: begin.elapsed() })

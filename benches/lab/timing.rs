@@ -9,16 +9,16 @@ use crate::plan::Plan;
 use crate::process::{Process, ServerArgs};
 use crate::round::{Ask, Round};
 use crate::servers::Server;
+use crate::table::Table;
 
 /// The connections that are open at once.
 pub(crate) const CONNECTIONS: usize = 64;
 
-/// Prints what this exchange costs each server.
-pub(crate) fn measure(plan: &Plan, exchange: Exchange, title: &str) -> io::Result<()> {
+/// Measures what this exchange costs each server.
+pub(crate) fn measure(plan: &Plan, exchange: Exchange, title: &str) -> io::Result<Table> {
     let costs = costs(plan, exchange, title)?;
     let rows = costs.into_iter().map(|(server, costs)| (server.name, costs));
-    Costs::print(title, "server", rows);
-    Ok(())
+    Ok(Costs::table(exchange.name(), title, "server", rows))
 }
 
 /// Measures the exchange with each server that offers it.

@@ -2,12 +2,12 @@
 //! core of the load. The floor serves it on the other core.
 
 use std::io;
-use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
 use rustix::process::{Signal, set_parent_process_death_signal};
 
+use crate::child;
 use crate::clients::{CLIENTS, Client, Target};
 use crate::costs::Costs;
 use crate::cpu::Used;
@@ -16,13 +16,16 @@ use crate::plan::Plan;
 use crate::process::{Process, ServerArgs};
 use crate::round::Round;
 use crate::service::{BODY, HELLO, Service};
+use crate::table::Table;
 
 const SERVER: &str = "raw";
 
-pub(crate) fn measure(plan: &Plan) -> io::Result<()> {
-    for (service, body_len, body) in
-        [(Service::Http, HELLO.len(), "13 bytes"), (Service::HttpLarge, BODY, "10 KiB")]
-    {
+pub(crate) fn measure(plan: &Plan) -> io::Result<Vec<Table>> {
+    let mut tables = Vec::new();
+    for (service, body_len, body, size) in [
+        (Service::Http, HELLO.len(), "13 bytes", "small"),
+        (Service::HttpLarge, BODY, "10 KiB", "large"),
+    ] {
         for at_once in [1, 64] {
             let title = format!("A client that sends {at_once} at a time, for answers of {body}");
             let mut costs: Vec<_> =
@@ -37,10 +40,11 @@ pub(crate) fn measure(plan: &Plan) -> io::Result<()> {
                 steps.inc(1);
             }
             steps.finish_and_clear();
-            Costs::print(&title, "client", costs);
+            let name = format!("http-client-{size}-{at_once}");
+            tables.push(Costs::table(&name, &title, "client", costs));
         }
     }
-    Ok(())
+    Ok(tables)
 }
 
 /// Starts the client process, and returns what it has used.
@@ -53,12 +57,9 @@ fn one_round(plan: &Plan, client: &Client, target: Target) -> io::Result<Round> 
         target.at_once.to_string(),
         plan.time.as_secs_f64().to_string(),
     ];
-    let output = Command::new(std::env::current_exe()?).args(arguments).output()?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    parse(&text).ok_or_else(|| {
-        let errors = String::from_utf8_lossy(&output.stderr);
-        io::Error::other(format!("{} has printed {text:?} and {errors:?}", client.name))
-    })
+    let [answered, time, all, user_ticks, kernel_ticks] = child::numbers(&arguments)?;
+    let used = Used { all: Duration::from_nanos(all), user_ticks, kernel_ticks };
+    Ok(Round { answered, time: Duration::from_nanos(time), used })
 }
 
 /// Runs in the client process: fetches for `time`, and prints the round.
@@ -74,11 +75,4 @@ pub(crate) fn fetch(client: &Client, target: Target, time: Duration) -> io::Resu
         (round, round.used);
     println!("{answered} {} {} {user_ticks} {kernel_ticks}", time.as_nanos(), all.as_nanos());
     Ok(())
-}
-
-fn parse(text: &str) -> Option<Round> {
-    let numbers: Option<Vec<u64>> = text.split_whitespace().map(|text| text.parse().ok()).collect();
-    let [answered, time, all, user_ticks, kernel_ticks] = numbers?[..] else { return None };
-    let used = Used { all: Duration::from_nanos(all), user_ticks, kernel_ticks };
-    Some(Round { answered, time: Duration::from_nanos(time), used })
 }

@@ -7,16 +7,20 @@ use std::time::Duration;
 use indicatif::ProgressBar;
 
 use crate::exchange::Exchange;
+use crate::figure::percentile;
 use crate::load::OpenLoop;
 use crate::plan::Plan;
 use crate::process::{Process, ServerArgs};
-use crate::round::{Round, WARM_UP};
+use crate::round::{Round, warm_up};
 use crate::servers::{Server, TORNADO};
-use crate::table::{Table, spread};
+use crate::table::{Cell, Table};
 use crate::timing::{CONNECTIONS, load};
 
 /// In tenths of a percent.
 const PERCENTILES: [usize; 3] = [500, 990, 999];
+/// How the figures were measured.
+const METHOD: &str = "Requests are due at fixed times, whether or not the earlier ones are answered, and a latency counts from the \
+                      due time. So a late server gets no fewer requests.";
 
 /// The figures of one server, one for each round.
 #[derive(Default)]
@@ -27,7 +31,7 @@ struct Latencies {
     waits: [Vec<f64>; 3],
 }
 
-pub(crate) fn measure(plan: &Plan) -> io::Result<()> {
+pub(crate) fn measure(plan: &Plan) -> io::Result<Vec<Table>> {
     let servers = plan.offering(Exchange::Http.service());
     let steps = plan.progress("latency", 2 * plan.rounds * servers.len());
     let mut at_half: Vec<_> = servers.iter().map(|_| Latencies::default()).collect();
@@ -48,10 +52,10 @@ pub(crate) fn measure(plan: &Plan) -> io::Result<()> {
         }
     }
     steps.finish_and_clear();
-    let title = "Latency of an HTTP request on 64 connections";
-    print(&format!("{title}, at half of the server's own rate"), &servers, &at_half);
-    print(&format!("{title}, at the same rate for all"), &servers, &at_common);
-    Ok(())
+    Ok(vec![
+        table("http-latency-half", "at half of the server's own rate", &servers, &at_half),
+        table("http-latency-same", "at the same rate for all", &servers, &at_common),
+    ])
 }
 
 /// Returns the requests a second that the server can answer.
@@ -75,7 +79,7 @@ impl Latencies {
                 Process::start(ServerArgs::new(server.name, Exchange::Http.service()), &[])?;
             let rate = rate(&process)?;
             let mut load = OpenLoop::open(process.address, CONNECTIONS, Exchange::Http)?;
-            load.run(rate, WARM_UP)?;
+            load.run(rate, warm_up(plan.time))?;
             let latencies = load.run(rate, plan.time)?;
             process.end()?;
             Ok((rate, latencies))
@@ -97,38 +101,22 @@ impl Latencies {
     }
 }
 
-/// The time within which this part of the requests was answered. Zero without requests.
-fn percentile(sorted: &[Duration], tenths: usize) -> Duration {
-    let rank = (sorted.len() * tenths).div_ceil(1000);
-    sorted.get(rank.saturating_sub(1)).copied().unwrap_or_default()
-}
-
-fn print(title: &str, servers: &[&Server], latencies: &[Latencies]) {
-    let head = ["server", "1,000 requests a second", "p50, µs", "p99, µs", "p99.9, µs"];
-    let mut table = Table::new(&head);
+fn table(name: &str, rate: &str, servers: &[&Server], latencies: &[Latencies]) -> Table {
+    let title = format!("Latency of an HTTP request on 64 connections, {rate}");
+    let mut table = Table::new(name, &title, "server")
+        .method(METHOD)
+        .column("1,000 requests a second", "", 1)
+        .column("p50", "µs", 0)
+        .column("p99", "µs", 0)
+        .column("p99.9", "µs", 0);
     for (server, latencies) in servers.iter().zip(latencies) {
         if latencies.rates.is_empty() {
             continue;
         }
         let rates: Vec<_> = latencies.rates.iter().map(|rate| rate / 1e3).collect();
-        let mut row = vec![server.name.to_owned(), spread(&rates, 1)];
-        row.extend(latencies.waits.iter().map(|waits| spread(waits, 0)));
-        table.row(row);
+        let mut row = vec![Cell::of(&rates)];
+        row.extend(latencies.waits.iter().map(|waits| Cell::of(waits)));
+        table.row(server.name, row);
     }
-    table.print(title);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_percentile_is_the_latency_of_the_last_request_within_it() {
-        let latencies: Vec<_> = (1..=1000).map(Duration::from_micros).collect();
-        let at = |tenths| percentile(&latencies, tenths).as_micros();
-        assert_eq!((at(500), at(990), at(999), at(1000)), (500, 990, 999, 1000));
-        assert_eq!(percentile(&latencies[..3], 500), latencies[1]);
-        assert_eq!(percentile(&latencies[..1], 999), latencies[0]);
-        assert_eq!(percentile(&[], 500), Duration::ZERO);
-    }
+    table
 }

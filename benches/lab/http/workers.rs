@@ -7,9 +7,10 @@ use crate::costs::Costs;
 use crate::exchange::Exchange;
 use crate::plan::Plan;
 use crate::servers;
+use crate::table::Table;
 use crate::timing::one_round;
 
-pub(crate) fn measure(plan: &Plan) -> io::Result<()> {
+pub(crate) fn measure(plan: &Plan) -> io::Result<Vec<Table>> {
     let title =
         "squall with one loop and with two, on any core; 64 connections send an HTTP request";
     let server = servers::named("squall").map_err(io::Error::other)?;
@@ -24,6 +25,5 @@ pub(crate) fn measure(plan: &Plan) -> io::Result<()> {
     }
     steps.finish_and_clear();
     let rows = costs.into_iter().map(|(exchange, costs)| (exchange.title(), costs));
-    Costs::print(title, "server", rows);
-    Ok(())
+    Ok(vec![Costs::table("http-workers", title, "server", rows)])
 }
