@@ -95,6 +95,7 @@ pub(crate) fn memory_hog(stage: &Stage) -> Outcome {
     if let Err(why) = &stage.prefork.memory {
         return Outcome::Skipped(why.clone());
     }
+    let _alone = stage.kill_alone();
     let ask = || {
         let mut client = Connection::open(stage.prefork.addresses.http)?;
         client.send(b"GET /hog HTTP/1.1\r\nHost: soak\r\n\r\n")?;

@@ -53,6 +53,7 @@ pub(crate) fn stop(stage: &Stage) -> Outcome {
 
 /// Kills a worker.
 pub(crate) fn kill_worker(stage: &Stage, random: &mut fastrand::Rng) -> Outcome {
+    let alone = stage.kill_alone();
     let workers = stage.workers();
     if workers.is_empty() {
         return Outcome::Violation("there is no worker".into());
@@ -61,6 +62,7 @@ pub(crate) fn kill_worker(stage: &Stage, random: &mut fastrand::Rng) -> Outcome 
     if kill_process(worker, Signal::KILL).is_err() {
         return Outcome::Done("the worker had ended already".into());
     }
+    drop(alone);
     stage.ending.wait(REPLACEMENT);
     Outcome::Done(format!("killed worker {}", worker.as_raw_nonzero()))
 }

@@ -13,11 +13,19 @@ use crate::load::Addresses;
 pub(crate) struct Stage {
     pub(crate) single: Process,
     pub(crate) prefork: Process,
+    /// Held by what kills a worker. If a worker that fills the memory were killed by an act too, the kernel
+    /// could find its memory still taken, and kill the supervisor for it.
+    pub(crate) killing: Mutex<()>,
     /// Set when the run has to end.
     pub(crate) ending: Arc<Ending>,
 }
 
 impl Stage {
+    /// Waits until no other act kills a worker.
+    pub(crate) fn kill_alone(&self) -> MutexGuard<'_, ()> {
+        self.killing.lock().expect("no holder panics")
+    }
+
     /// The workers that live now.
     pub(crate) fn workers(&self) -> Vec<Pid> {
         children(self.prefork.pid)

@@ -75,6 +75,7 @@ impl Servers {
         Ok(Stage {
             single: process(&self.single, single),
             prefork: process(&self.prefork, prefork),
+            killing: Default::default(),
             ending: Default::default(),
         })
     }
