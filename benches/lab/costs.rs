@@ -38,11 +38,11 @@ impl Costs {
     }
 
     /// Makes a table with a row for each of these, which have names.
-    pub(crate) fn table<'a>(
+    pub(crate) fn table(
         name: &str,
         title: &str,
         rows_are: &str,
-        rows: impl IntoIterator<Item = (&'a str, Costs)>,
+        rows: impl IntoIterator<Item = (impl AsRef<str>, Costs)>,
     ) -> Table {
         let mut table = Table::new(name, title, rows_are)
             .method(METHOD)
@@ -52,7 +52,7 @@ impl Costs {
             .column("1,000 requests a second", "", 1);
         for (name, costs) in rows {
             let (user, kernel) = (Cell::of(&costs.user), Cell::of(&costs.kernel));
-            table.row(name, vec![costs.cpu_time(), user, kernel, costs.rate(1e3)]);
+            table.row(name.as_ref(), vec![costs.cpu_time(), user, kernel, costs.rate(1e3)]);
         }
         table
     }

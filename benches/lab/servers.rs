@@ -107,6 +107,8 @@ pub(crate) static SERVERS: &[Server] = &[
             Service::HttpClose,
             Service::HttpEcho,
             Service::HttpLarge,
+            Service::OneWorker,
+            Service::TwoWorkers,
         ],
         raw::serve,
     ),

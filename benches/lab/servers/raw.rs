@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::thread;
 
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
@@ -49,9 +50,19 @@ struct Floor {
 }
 
 pub(crate) fn serve(listener: TcpListener, service: Service) -> io::Result<()> {
+    let others = service.workers().unwrap_or(1) - 1;
+    thread::scope(|scope| {
+        for _ in 0..others {
+            scope.spawn(|| serve_on_this_thread(&listener, service).expect("a worker serves"));
+        }
+        serve_on_this_thread(&listener, service)
+    })
+}
+
+fn serve_on_this_thread(listener: &TcpListener, service: Service) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let epoll = epoll::create(CreateFlags::CLOEXEC)?;
-    epoll::add(&epoll, &listener, EventData::new_u64(LISTENER), EventFlags::IN)?;
+    epoll::add(&epoll, listener, EventData::new_u64(LISTENER), EventFlags::IN)?;
     let mut floor = Floor {
         epoll,
         service,
@@ -65,7 +76,7 @@ pub(crate) fn serve(listener: TcpListener, service: Service) -> io::Result<()> {
         epoll::wait(&floor.epoll, spare_capacity(&mut events), None)?;
         for event in &events {
             match event.data.u64() {
-                LISTENER => floor.accept(&listener)?,
+                LISTENER => floor.accept(listener)?,
                 key => floor.serve_ready(usize::try_from(key).expect("64 bits"))?,
             }
         }
@@ -99,9 +110,12 @@ impl Floor {
             Service::Once => connection.once(&mut self.buffer[..REQUEST]),
             Service::Sink => connection.sink(&mut self.buffer),
             Service::Source => connection.source(&mut self.buffer),
-            Service::Http | Service::HttpClose | Service::HttpEcho | Service::HttpLarge => {
-                connection.http(&mut self.buffer, &self.http)
-            }
+            Service::Http
+            | Service::HttpClose
+            | Service::HttpEcho
+            | Service::HttpLarge
+            | Service::OneWorker
+            | Service::TwoWorkers => connection.http(&mut self.buffer, &self.http),
             other => return Err(other.not_offered()),
         };
         match next {
