@@ -16,7 +16,7 @@ const CONNECTIONS: usize = 8000;
 const WINDOW: Duration = Duration::from_secs(2);
 /// The most bytes that a connection may use in the server's heap: a task, a stream, its
 /// registration and its timer.
-const BYTES_EACH: usize = 1408;
+const BYTES_EACH: usize = 768;
 
 /// Held by the running test: the tests count descriptors and bytes of the whole process.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());

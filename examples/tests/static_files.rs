@@ -191,7 +191,8 @@ fn a_large_file_arrives_whole_and_one_that_shrinks_never_does() {
     client.0.read_exact(&mut received).unwrap();
     fs::write(&path, "short").unwrap();
     let _ = client.0.read_to_end(&mut received); // a reset is an error, an early end is none
-    let head = String::from_utf8_lossy(&received[..300]);
+    // The file may have shrunk before the first byte of it was sent.
+    let head = String::from_utf8_lossy(&received[..received.len().min(300)]);
     assert!(head.contains("Content-Length: 67108864\r\n"), "{head}");
     assert!(received.len() < 64 << 20, "all bytes of a file that had lost them");
     assert_eq!(get(&server, "large.bin", "").1, "short");

@@ -22,6 +22,7 @@
 use std::io;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
+use std::rc::Rc;
 use std::time::Duration;
 
 use futures_lite::FutureExt;
@@ -58,27 +59,39 @@ const REQUESTS_PER_TURN: usize = 64;
 /// A whole body of at most this many bytes is copied after the head. Larger ones are not copied.
 const SMALL_BODY: usize = 1 << 10;
 
-/// Serves the connection until it is closed.
-pub(crate) async fn serve<S: Transport>(
-    stream: IoStream<S>,
-    config: &Config,
-    shutdown: ShutdownWatcher,
-    handler: &impl RequestHandler,
-) -> io::Result<()> {
-    let mut connection = Connection { wire: Wire::new(stream), config, shutdown, is_fresh: true };
-    while connection.wait().await? {
-        match Box::pin(connection.answer_all(handler)).await? {
-            Answered::All => {}
-            Answered::Last => return Ok(()),
-            Answered::Takeover(takeover) => return takeover.run(connection.wire.stream).await,
-        }
-    }
-    Ok(Box::pin(connection.linger(config.linger_timeout.min(IDLE_LINGER))).await?)
+/// What the connections of a server share.
+pub(crate) struct Shared<H> {
+    pub(crate) config: Config,
+    pub(crate) handler: H,
 }
 
-struct Connection<'a, S> {
+/// Serves the connection until it is closed.
+///
+/// This is no `async fn`, whose future would hold the arguments beside the connection. A waiting
+/// connection is little more than this future.
+pub(crate) fn serve<S: Transport, H: RequestHandler>(
+    stream: IoStream<S>,
+    shared: Rc<Shared<H>>,
+    shutdown: ShutdownWatcher,
+) -> impl Future<Output = io::Result<()>> {
+    let mut connection = Connection { wire: Wire::new(stream), shared, shutdown, is_fresh: true };
+    async move {
+        while connection.wait().await? {
+            let answered = Box::pin(connection.answer_all()).await?;
+            match answered {
+                Answered::All => {}
+                Answered::Last => return Ok(()),
+                Answered::Takeover(takeover) => return takeover.run(connection.wire.stream).await,
+            }
+        }
+        let limit = connection.shared.config.linger_timeout.min(IDLE_LINGER);
+        Ok(Box::pin(connection.linger(limit)).await?)
+    }
+}
+
+struct Connection<S, H> {
     wire: Wire<S>,
-    config: &'a Config,
+    shared: Rc<Shared<H>>,
     shutdown: ShutdownWatcher,
     /// True until the first byte arrives.
     is_fresh: bool,
@@ -102,16 +115,16 @@ enum Rest {
     Takeover(Takeover),
 }
 
-impl<S: Transport> Connection<'_, S> {
+impl<S: Transport, H: RequestHandler> Connection<S, H> {
     /// Waits for the first byte of a request. Returns false if the client ends the stream, the idle
     /// timeout passes or the server shuts down.
     async fn wait(&mut self) -> Result<bool, StreamError> {
-        self.wire.allow(self.config.idle_timeout);
+        self.wire.allow(self.shared.config.idle_timeout);
         let mut filled = self.wire.fill_unless(Some(&mut self.shutdown)).await?;
         if self.is_fresh && matches!(filled, Filled::Shutdown) {
             // A new client may have sent a request that has not arrived yet, and no other process
             // will answer it.
-            self.wire.allow(self.config.idle_timeout.min(FIRST_REQUEST_TIMEOUT));
+            self.wire.allow(self.shared.config.idle_timeout.min(FIRST_REQUEST_TIMEOUT));
             filled = self.wire.fill().await?;
         }
         self.is_fresh = false;
@@ -122,7 +135,7 @@ impl<S: Transport> Connection<'_, S> {
     ///
     /// What most requests do not need is boxed, so that this future stays small: a waiting connection
     /// allocates it anew for each request.
-    async fn answer_all(&mut self, handler: &impl RequestHandler) -> io::Result<Answered> {
+    async fn answer_all(&mut self) -> io::Result<Answered> {
         let mut answered = 0;
         loop {
             let head = match self.buffered_head() {
@@ -137,8 +150,8 @@ impl<S: Transport> Connection<'_, S> {
                 Ok(head) => head,
                 Err(rejection) => return Box::pin(self.reject(rejection, true)).await,
             };
-            let mut body = Body::new(&head, self.config);
-            let (persistence, rest) = match self.respond(handler, &head, &mut body).await {
+            let mut body = Body::new(&head, &self.shared.config);
+            let (persistence, rest) = match self.respond(&head, &mut body).await {
                 Ok(responded) => responded,
                 Err(rejection) => {
                     let with_body = head.method != Method::HEAD;
@@ -149,7 +162,8 @@ impl<S: Transport> Connection<'_, S> {
             match rest {
                 Rest::Nothing => {}
                 Rest::Body(body) => {
-                    let sent = Box::pin(body.send(&mut self.wire, self.config, &head)).await;
+                    let sent =
+                        Box::pin(body.send(&mut self.wire, &self.shared.config, &head)).await;
                     if let Err(rejection) = sent {
                         return Box::pin(self.reject(rejection, true)).await;
                     }
@@ -157,12 +171,12 @@ impl<S: Transport> Connection<'_, S> {
                 Rest::Takeover(run) => takeover = Some(run),
             }
             if self.wire.stream.queued() > HIGH_WATER {
-                Box::pin(self.wire.flush(self.config.write_timeout)).await?;
+                Box::pin(self.wire.flush(self.shared.config.write_timeout)).await?;
             }
             if persistence == Persistence::Close
                 || !(body.is_done() || Box::pin(self.skip_body(&mut body)).await?)
             {
-                Box::pin(self.linger(self.config.linger_timeout)).await?;
+                Box::pin(self.linger(self.shared.config.linger_timeout)).await?;
                 return Ok(Answered::Last);
             }
             if let Some(run) = takeover {
@@ -209,15 +223,15 @@ impl<S: Transport> Connection<'_, S> {
         if data.is_empty() {
             return Ok(None);
         }
-        let Some((head, length)) = Head::parse(data, self.config)? else { return Ok(None) };
+        let Some((head, length)) = Head::parse(data, &self.shared.config)? else { return Ok(None) };
         self.wire.stream.consume(length);
         Ok(Some(head))
     }
 
     /// Reads the rest of a head of which the buffer holds a part.
     async fn rest_of_head(&mut self) -> Result<Head, Rejection> {
-        self.wire.allow(self.config.head_timeout);
-        let max = self.config.max_head_bytes;
+        self.wire.allow(self.shared.config.head_timeout);
+        let max = self.shared.config.max_head_bytes;
         // Parses again only when the head may be complete, or when the data has doubled. The cost
         // stays linear even if the head arrives byte by byte.
         let mut next_parse_len = max.min(2 * self.wire.stream.buffer().len());
@@ -258,29 +272,24 @@ impl<S: Transport> Connection<'_, S> {
     /// Runs the handler and queues its response.
     async fn respond(
         &mut self,
-        handler: &impl RequestHandler,
         head: &Head,
         body: &mut Body,
     ) -> Result<(Persistence, Rest), Rejection> {
-        let mut response = self.run_handler(handler, head, body).await?;
+        let mut response = self.run_handler(head, body).await?;
         response.replace_if_unfit::<S>(head, body.is_done());
         let persistence = self.persistence(head, body, &response);
         Ok((persistence, self.queue(head, response, persistence)?))
     }
 
     /// Runs the handler, unless the request is for the server as a whole. Turns a panic into a 500.
-    async fn run_handler(
-        &mut self,
-        handler: &impl RequestHandler,
-        head: &Head,
-        body: &mut Body,
-    ) -> Result<Response, Rejection> {
+    async fn run_handler(&mut self, head: &Head, body: &mut Body) -> Result<Response, Rejection> {
         if head.is_for_server() {
             return Ok(Response::new(None, ""));
         }
         let wire = SharedWire::new(&mut self.wire);
         let mut request = Request { head, body, wire: &wire, path_arguments: None };
-        let running = pin!(AssertUnwindSafe(handler.handle(&mut request)).catch_unwind());
+        let running =
+            pin!(AssertUnwindSafe(self.shared.handler.handle(&mut request)).catch_unwind());
         match unless_client_leaves(running, &wire, NextPart::StatusLine).await? {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => {
@@ -353,7 +362,7 @@ impl<S: Transport> Connection<'_, S> {
         }
         self.wire.write_response(&text)?;
         drop(text);
-        self.linger(self.config.linger_timeout).await
+        self.linger(self.shared.config.linger_timeout).await
     }
 
     /// Ends the connection; every orderly close goes through here. If bytes are unread at a close,
@@ -361,7 +370,7 @@ impl<S: Transport> Connection<'_, S> {
     /// the client has not read yet.
     async fn linger(&mut self, limit: Duration) -> Result<(), StreamError> {
         let limit = if self.shutdown.has_begun() { limit.min(IDLE_LINGER) } else { limit };
-        self.wire.flush(self.config.write_timeout).await?;
+        self.wire.flush(self.shared.config.write_timeout).await?;
         self.wire.stream.linger(MAX_LINGER, limit).await
     }
 }

@@ -12,7 +12,7 @@ use squall_net::{
 };
 
 use crate::server::config::Config;
-use crate::server::connection::serve;
+use crate::server::connection::{Shared, serve};
 use crate::server::request_handler::RequestHandler;
 use crate::server::shutdown::Shutdown;
 use crate::server::transport::Transport;
@@ -108,13 +108,14 @@ fn server<L>(config: Config, handler: impl RequestHandler + 'static) -> HttpServ
 where
     L: Listener<Stream: Transport>,
 {
-    let shutdown = Rc::new(Shutdown::default());
-    let shutdown_of_handler = Rc::clone(&shutdown);
-    let serve = async move |stream: IoStream<L::Stream>, _peer| {
-        serve(stream, &config, shutdown_of_handler.watcher(), &handler).await
-    };
     // The buffer must hold a whole head. Bodies are consumed piece by piece.
     let buffer = StreamConfig::default().max_buffer_size(config.max_head_bytes.max(64 << 10));
+    let shutdown = Rc::new(Shutdown::default());
+    let shared = Rc::new(Shared { config, handler });
+    let shutdown_of_handler = Rc::clone(&shutdown);
+    let serve = move |stream: IoStream<L::Stream>, _peer| {
+        serve(stream, Rc::clone(&shared), shutdown_of_handler.watcher())
+    };
     HttpServer { server: Server::new(serve).stream_config(buffer), shutdown }
 }
 

@@ -15,7 +15,7 @@ pub(crate) struct Takeover {
     run: Box<dyn FnOnce(Box<dyn Any>) -> Running>,
 }
 
-type Running = Pin<Box<dyn Future<Output = io::Result<()>>>>;
+pub(crate) type Running = Pin<Box<dyn Future<Output = io::Result<()>>>>;
 
 impl Takeover {
     pub(crate) fn new<S, F>(run: F) -> Takeover
@@ -39,8 +39,8 @@ impl Takeover {
         self.stream == TypeId::of::<IoStream<S>>()
     }
 
-    pub(crate) async fn run<S: 'static>(self, stream: IoStream<S>) -> io::Result<()> {
-        (self.run)(Box::new(stream)).await
+    pub(crate) fn run<S: 'static>(self, stream: IoStream<S>) -> Running {
+        (self.run)(Box::new(stream))
     }
 }
 

@@ -24,7 +24,7 @@ pub(crate) struct Wire<S> {
     /// One timer as long as the connection lives, reset for each phase and as the client reads.
     deadline: Sleep,
     /// How many bytes of the next response's status line were sent early.
-    sent_early: usize,
+    sent_early: u8,
     /// The waker of the handler's last read of the body that had to wait. That read may have ended.
     body_waker: Option<Waker>,
 }
@@ -141,16 +141,16 @@ impl<S: Transport> Wire<S> {
     }
 
     /// Reads once, before the deadline.
-    pub(crate) async fn fill(&mut self) -> Result<Filled, StreamError> {
-        self.fill_unless(None).await
+    pub(crate) fn fill(&mut self) -> impl Future<Output = Result<Filled, StreamError>> {
+        self.fill_unless(None)
     }
 
     /// Reads once, before the deadline, unless the server shuts down first.
-    pub(crate) async fn fill_unless(
+    pub(crate) fn fill_unless(
         &mut self,
         mut shutdown: Option<&mut ShutdownWatcher>,
-    ) -> Result<Filled, StreamError> {
-        poll_fn(|cx| {
+    ) -> impl Future<Output = Result<Filled, StreamError>> {
+        poll_fn(move |cx| {
             if let Poll::Ready(filled) = self.poll_fill(cx) {
                 return Poll::Ready(filled);
             }
@@ -159,7 +159,6 @@ impl<S: Transport> Wire<S> {
             }
             Pin::new(&mut self.deadline).poll(cx).map(|()| Ok(Filled::TimedOut))
         })
-        .await
     }
 
     /// Reads once, without a deadline.
@@ -189,7 +188,7 @@ impl<S: Transport> Wire<S> {
     /// Queues a response from its status line on. Leaves out the bytes that were sent early.
     pub(crate) fn write_response(&mut self, text: &[u8]) -> Result<(), StreamError> {
         let sent = std::mem::take(&mut self.sent_early);
-        self.stream.write(&text[sent..])
+        self.stream.write(&text[usize::from(sent)..])
     }
 
     /// Queues the next byte of a response before the rest of `part` is known.
