@@ -43,28 +43,41 @@ struct Peer {
 
 impl Peer {
     /// Starts a server on a free port. Returns `None` if it is not installed.
-    fn start(name: &str, command: impl FnOnce(u16, &PathBuf) -> Command) -> Option<Peer> {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let address = SocketAddr::from(([127, 0, 0, 1], port));
-        let directory = std::env::temp_dir().join(format!("squall-{name}-{port}"));
-        fs::create_dir_all(&directory).unwrap();
-        let mut command = command(port, &directory);
-        let spawned =
-            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        let Ok(child) = spawned else {
-            say(&format!("skipped: {name} is not installed"));
-            return None;
-        };
-        let mut peer = Peer { child, address, directory };
-        let begin = Instant::now();
-        while TcpStream::connect(address).is_err() {
-            if peer.child.try_wait().unwrap().is_some() || begin.elapsed() > WATCHDOG {
-                say(&format!("skipped: {name} does not start"));
+    fn start(name: &str, command: impl Fn(u16, &PathBuf) -> Command) -> Option<Peer> {
+        // Another process may take the port before the server does.
+        for _ in 0..5 {
+            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            let address = SocketAddr::from(([127, 0, 0, 1], port));
+            let directory = std::env::temp_dir().join(format!("squall-{name}-{port}"));
+            fs::create_dir_all(&directory).unwrap();
+            let mut command = command(port, &directory);
+            let spawned =
+                command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+            let Ok(child) = spawned else {
+                say(&format!("skipped: {name} is not installed"));
                 return None;
+            };
+            let mut peer = Peer { child, address, directory };
+            if peer.starts() {
+                return Some(peer);
+            }
+        }
+        say(&format!("skipped: {name} does not start"));
+        None
+    }
+
+    /// Waits until the server answers. Returns false if it ends before that.
+    fn starts(&mut self) -> bool {
+        let begin = Instant::now();
+        let plain = get(&[]);
+        while begin.elapsed() < WATCHDOG && self.child.try_wait().unwrap().is_none() {
+            let listens = TcpStream::connect_timeout(&self.address, PATIENCE).is_ok();
+            if listens && serves(self.address, plain.as_bytes(), PATIENCE) {
+                return true;
             }
             thread::sleep(Duration::from_millis(20));
         }
-        Some(peer)
+        false
     }
 
     fn nginx() -> Option<Peer> {
