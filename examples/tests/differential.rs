@@ -168,6 +168,8 @@ fn what_nginx_and_tornado_both_refuse_is_not_served() {
     requests.extend(unusual_but_valid().into_iter().map(|(_, request, _)| request.into_bytes()));
     let plain = get(&["User-Agent: x y/1", "Accept: */*", "X-Z: 1, 2"]);
     requests.extend((0..MUTATED).map(|number| mutate(plain.as_bytes(), number)));
+    // A negative chunk size puts Tornado 6.2 into an endless loop, and it would answer nothing more.
+    requests.retain(|request| memchr::memmem::find(request, b"\r\n\r\n-").is_none());
     for request in &mut requests {
         // The empty line completes what a changed byte has left open.
         request.extend_from_slice(b"\r\n\r\n");
