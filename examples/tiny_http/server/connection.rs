@@ -151,7 +151,11 @@ impl<S: Transport, H: RequestHandler> Connection<S, H> {
                 Err(rejection) => return Box::pin(self.reject(rejection, true)).await,
             };
             let mut body = Body::new(&head, &self.shared.config);
-            let (persistence, rest) = match self.respond(&head, &mut body).await {
+            let responded = match self.run_handler(&head, &mut body).await {
+                Ok(response) => self.respond(&head, &body, response),
+                Err(rejection) => Err(rejection),
+            };
+            let (persistence, rest) = match responded {
                 Ok(responded) => responded,
                 Err(rejection) => {
                     let with_body = head.method != Method::HEAD;
@@ -269,13 +273,14 @@ impl<S: Transport, H: RequestHandler> Connection<S, H> {
         }
     }
 
-    /// Runs the handler and queues its response.
-    async fn respond(
+    /// Queues a handler's response.
+    #[inline]
+    fn respond(
         &mut self,
         head: &Head,
-        body: &mut Body,
+        body: &Body,
+        mut response: Response,
     ) -> Result<(Persistence, Rest), Rejection> {
-        let mut response = self.run_handler(head, body).await?;
         response.replace_if_unfit::<S>(head, body.is_done());
         let persistence = self.persistence(head, body, &response);
         Ok((persistence, self.queue(head, response, persistence)?))

@@ -31,17 +31,16 @@ const FIRST_INTERVAL: Duration = Duration::from_millis(50);
 ///
 /// # Errors
 /// [`Rejection::Broken`]: the client has left.
-pub(crate) async fn unless_client_leaves<T, S: Transport>(
+pub(crate) fn unless_client_leaves<T, S: Transport>(
     mut work: Pin<&mut impl Future<Output = T>>,
     wire: &SharedWire<'_, S>,
     next: NextPart,
-) -> Result<T, Rejection> {
+) -> impl Future<Output = Result<T, Rejection>> {
     let mut watch = ClientWatch { next, sent: 0, pause: None };
-    poll_fn(|cx| match work.as_mut().poll(cx) {
+    poll_fn(move |cx| match work.as_mut().poll(cx) {
         Poll::Ready(output) => Poll::Ready(Ok(output)),
         Poll::Pending => wire.with(|wire| watch.poll(cx, wire)).map(|error| Err(error.into())),
     })
-    .await
 }
 
 /// Looks during one wait whether the client has left.
