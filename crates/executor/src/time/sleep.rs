@@ -83,7 +83,7 @@ struct Bound {
     core: Rc<Core>,
     /// In nanoseconds on the clock of the loop.
     deadline: u64,
-    /// Never armed before the sleep was polled. Otherwise it may have fired.
+    /// Never armed before the sleep was polled, and once it is ready. Otherwise it may have fired.
     timer: TimerId,
 }
 
@@ -263,6 +263,7 @@ impl Bound {
         let alarms = &self.core.alarms;
         let has_fired = alarms.has_fired(self.timer, self.deadline);
         if has_fired || !alarms.set_waker(self.timer, cx.waker(), &self.core.scheduler) {
+            self.timer = TimerId::never_armed(); // so that the drop does not look for the timer
             return Poll::Ready(());
         }
         Poll::Pending
