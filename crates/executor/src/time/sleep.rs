@@ -269,14 +269,14 @@ impl Bound {
         Poll::Pending
     }
 
-    /// Arms the timer, unless the loop is closing: then the sleep ends with it.
+    /// Arms the timer. A closing loop arms none: then the sleep ends with it.
     #[inline]
     fn arm(&mut self, cx: &Context<'_>, location: &'static Location<'static>) {
         let core = &*self.core;
-        if !core.scheduler.is_closed() {
-            let alarm = Alarm::wake(cx.waker(), &core.scheduler);
-            self.timer = core.arm_at(self.deadline, alarm, location);
-        }
+        self.timer = match core.scheduler.key_of(cx.waker()) {
+            Some(task) => core.arm_for_task(self.deadline, task, location),
+            None => core.arm_at(self.deadline, Alarm::Wake(cx.waker().clone()), location),
+        };
     }
 }
 

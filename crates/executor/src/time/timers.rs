@@ -103,12 +103,20 @@ impl<T> Timers<T> {
         self.due.len()
     }
 
-    #[inline]
     pub(crate) fn insert(&mut self, deadline: u64, value: T) -> TimerId {
+        self.insert_with(deadline, || value)
+    }
+
+    /// As [`insert`](Self::insert), with the value that `make` returns. It is built in the timer's
+    /// slot if the closure owns nothing that must be dropped.
+    #[inline]
+    pub(crate) fn insert_with(&mut self, deadline: u64, make: impl FnOnce() -> T) -> TimerId {
         let sequence = self.next_sequence;
         self.next_sequence += 1;
-        let slot = Slot { sequence, stamp: 0, node_deadline: deadline, deadline, value };
-        let index = self.slots.insert(slot);
+        let index = self.slots.insert_with(|| {
+            let value = make();
+            Slot { sequence, stamp: 0, node_deadline: deadline, deadline, value }
+        });
         self.heap.push(Node { deadline, sequence, slot: index, stamp: 0 });
         TimerId { index, sequence, not_send: PhantomData }
     }
