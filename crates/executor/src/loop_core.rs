@@ -25,6 +25,7 @@ use crate::isolation::Isolation;
 use crate::task::entry::Message;
 use crate::task::inbox::Inbox;
 use crate::task::scheduler::Scheduler;
+use crate::task::task::TaskKey;
 use crate::threads::blocking_pool::Blocking;
 use crate::threads::signal_listener::SignalListener;
 use crate::time::alarms::{Alarm, Alarms, Armed};
@@ -115,7 +116,6 @@ impl Core {
     }
 
     /// As [`arm`](Self::arm), for a deadline in nanoseconds of the loop's clock.
-    #[inline]
     pub(crate) fn arm_at(
         &self,
         deadline: u64,
@@ -128,6 +128,20 @@ impl Core {
         }
         let armed = Armed { alarm, origin: self.origin(location) };
         self.alarms.arm(deadline, armed)
+    }
+
+    /// As [`arm_at`](Self::arm_at), with an alarm that wakes a task of this loop.
+    #[inline]
+    pub(crate) fn arm_for_task(
+        &self,
+        deadline: u64,
+        task: TaskKey,
+        location: &'static Location<'static>,
+    ) -> TimerId {
+        if self.scheduler.is_closed() {
+            return TimerId::never_armed();
+        }
+        self.alarms.arm_for_task(deadline, task, self.origin(location))
     }
 
     /// Wakes the tasks whose signals have arrived, and returns how many. The signal handler records

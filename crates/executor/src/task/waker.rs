@@ -66,13 +66,19 @@ unsafe fn waker_drop(data: *const ()) {
 pub(super) fn wake_by_ref(task: TaskPtr) {
     match task.header().shared.local_queue() {
         Some(queue) => task.enqueue(queue),
-        None if task.header().notified.swap(true, Ordering::AcqRel) => {}
-        None => {
-            add_reference(task);
-            // A closed loop refuses the message and drops it, and with it the reference.
-            let _ = task.header().shared.inbox.send(Message::Wake(ForeignWake(task)));
-        }
+        None => send_to_loop(task),
     }
+}
+
+/// Sends a task to its loop, which is not entered on this thread, unless it is on its way.
+#[inline(never)] // otherwise each local wake saves the registers that this needs
+fn send_to_loop(task: TaskPtr) {
+    if task.header().notified.swap(true, Ordering::AcqRel) {
+        return;
+    }
+    add_reference(task);
+    // A closed loop refuses the message and drops it, and with it the reference.
+    let _ = task.header().shared.inbox.send(Message::Wake(ForeignWake(task)));
 }
 
 fn add_reference(task: TaskPtr) {

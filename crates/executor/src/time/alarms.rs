@@ -70,9 +70,15 @@ impl Alarms {
     }
 
     /// Arms a timer for `deadline`, in nanoseconds of the loop's clock.
-    #[inline]
     pub(crate) fn arm(&self, deadline: u64, armed: Armed) -> TimerId {
         self.timers.borrow_mut().insert(deadline, armed)
+    }
+
+    /// As [`arm`](Self::arm), with an alarm that wakes a task.
+    #[inline]
+    pub(crate) fn arm_for_task(&self, deadline: u64, task: TaskKey, origin: Origin) -> TimerId {
+        let armed = || Armed { alarm: Alarm::Task(task), origin };
+        self.timers.borrow_mut().insert_with(deadline, armed)
     }
 
     /// Removes a timer. Returns it unless its alarm is a task's. The caller must drop it while it

@@ -5,6 +5,7 @@
 //!                        │          └───────────┬──────────┘   │                  │
 //!                        ▼               the loop's core ◀──── │ ─────────────────┘
 //!   below the loop:  periodic_times      alarms ─▶ timers ─▶ slots   turn_clock ─▶ clock
+//!                                                    └────▶ node_heap
 //! ```
 //!
 //! The loop owns the parts in the lower row. They take the time as an argument, so their tests
@@ -13,6 +14,7 @@
 pub(crate) mod alarms;
 pub(crate) mod clock;
 pub(crate) mod interval;
+mod node_heap;
 pub(crate) mod periodic_callback;
 mod periodic_times;
 mod settle;

@@ -83,7 +83,7 @@ struct Bound {
     core: Rc<Core>,
     /// In nanoseconds on the clock of the loop.
     deadline: u64,
-    /// Never armed before the sleep was polled. Otherwise it may have fired.
+    /// Never armed before the sleep was polled, and once it is ready. Otherwise it may have fired.
     timer: TimerId,
 }
 
@@ -263,19 +263,20 @@ impl Bound {
         let alarms = &self.core.alarms;
         let has_fired = alarms.has_fired(self.timer, self.deadline);
         if has_fired || !alarms.set_waker(self.timer, cx.waker(), &self.core.scheduler) {
+            self.timer = TimerId::never_armed(); // so that the drop does not look for the timer
             return Poll::Ready(());
         }
         Poll::Pending
     }
 
-    /// Arms the timer, unless the loop is closing: then the sleep ends with it.
+    /// Arms the timer. A closing loop arms none: then the sleep ends with it.
     #[inline]
     fn arm(&mut self, cx: &Context<'_>, location: &'static Location<'static>) {
         let core = &*self.core;
-        if !core.scheduler.is_closed() {
-            let alarm = Alarm::wake(cx.waker(), &core.scheduler);
-            self.timer = core.arm_at(self.deadline, alarm, location);
-        }
+        self.timer = match core.scheduler.key_of(cx.waker()) {
+            Some(task) => core.arm_for_task(self.deadline, task, location),
+            None => core.arm_at(self.deadline, Alarm::Wake(cx.waker().clone()), location),
+        };
     }
 }
 

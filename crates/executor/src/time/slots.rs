@@ -14,7 +14,7 @@ pub(crate) struct Slots<T> {
 
 struct Entry<T> {
     value: Option<T>,
-    /// While the entry is free: the value of `Slots::next` before it was freed.
+    /// While the entry is free: the value of `Slots::next` once this entry is used.
     next: u32,
 }
 
@@ -29,25 +29,30 @@ impl<T> Slots<T> {
         self.len
     }
 
-    /// Inserts a value and returns its index.
+    /// Inserts the value that `make` returns, and returns its index.
+    ///
+    /// Nothing can panic between `make` and the store, so the value needs no other place to be
+    /// dropped from, and is built where it stays. A copy would wait for the stores that built it.
     ///
     /// # Panics
     /// If there are 2³² values.
     #[inline(always)] // otherwise the value is built elsewhere and copied
-    pub(crate) fn insert(&mut self, value: T) -> u32 {
+    pub(crate) fn insert_with(&mut self, make: impl FnOnce() -> T) -> u32 {
         let index = self.next;
-        self.len += 1;
-        match self.entries.get_mut(index as usize) {
-            Some(entry) => {
-                self.next = entry.next;
-                mem::forget(entry.value.replace(value)); // it was `None`, so nothing is dropped
-            }
-            None => {
-                self.next = index.checked_add(1).expect("fewer than 2^32 timers");
-                self.entries.push(Entry { value: Some(value), next: 0 });
-            }
+        if index as usize == self.entries.len() {
+            self.add_free_entry();
         }
+        let entry = &mut self.entries[index as usize];
+        mem::forget(entry.value.replace(make())); // it was `None`, so nothing is dropped
+        self.next = entry.next;
+        self.len += 1;
         index
+    }
+
+    #[cold]
+    fn add_free_entry(&mut self) {
+        let next = self.next.checked_add(1).expect("fewer than 2^32 timers");
+        self.entries.push(Entry { value: None, next });
     }
 
     #[inline]
@@ -108,17 +113,17 @@ mod tests {
     #[test]
     fn free_slots_are_used_again_the_last_one_first() {
         let mut slots = Slots::new();
-        let indices: Vec<_> = ["a", "b", "c"].map(|value| slots.insert(value)).into();
+        let indices: Vec<_> = ["a", "b", "c"].map(|value| slots.insert_with(|| value)).into();
         assert_eq!(indices, [0, 1, 2]);
         assert_eq!(
             (slots.remove(1), slots.remove(0), slots.remove(1)),
             (Some("b"), Some("a"), None)
         );
         assert_eq!((slots.get(0), slots.get(2), slots.get(3)), (None, Some(&"c"), None));
-        assert_eq!([slots.insert("d"), slots.insert("e"), slots.insert("f")], [0, 1, 3]);
+        assert_eq!(["d", "e", "f"].map(|value| slots.insert_with(|| value)), [0, 1, 3]);
         assert_eq!(slots.len(), 4);
         assert_eq!(slots.iter().copied().collect::<Vec<_>>(), ["d", "e", "c", "f"]);
         assert_eq!(slots.drain().collect::<Vec<_>>(), ["d", "e", "c", "f"]);
-        assert_eq!((slots.len(), slots.insert("g")), (0, 0));
+        assert_eq!((slots.len(), slots.insert_with(|| "g")), (0, 0));
     }
 }

@@ -1,5 +1,4 @@
-//! Timers in (deadline, sequence) order: a four-ary heap of small nodes, and slots with the
-//! timers' values.
+//! Timers in (deadline, sequence) order: a heap of small nodes, and slots with the timers' values.
 //!
 //! Pure: no method reads a clock. Times are arguments, in nanoseconds since the loop was made.
 //!
@@ -8,13 +7,12 @@
 //! array. A dead node is removed when it reaches the head. If the dead nodes outnumber the living
 //! ones, all of them are removed together. So a million timers that are armed and cancelled leave
 //! nothing behind.
-//!
-//! Source: Daniel H. Larkin, Siddhartha Sen, Robert E. Tarjan, "A Back-to-Basics Empirical Study of
-//! Priority Queues" (2014), for the choice of four children a node.
 
-use std::collections::VecDeque;
+use std::cmp::Reverse;
 use std::marker::PhantomData;
+use std::mem;
 
+use crate::time::node_heap::{Node, NodeHeap};
 use crate::time::slots::Slots;
 
 /// Identifies one timer of one loop, and no later timer. It is not `Send`.
@@ -45,29 +43,18 @@ impl TimerId {
 }
 
 pub(crate) struct Timers<T> {
-    /// No node is later than its four children. The first node is alive.
-    heap: Vec<Node>,
+    /// The first node is alive.
+    heap: NodeHeap,
     slots: Slots<Slot<T>>,
-    /// Nodes that [`take_due`](Timers::take_due) took off the heap and that have not run yet.
-    due: VecDeque<Node>,
-    /// Nodes that are due but were armed in this turn. Empty except inside `take_due`.
-    armed_this_turn: Vec<Node>,
+    /// Nodes that [`take_due`](Timers::take_due) took off the heap and that have not run yet, the
+    /// next one last.
+    due: Vec<Node>,
     /// The number of timers that were postponed since their node was placed.
     postponed: usize,
     next_sequence: u64,
 }
 
-/// A timer's place in the order. A node is alive while its slot holds the same sequence number and
-/// stamp.
-#[derive(Clone, Copy)]
-struct Node {
-    deadline: u64,
-    sequence: u64,
-    slot: u32,
-    /// Distinguishes the successive nodes of one timer.
-    stamp: u32,
-}
-
+/// A node is alive while its slot holds the same sequence number and stamp.
 struct Slot<T> {
     sequence: u64,
     /// The stamp of this timer's living node. Every timer has one such node, in the heap or in
@@ -81,6 +68,11 @@ struct Slot<T> {
 }
 
 impl<T> Slot<T> {
+    /// Whether this is the living node of the slot's timer.
+    fn is_of(&self, node: Node) -> bool {
+        self.sequence == node.sequence && self.stamp == node.stamp
+    }
+
     fn is_postponed(&self) -> bool {
         self.deadline > self.node_deadline
     }
@@ -88,25 +80,15 @@ impl<T> Slot<T> {
 
 /// Up to this many dead nodes, or empty slots, are not cleaned up.
 const CLEANUP_THRESHOLD: usize = 64;
-const CHILDREN: usize = 4;
-
-impl Node {
-    /// The deadline and the sequence number as one number, so that two nodes are compared without a
-    /// branch.
-    fn key(&self) -> u128 {
-        (u128::from(self.deadline) << 64) | u128::from(self.sequence)
-    }
-}
 
 impl<T> Timers<T> {
     /// Sequence numbers begin at `first_sequence`. If those of two loops begin far apart, an id of
     /// one loop never matches a timer of the other.
     pub(crate) fn new(first_sequence: u64) -> Timers<T> {
         Timers {
-            heap: Vec::new(),
+            heap: NodeHeap::new(),
             slots: Slots::new(),
-            due: VecDeque::new(),
-            armed_this_turn: Vec::new(),
+            due: Vec::new(),
             postponed: 0,
             next_sequence: first_sequence,
         }
@@ -121,13 +103,21 @@ impl<T> Timers<T> {
         self.due.len()
     }
 
-    #[inline]
     pub(crate) fn insert(&mut self, deadline: u64, value: T) -> TimerId {
+        self.insert_with(deadline, || value)
+    }
+
+    /// As [`insert`](Self::insert), with the value that `make` returns. It is built in the timer's
+    /// slot if the closure owns nothing that must be dropped.
+    #[inline]
+    pub(crate) fn insert_with(&mut self, deadline: u64, make: impl FnOnce() -> T) -> TimerId {
         let sequence = self.next_sequence;
         self.next_sequence += 1;
-        let slot = Slot { sequence, stamp: 0, node_deadline: deadline, deadline, value };
-        let index = self.slots.insert(slot);
-        self.push_node(Node { deadline, sequence, slot: index, stamp: 0 });
+        let index = self.slots.insert_with(|| {
+            let value = make();
+            Slot { sequence, stamp: 0, node_deadline: deadline, deadline, value }
+        });
+        self.heap.push(Node { deadline, sequence, slot: index, stamp: 0 });
         TimerId { index, sequence, not_send: PhantomData }
     }
 
@@ -174,7 +164,7 @@ impl<T> Timers<T> {
             slot.stamp = slot.stamp.wrapping_add(1); // the former node is dead
             let (slot, stamp) = (id.index, slot.stamp);
             let node = Node { deadline, sequence: id.sequence, slot, stamp };
-            self.push_node(node);
+            self.heap.push(node);
             self.limit_dead_nodes();
         }
         true
@@ -196,38 +186,37 @@ impl<T> Timers<T> {
     /// Timers with the sequence number `sequence` or a higher one stay, even if their deadline has
     /// passed. They wait for the next turn.
     pub(crate) fn take_due(&mut self, now: u64, sequence: u64) {
-        while let Some(&node) = self.heap.first() {
-            // `u64::MAX` means never: later deadlines were saturated to it.
-            if node.deadline > now || node.deadline == u64::MAX {
-                break;
-            }
-            if let Some(node) = self.replace_if_postponed(node) {
-                self.heap[0] = node; // postponed: moves to its new place in the order
-                self.sift_down(0);
-            } else {
-                self.pop_node();
-                if node.sequence < sequence {
-                    self.due.push_back(node);
-                } else {
-                    self.armed_this_turn.push(node);
-                }
-            }
-            self.drop_dead_heads();
+        // `u64::MAX` means never: later deadlines were saturated to it.
+        let now = now.min(u64::MAX - 1);
+        if self.next_deadline().is_none_or(|deadline| deadline > now) {
+            return;
         }
-        while let Some(node) = self.armed_this_turn.pop() {
-            self.push_node(node);
-        }
+        let mut due = mem::take(&mut self.due);
+        self.heap.take_until(now, &mut due);
+        due.retain_mut(|node| {
+            if let Some(moved) = self.replace_if_postponed(*node) {
+                *node = moved;
+            }
+            let is_due = node.deadline <= now && node.sequence < sequence;
+            if !is_due {
+                self.heap.push(*node);
+            }
+            is_due
+        });
+        due.sort_unstable_by_key(|node| Reverse(node.key()));
+        self.due = due;
+        self.drop_dead_heads();
     }
 
     /// Returns the next due timer that was neither cancelled nor moved meanwhile.
     pub(crate) fn next_due(&mut self) -> Option<T> {
         loop {
-            let node = self.due.pop_front()?;
+            let node = self.due.pop()?;
             if !self.is_alive(node) {
                 continue;
             }
             match self.replace_if_postponed(node) {
-                Some(node) => self.push_node(node),
+                Some(node) => self.heap.push(node),
                 None => return self.take(node.slot),
             }
         }
@@ -286,7 +275,7 @@ impl<T> Timers<T> {
         // A timer that was armed last is often the last in the array too.
         let is_last = |last: &Node| last.sequence == node.sequence && last.stamp == node.stamp;
         if self.heap.last().is_some_and(is_last) {
-            self.heap.pop();
+            self.heap.pop_last();
         } else if self.heap.first().is_some_and(|head| head.deadline >= node.deadline) {
             self.drop_dead_heads(); // the removed timer may have been the first
         }
@@ -296,22 +285,21 @@ impl<T> Timers<T> {
     /// Whether some node is dead. Every timer has exactly one living node, so comparing the numbers
     /// is enough.
     fn has_dead(&self) -> bool {
-        self.heap.len() + self.due.len() + self.armed_this_turn.len() > self.slots.len()
+        self.heap.len() + self.due.len() > self.slots.len()
     }
 
     fn is_alive(&self, node: Node) -> bool {
-        let slot = self.slots.get(node.slot);
-        slot.is_some_and(|slot| slot.sequence == node.sequence && slot.stamp == node.stamp)
+        self.slots.get(node.slot).is_some_and(|slot| slot.is_of(node))
     }
 
-    /// If the timer of a living node was postponed, marks the node as dead and returns the node
-    /// that replaces it. Otherwise returns `None`.
+    /// If this is the living node of a timer that was postponed, marks it as dead and returns the
+    /// node that replaces it. Otherwise returns `None`.
     fn replace_if_postponed(&mut self, node: Node) -> Option<Node> {
         if self.postponed == 0 {
             return None; // without reading the slot, which lies elsewhere in memory
         }
         let slot = self.slots.get_mut(node.slot)?;
-        if !slot.is_postponed() {
+        if !slot.is_of(node) || !slot.is_postponed() {
             return None;
         }
         self.postponed -= 1;
@@ -322,7 +310,7 @@ impl<T> Timers<T> {
 
     fn drop_dead_heads(&mut self) {
         while self.has_dead() && self.heap.first().is_some_and(|head| !self.is_alive(*head)) {
-            self.pop_node();
+            self.heap.pop_first();
         }
     }
 
@@ -334,61 +322,10 @@ impl<T> Timers<T> {
         }
     }
 
-    /// Removes all dead nodes and restores the order of the heap.
     #[cold]
     fn drop_all_dead_nodes(&mut self) {
-        let mut heap = std::mem::take(&mut self.heap);
-        heap.retain(|node| self.is_alive(*node));
-        heap.shrink_to(2 * heap.len());
-        self.heap = heap;
-        for position in (0..self.heap.len().div_ceil(CHILDREN)).rev() {
-            self.sift_down(position);
-        }
-    }
-
-    #[inline(always)] // otherwise the node is built in memory, and read before the stores complete
-    fn push_node(&mut self, node: Node) {
-        let position = self.heap.len();
-        self.heap.push(node);
-        self.sift_up(position, node);
-    }
-
-    fn pop_node(&mut self) {
-        self.heap.swap_remove(0);
-        if !self.heap.is_empty() {
-            self.sift_down(0);
-        }
-    }
-
-    /// Moves `node`, which is at `position`, towards the root until its parent is not later.
-    fn sift_up(&mut self, mut position: usize, node: Node) {
-        while position > 0 {
-            let parent = (position - 1) / CHILDREN;
-            if self.heap[parent].key() <= node.key() {
-                break;
-            }
-            self.heap[position] = self.heap[parent];
-            position = parent;
-        }
-        self.heap[position] = node;
-    }
-
-    /// Moves the node at `position` away from the root until no child is earlier.
-    fn sift_down(&mut self, mut position: usize) {
-        let node = self.heap[position];
-        loop {
-            let first = position * CHILDREN + 1;
-            let children = first..(first + CHILDREN).min(self.heap.len());
-            let Some(earliest) = children.min_by_key(|&child| self.heap[child].key()) else {
-                break;
-            };
-            if node.key() <= self.heap[earliest].key() {
-                break;
-            }
-            self.heap[position] = self.heap[earliest];
-            position = earliest;
-        }
-        self.heap[position] = node;
+        let slots = &self.slots;
+        self.heap.retain(|node| slots.get(node.slot).is_some_and(|slot| slot.is_of(*node)));
     }
 }
 

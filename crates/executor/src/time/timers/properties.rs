@@ -182,12 +182,9 @@ impl Script {
         let postponed = timers.slots.iter().filter(|slot| slot.is_postponed());
         assert_eq!(timers.postponed, postponed.count());
         assert!(timers.heap.first().is_none_or(|head| timers.is_alive(*head)), "a dead head");
-        let living = timers.heap.iter().filter(|node| timers.is_alive(**node));
+        let living = timers.heap.nodes().iter().filter(|node| timers.is_alive(**node));
         assert_eq!(living.count(), timers.len(), "every timer has one living node");
-        for position in 1..timers.heap.len() {
-            let parent = (position - 1) / CHILDREN;
-            assert!(timers.heap[parent].key() <= timers.heap[position].key());
-        }
+        timers.heap.check_order();
     }
 
     /// Runs all timers that ever fire.
