@@ -12,11 +12,9 @@ use crate::records::server_report::{Ended, Rest};
 use crate::run::journal::State;
 use crate::run::trend::slope;
 
-/// The first rests do not count for the growth: until then, caches and tables grow to their size.
-const WARM_UP: usize = 2;
 /// How much the live bytes at rest may grow, in bytes a minute, in a run that is long enough.
 const MAX_SLOPE: f64 = 1024.0;
-/// The shortest time that has a slope, in minutes.
+/// The shortest time that has a slope, in minutes: that of the second half of the run.
 const MIN_SLOPE_TIME: f64 = 10.0;
 /// How much the live bytes at rest may grow in all. A loop keeps the blocks of finished tasks and the
 /// lists of finished writes for others, so the level depends on how many there were at once.
@@ -40,10 +38,9 @@ pub(crate) struct Summary {
     pub(crate) rest: Rest,
     /// The live bytes of the single server at each rest: the seconds and the bytes.
     pub(crate) live_bytes_at_rest: Vec<(f64, isize)>,
-    /// By how much the live bytes at the last rest exceed those at the end of the warm-up. `None` if
-    /// the run was too short.
+    /// By how much they have grown in the second half of the run. `None` if it was too short.
     pub(crate) growth: Option<f64>,
-    /// Their slope in bytes a minute, after the warm-up. `None` if the run was too short.
+    /// Their slope in bytes a minute, in the second half of the run. `None` if it was too short.
     pub(crate) slope: Option<f64>,
     /// What the single server left behind. `None` if it has not ended in order.
     pub(crate) ended: Option<Ended>,
@@ -88,8 +85,10 @@ impl Summary {
         }
     }
 
+    /// In the first half of the run, the caches and tables of the loop grow to the size that the worst
+    /// moment needs. What grows in the second half is a leak.
     fn judge_growth(&mut self) {
-        let rests = self.live_bytes_at_rest.iter().skip(WARM_UP);
+        let rests = self.live_bytes_at_rest.iter().skip(self.live_bytes_at_rest.len() / 2);
         let points: Vec<(f64, f64)> =
             rests.map(|(seconds, bytes)| (seconds / 60.0, *bytes as f64)).collect();
         let [first, .., last] = points[..] else { return };
@@ -125,9 +124,11 @@ impl Summary {
         self.skipped.iter().for_each(|skipped| println!("{skipped}"));
         match (self.growth, self.slope) {
             (Some(growth), Some(slope)) => {
-                println!("live bytes at rest: {growth:+.0} in all, {slope:+.0} a minute");
+                println!(
+                    "live bytes at rest: {growth:+.0} in the second half, {slope:+.0} a minute"
+                );
             }
-            (Some(growth), None) => println!("live bytes at rest: {growth:+.0} in all"),
+            (Some(growth), None) => println!("live bytes at rest: {growth:+.0} in the second half"),
             (None, _) => println!("live bytes at rest: the run was too short for a comparison"),
         }
         if let Some(ended) = self.ended {
