@@ -24,7 +24,8 @@ pub(crate) struct Outbox {
     queue: Cell<WriteQueue>,
     /// The number of bytes that may still be sent in this turn.
     pub(crate) budget: TurnBudget,
-    /// Whether the end of the batch will send the queue.
+    /// Whether the end of the batch will send the queue, or the end of the handler's poll that runs
+    /// now.
     pub(crate) is_scheduled: Cell<bool>,
     /// False if nothing is queued, and no write has ever completed only in part or failed.
     is_used: Cell<bool>,
