@@ -145,11 +145,14 @@ pub(crate) enum Ran {
 }
 
 impl TaskPtr {
-    /// Makes a task that is LISTED, has a HANDLE and is not queued yet.
-    pub(crate) fn allocate<F: Future + 'static>(future: F, shared: SharedRef) -> TaskPtr {
-        // Without a destructor that an unwind would run, the compiler moves the future only once. Only
-        // a failed allocation could unwind here, and that would leak the future.
-        let future = ManuallyDrop::new(future);
+    /// Makes a task that is LISTED, has a HANDLE and is not queued yet. `make` returns its future.
+    pub(crate) fn allocate<F: Future + 'static>(
+        make: impl FnOnce() -> F,
+        shared: SharedRef,
+    ) -> TaskPtr {
+        // Without a destructor that an unwind would run, the compiler builds the future in its place,
+        // or moves it there once. Only a failed allocation could unwind here, and that would leak it.
+        let make = ManuallyDrop::new(make);
         let place = block_pool::allocate();
         let header = Header {
             vtable: const {
@@ -169,7 +172,7 @@ impl TaskPtr {
             joiner: UnsafeCell::new(None),
             free_check: FreeCheck::new(),
         };
-        let stage = UnsafeCell::new(Stage::Running(ManuallyDrop::into_inner(future)));
+        let stage = UnsafeCell::new(Stage::Running(ManuallyDrop::into_inner(make)()));
         // SAFETY: `place` was just allocated for a value of this type.
         unsafe { place.write(Task { header, stage }) };
         TaskPtr(place.cast())
