@@ -56,7 +56,6 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
     fn before_close(self: &Rc<Self>, reason: CloseReason) {
         match reason {
             CloseReason::AfterFlush => return self.flush_and_close(),
-            CloseReason::Requested | CloseReason::Dropped if self.has_sent_all() => return,
             CloseReason::Requested | CloseReason::Dropped
                 if !self.flags.has_any(StreamFlags::WRITE_ENDED) =>
             {
@@ -70,13 +69,6 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
         if lost > 0 || has_failed || self.outbox.is_cut() || reason == CloseReason::Failed {
             self.lose(lost);
         }
-    }
-
-    /// Whether the writing direction has ended after everything that was written, so that the close
-    /// has nothing to send and nothing to lose.
-    #[inline]
-    fn has_sent_all(&self) -> bool {
-        self.flags.has_any(StreamFlags::WRITE_ENDED) && self.outbox.is_unused()
     }
 
     #[cold]

@@ -179,7 +179,7 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
     /// Closes a dropped stream, or returns a future that first sends what is queued.
     #[inline]
     fn finish(self: &Rc<Self>) -> Option<Finish> {
-        if self.is_closed() || self.sends_all() {
+        if self.is_closed() || self.outbox.is_unused() || self.sends_all() {
             self.close(CloseReason::Dropped);
             return None;
         }

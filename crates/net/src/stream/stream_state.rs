@@ -327,8 +327,14 @@ impl<S> StreamState<S> {
         if self.is_closed() {
             return;
         }
+        let on_close = self.on_close.take();
+        // A drop after the end of everything that was written has nothing to send and nothing to lose.
+        let is_whole = reason == CloseReason::Dropped
+            && self.flags.has_any(StreamFlags::WRITE_ENDED)
+            && self.outbox.is_unused();
         // After a fork, only the parent sends what is queued, and only the parent may reset.
-        if let Some(on_close) = self.on_close.take()
+        if let Some(on_close) = on_close
+            && !is_whole
             && !self.is_forked()
         {
             on_close(self, reason);
