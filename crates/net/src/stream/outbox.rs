@@ -24,8 +24,7 @@ pub(crate) struct Outbox {
     queue: Cell<WriteQueue>,
     /// The number of bytes that may still be sent in this turn.
     pub(crate) budget: TurnBudget,
-    /// Whether the end of the batch will send the queue, or the end of the handler's poll that runs
-    /// now.
+    /// Whether the end of the batch will send the queue.
     pub(crate) is_scheduled: Cell<bool>,
     /// False if nothing is queued, and no write has ever completed only in part or failed.
     is_used: Cell<bool>,

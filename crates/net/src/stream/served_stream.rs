@@ -48,27 +48,18 @@ impl<S: AsyncWrite + Unpin + 'static> ServedStream<S> {
         IoStream::from_state(Rc::clone(&self.state))
     }
 
-    /// Called before the handler is polled. What it writes is sent when the poll ends, and needs no
-    /// end of the batch. Returns true if the end of the batch will send the queue anyway.
+    /// Called after a poll of the handler that was pending. Sends what it has written, unless the end
+    /// of the batch will.
     #[inline]
-    fn poll_begins(&self) -> bool {
-        self.state.flags.set(StreamFlags::IN_HANDLER, true);
-        self.state.outbox.is_scheduled.replace(true)
-    }
-
-    /// Called after the handler was polled. Sends what it has written, unless the end of the batch
-    /// will, or the handler has returned: then [`end`](Self::end) does.
-    #[inline]
-    fn poll_ended(&self, is_pending: bool, is_sent_later: bool) {
+    fn handler_waits(&self) {
         let state = &self.state;
-        state.outbox.is_scheduled.set(is_sent_later);
-        if !is_pending {
-            return;
-        }
         state.flags.set(StreamFlags::IN_HANDLER, false);
         if state.is_dropped() {
             state.give_up_control();
-        } else if !is_sent_later && !state.outbox.is_unused() && !state.is_forked() {
+        } else if !state.outbox.is_unused()
+            && !state.outbox.is_scheduled.get()
+            && !state.is_forked()
+        {
             state.send_now();
         }
     }
@@ -132,10 +123,14 @@ impl<S: AsyncWrite + Unpin + 'static, F: Future> Future for Handling<ServedStrea
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let is_sent_later = this.stream.as_ref().is_some_and(ServedStream::poll_begins);
-        let handled = this.handler.poll(cx);
         if let Some(stream) = &*this.stream {
-            stream.poll_ended(handled.is_pending(), is_sent_later);
+            stream.state.flags.set(StreamFlags::IN_HANDLER, true);
+        }
+        let handled = this.handler.poll(cx);
+        if handled.is_pending()
+            && let Some(stream) = &*this.stream
+        {
+            stream.handler_waits();
         }
         handled.map(|output| (output, this.stream.take()))
     }
@@ -162,8 +157,8 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
     /// stream, and goes on.
     #[cold]
     fn schedule_unsent(self: &Rc<Self>) {
-        self.outbox.is_scheduled.set(false); // after a panic, it may still be set for that poll
-        if self.outbox.has_queued() {
+        self.flags.set(StreamFlags::IN_HANDLER, false);
+        if self.outbox.has_queued() && !self.outbox.is_scheduled.get() {
             self.schedule_send();
         }
     }
