@@ -102,7 +102,9 @@ pub use isolated_loop::TurnByTurn;
 #[doc(hidden)]
 pub use isolation::loops_woken;
 #[doc(hidden)]
-pub use stream_support::{at_batch_end, forks, is_closing, try_spawn, turns, wake_in_next_turn};
+pub use stream_support::{
+    at_batch_end, forks, is_closing, spawn_with, try_spawn, turns, wake_in_next_turn,
+};
 #[doc(hidden)]
 pub use sys::{SignalAction, exchange_mask, signal_set};
 #[doc(hidden)]

@@ -7,6 +7,8 @@ use std::task::Waker;
 use squall_reactor::Process;
 
 use crate::current;
+use crate::large::is_large;
+use crate::task::join_handle::JoinHandle;
 use crate::task::scheduler::BatchEnd;
 
 /// As [`spawn`](crate::spawn), but returns no handle, and drops the future if there is no loop on this thread.
@@ -16,6 +18,22 @@ use crate::task::scheduler::BatchEnd;
 pub fn try_spawn(future: impl Future<Output = ()> + 'static) {
     if let Some(core) = current::try_get() {
         drop(core.spawn(future, Location::caller()));
+    }
+}
+
+/// As [`spawn`](crate::spawn), of the future that `make` returns. A future that only owns its
+/// arguments is built in the memory of its task, and never moved. `make` must not panic.
+///
+/// # Panics
+/// If there is no loop on this thread.
+#[doc(hidden)]
+#[track_caller]
+pub fn spawn_with<F: Future + 'static>(make: impl FnOnce() -> F) -> JoinHandle<F::Output> {
+    let core = current::get();
+    if const { is_large::<F>() } {
+        core.spawn(make(), Location::caller())
+    } else {
+        core.scheduler.spawn_with(make, core.origin(Location::caller()))
     }
 }
 

@@ -215,11 +215,21 @@ impl Scheduler {
         future: F,
         origin: Origin,
     ) -> JoinHandle<F::Output> {
-        JoinHandle::new(self.spawn_task(future, origin))
+        self.spawn_with(move || future, origin)
     }
 
-    fn spawn_task<F: Future + 'static>(&self, future: F, origin: Origin) -> TaskPtr {
-        let task = TaskPtr::allocate(future, self.owner.new_ref());
+    /// As [`spawn`](Self::spawn), of the future that `make` returns. It is built in the memory of the
+    /// task. `make` must not panic.
+    pub(crate) fn spawn_with<F: Future + 'static>(
+        &self,
+        make: impl FnOnce() -> F,
+        origin: Origin,
+    ) -> JoinHandle<F::Output> {
+        JoinHandle::new(self.spawn_task(make, origin))
+    }
+
+    fn spawn_task<F: Future + 'static>(&self, make: impl FnOnce() -> F, origin: Origin) -> TaskPtr {
+        let task = TaskPtr::allocate(make, self.owner.new_ref());
         if self.closed.get() {
             task.cancel();
             task.unlist();
@@ -245,7 +255,7 @@ impl Scheduler {
         future: impl Future<Output = ()> + 'static,
         origin: Origin,
     ) -> JoinHandle<()> {
-        let task = self.spawn_task(future, origin);
+        let task = self.spawn_task(move || future, origin);
         if !task.is_done() {
             task.set_root();
             self.roots.set(self.roots.get() + 1);

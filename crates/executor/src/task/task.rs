@@ -145,32 +145,36 @@ pub(crate) enum Ran {
 }
 
 impl TaskPtr {
-    /// Makes a task that is LISTED, has a HANDLE and is not queued yet.
-    pub(crate) fn allocate<F: Future + 'static>(future: F, shared: SharedRef) -> TaskPtr {
+    /// Makes a task that is LISTED, has a HANDLE and is not queued yet. `make` returns its future.
+    pub(crate) fn allocate<F: Future + 'static>(
+        make: impl FnOnce() -> F,
+        shared: SharedRef,
+    ) -> TaskPtr {
+        // Without a destructor that an unwind would run, the compiler builds the future in its place,
+        // or moves it there once. Only a failed allocation could unwind here, and that would leak it.
+        let make = ManuallyDrop::new(make);
         let place = block_pool::allocate();
-        let task = Task {
-            header: Header {
-                vtable: const {
-                    &TaskVTable {
-                        poll: poll::<F>,
-                        cancel: cancel::<F>,
-                        take_outcome: take_outcome::<F>,
-                        drop_handle: drop_handle::<F>,
-                        free: free::<F>,
-                    }
-                },
-                shared,
-                refs: AtomicUsize::new(1),
-                notified: AtomicBool::new(false),
-                flags: Cell::new(LISTED | HANDLE),
-                key: Cell::new(TaskKey::NONE),
-                joiner: UnsafeCell::new(None),
-                free_check: FreeCheck::new(),
+        let header = Header {
+            vtable: const {
+                &TaskVTable {
+                    poll: poll::<F>,
+                    cancel: cancel::<F>,
+                    take_outcome: take_outcome::<F>,
+                    drop_handle: drop_handle::<F>,
+                    free: free::<F>,
+                }
             },
-            stage: UnsafeCell::new(Stage::Running(future)),
+            shared,
+            refs: AtomicUsize::new(1),
+            notified: AtomicBool::new(false),
+            flags: Cell::new(LISTED | HANDLE),
+            key: Cell::new(TaskKey::NONE),
+            joiner: UnsafeCell::new(None),
+            free_check: FreeCheck::new(),
         };
+        let stage = UnsafeCell::new(Stage::Running(ManuallyDrop::into_inner(make)()));
         // SAFETY: `place` was just allocated for a value of this type.
-        unsafe { place.write(task) };
+        unsafe { place.write(Task { header, stage }) };
         TaskPtr(place.cast())
     }
 

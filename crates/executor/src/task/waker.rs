@@ -134,7 +134,7 @@ mod tests {
         if std::env::var_os("SQUALL_CHILD").is_some() {
             let reactor = squall_reactor::Reactor::<()>::new().unwrap();
             let owner = SharedOwner::new(Inbox::new(reactor.notifier()));
-            let task = TaskPtr::allocate(std::future::pending::<()>(), owner.new_ref());
+            let task = TaskPtr::allocate(std::future::pending::<()>, owner.new_ref());
             task.header().refs.store(isize::MAX.cast_unsigned() + 1, Ordering::Relaxed);
             // SAFETY: the task is alive. The waker has no counted reference, and is never dropped.
             let waker = ManuallyDrop::new(unsafe { Waker::from_raw(raw(task)) });

@@ -8,7 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use squall_executor::future::Future;
@@ -120,12 +120,13 @@ impl<L: Listener> ServerState<L> {
         let mut failures = 0;
         let mut left = BACKLOG; // peers that connect after the stop must not keep the socket open
         while left > 0 {
-            for _ in 0..ACCEPTS_PER_TURN {
-                match self.accept(listener, must_stop).await {
-                    Ok((stream, peer)) => {
-                        failures = 0;
-                        self.start(stream, peer);
-                    }
+            let mut calls = ACCEPTS_PER_TURN;
+            while calls > 0 {
+                let accept = |cx: &mut Context<'_>| {
+                    self.poll_accept(cx, listener, must_stop, &mut calls, &mut failures)
+                };
+                match poll_fn(accept).await {
+                    Ok(()) => {}
                     Err(error) => match AcceptError::of(&error) {
                         AcceptError::NoneQueued => return,
                         AcceptError::Connection if failures < FAILURES_IN_A_ROW => {
@@ -138,6 +139,10 @@ impl<L: Listener> ServerState<L> {
                         AcceptError::Listener => return self.fail(listener, &error),
                     },
                 }
+                while self.connections.is_full() {
+                    listener.rest();
+                    self.connections.wait_until_connection_ends().await;
+                }
             }
             if must_stop.get() {
                 left -= ACCEPTS_PER_TURN;
@@ -146,32 +151,30 @@ impl<L: Listener> ServerState<L> {
         }
     }
 
-    /// Waits until the limit allows a connection, and accepts the next one. At the limit, the
-    /// listener leaves epoll. Returns `WouldBlock` if the server has stopped and none is queued.
-    async fn accept(
+    /// Accepts and starts connections, at most `calls`, until the limit of open connections is
+    /// reached. Fails with the error of an accept, and with `WouldBlock` if the server has stopped and
+    /// no connection is queued.
+    fn poll_accept(
         &self,
+        cx: &mut Context<'_>,
         listener: &L,
         must_stop: &Cell<bool>,
-    ) -> io::Result<(L::Stream, L::Peer)> {
-        loop {
-            while self.connections.is_full() {
-                listener.rest();
-                self.connections.wait_until_connection_ends().await;
-            }
-            // While this listener waits, another listener of the server may reach the limit.
-            let accepted = poll_fn(|cx| {
-                if self.connections.is_full() {
-                    Poll::Ready(None)
-                } else if must_stop.get() {
-                    Poll::Ready(Some(listener.try_accept()))
-                } else {
-                    listener.poll_accept(cx).map(Some)
-                }
-            });
-            if let Some(accepted) = accepted.await {
-                return accepted;
-            }
+        calls: &mut i32,
+        failures: &mut u32,
+    ) -> Poll<io::Result<()>> {
+        // While this listener waits, another listener of the server may reach the limit.
+        while *calls > 0 && !self.connections.is_full() {
+            let accepted = if must_stop.get() {
+                listener.try_accept()
+            } else {
+                ready!(listener.poll_accept(cx))
+            };
+            *calls -= 1;
+            let (stream, peer) = accepted?;
+            *failures = 0;
+            self.start(stream, peer);
         }
+        Poll::Ready(Ok(()))
     }
 
     fn fail(&self, listener: &L, error: &io::Error) {

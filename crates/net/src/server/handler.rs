@@ -3,7 +3,7 @@
 use std::io;
 use std::rc::Rc;
 
-use squall_executor::{JoinHandle, spawn};
+use squall_executor::{JoinHandle, spawn_with};
 
 use crate::server::connections::ConnectionGuard;
 use crate::socket::listener::Listener;
@@ -37,7 +37,7 @@ where
         guard: ConnectionGuard<L::Peer>,
     ) -> JoinHandle<()> {
         let peer = L::pack(&peer); // the task stores it until the handler has returned
-        spawn(async move {
+        spawn_with(move || async move {
             let handler = self(stream.stream(), L::unpack(&peer));
             let (result, stream) = Handling { handler, stream: Some(stream) }.await;
             if let Err(error) = &result {

@@ -41,6 +41,7 @@ impl AcceptingSocket {
         Ok(wrap(self.fd.read_with(sys::accept).await?))
     }
 
+    #[inline]
     pub(crate) fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Accepted>> {
         Poll::Ready(Ok(wrap(ready!(self.fd.poll_read_with(cx, sys::accept))?)))
     }

@@ -94,6 +94,7 @@ impl TcpListener {
     ///
     /// # Errors
     /// As [`accept`](Self::accept).
+    #[inline]
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
         let (stream, peer) = ready!(self.socket.poll_accept(cx))?;
         Poll::Ready(Ok((TcpStream::from_accepted(stream), peer)))
@@ -140,6 +141,7 @@ impl Listener for TcpListener {
         }
     }
 
+    #[inline]
     fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
         TcpListener::poll_accept(self, cx)
     }

@@ -3,6 +3,7 @@
 //! This file lists what a stream can do; the two halves do it. Received bytes stay in the buffer
 //! until a read is satisfied, so a read can be dropped and repeated. Written bytes are queued; the
 //! stream tries to send them when the loop's current batch ends, and a pump task sends the rest.
+//! What a server's handler writes is sent when the handler's poll ends.
 //!
 //! ```text
 //!   read_until ─▶ found in the buffer? ── yes ─▶ return it

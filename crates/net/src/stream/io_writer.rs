@@ -13,6 +13,7 @@ use crate::buffer::chunk::Chunk;
 use crate::socket::tcp_stream::TcpStream;
 use crate::stream::pump::Written;
 use crate::stream::stream_error::StreamError;
+use crate::stream::stream_flags::StreamFlags;
 use crate::stream::stream_state::{CloseReason, StreamState};
 
 /// The writing half of an [`IoStream`](crate::IoStream), made by
@@ -70,7 +71,8 @@ impl<S: AsyncWrite + Unpin + 'static> IoWriter<S> {
             return Ok(());
         }
         state.outbox.push(data);
-        if !state.outbox.is_scheduled.get() {
+        // The server sends what its handler writes in a poll.
+        if !state.outbox.is_scheduled.get() && !state.flags.has_any(StreamFlags::IN_HANDLER) {
             state.schedule_send();
         }
         Ok(())

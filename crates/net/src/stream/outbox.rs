@@ -243,7 +243,15 @@ impl Outbox {
     }
 
     /// Stops the pump, drops the queue, and wakes the tasks that wait for the flush.
+    #[inline]
     pub(crate) fn close(&self) {
+        if !self.is_unused() {
+            self.close_used();
+        }
+    }
+
+    #[inline(never)] // keeps the close of a stream that has sent everything small
+    fn close_used(&self) {
         if let Some(pump) = self.take_pump() {
             pump.abort();
         }

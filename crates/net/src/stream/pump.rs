@@ -4,6 +4,9 @@
 //!   write ─▶ outbox ─▶ end of the batch ─▶ the transport accepts all? ── no ─▶ the pump goes on
 //! ```
 //!
+//! What a server's handler writes in a poll is sent when that poll ends, see
+//! [`served_stream`](super::served_stream).
+//!
 //! These are the methods of the stream state that need a writable transport.
 
 use std::future::poll_fn;
@@ -33,6 +36,19 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
         if !outbox.has_pump() {
             self.enable_close_hook();
             outbox.is_scheduled.set(at_batch_end(Rc::clone(self) as Rc<dyn BatchEnd>));
+        }
+    }
+
+    /// Sends what is queued, unless a pump does. Starts the pump if the transport does not accept
+    /// everything.
+    #[inline]
+    pub(crate) fn send_now(self: &Rc<Self>) {
+        // An empty queue was flushed already, and another task may wait for the transport now.
+        if self.outbox.has_queued()
+            && !self.outbox.has_pump()
+            && self.poll_send(&mut Context::from_waker(Waker::noop())).is_pending()
+        {
+            self.start_pump();
         }
     }
 
@@ -358,13 +374,7 @@ impl<S> Drop for Pump<S> {
 impl<S: AsyncWrite + Unpin + 'static> BatchEnd for StreamState<S> {
     fn batch_ended(self: Rc<Self>) {
         self.outbox.is_scheduled.set(false);
-        // An empty queue was flushed already, and another task may wait for the transport now.
-        if self.outbox.has_queued()
-            && !self.outbox.has_pump()
-            && self.poll_send(&mut Context::from_waker(Waker::noop())).is_pending()
-        {
-            self.start_pump();
-        }
+        self.send_now();
     }
 
     fn loop_ended(self: Rc<Self>) {

@@ -15,7 +15,7 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::thread;
 
 use futures_io::AsyncWrite;
@@ -46,6 +46,22 @@ impl<S: AsyncWrite + Unpin + 'static> ServedStream<S> {
     /// The stream for the handler.
     pub(crate) fn stream(&self) -> IoStream<S> {
         IoStream::from_state(Rc::clone(&self.state))
+    }
+
+    /// Called after a poll of the handler that was pending. Sends what it has written, unless the end
+    /// of the batch will.
+    #[inline]
+    fn handler_waits(&self) {
+        let state = &self.state;
+        state.flags.set(StreamFlags::IN_HANDLER, false);
+        if state.is_dropped() {
+            state.give_up_control();
+        } else if !state.outbox.is_unused()
+            && !state.outbox.is_scheduled.get()
+            && !state.is_forked()
+        {
+            state.send_now();
+        }
     }
 
     /// Ends the stream as the handler's result says. Returns a future if bytes must be sent first.
@@ -79,6 +95,7 @@ impl<S: AsyncWrite + Unpin + 'static> Drop for ServedStream<S> {
         if !state.is_dropped() {
             let control = if has_failed { Control::AfterFailure } else { Control::None };
             state.control.set(control);
+            state.schedule_unsent();
         } else if has_failed {
             state.fail();
         } else {
@@ -113,10 +130,7 @@ impl<S: AsyncWrite + Unpin + 'static, F: Future> Future for Handling<ServedStrea
         if handled.is_pending()
             && let Some(stream) = &*this.stream
         {
-            stream.state.flags.set(StreamFlags::IN_HANDLER, false);
-            if stream.state.is_dropped() {
-                stream.state.give_up_control();
-            }
+            stream.handler_waits();
         }
         handled.map(|output| (output, this.stream.take()))
     }
@@ -130,12 +144,23 @@ pub(crate) fn is_end_of_peer(error: &io::Error) -> bool {
 
 impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
     /// Records the result of a handler that has not dropped the whole stream.
-    fn leave_control(&self, is_ok: bool) {
+    fn leave_control(self: &Rc<Self>, is_ok: bool) {
         self.control.set(match (self.is_half_dropped(), is_ok) {
             (false, _) => Control::None, // another task owns the stream
             (true, true) => Control::AfterOk,
             (true, false) => Control::AfterFailure,
         });
+        self.schedule_unsent();
+    }
+
+    /// Lets the end of the batch send what a handler wrote in its last poll: another task has the
+    /// stream, and goes on.
+    #[cold]
+    fn schedule_unsent(self: &Rc<Self>) {
+        self.flags.set(StreamFlags::IN_HANDLER, false);
+        if self.outbox.has_queued() && !self.outbox.is_scheduled.get() {
+            self.schedule_send();
+        }
     }
 
     /// Ends the stream of a handler that has dropped it and goes on.
@@ -149,11 +174,20 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
     /// Closes a dropped stream, or returns a future that first sends what is queued.
     #[inline]
     fn finish(self: &Rc<Self>) -> Option<Finish> {
-        if self.is_closed() || self.outbox.is_idle() {
+        if self.is_closed() || self.outbox.is_unused() || self.sends_all() {
             self.close(CloseReason::Dropped);
             return None;
         }
         Some(self.flush_then_close())
+    }
+
+    /// Tries once to send what is queued. Returns true if nothing is left. Most answers are sent at
+    /// once, and need no future.
+    fn sends_all(&self) -> bool {
+        let outbox = &self.outbox;
+        let tries = outbox.has_queued() && !outbox.has_pump() && !self.is_forked();
+        let cx = &mut Context::from_waker(Waker::noop());
+        (!tries || self.poll_send(cx).is_ready()) && outbox.is_idle()
     }
 
     #[cold]

@@ -20,7 +20,8 @@ impl StreamFlags {
     pub(crate) const READ_TO_END: u8 = 32;
     /// The writing direction has ended in order, after everything that was written.
     pub(crate) const WRITE_ENDED: u8 = 64;
-    /// The server's handler, which owns the stream, is polled now.
+    /// The server's handler, which owns the stream, is polled now or has just returned. What is
+    /// written then is sent afterwards.
     pub(crate) const IN_HANDLER: u8 = 128;
 
     /// With none of these, a read into the empty buffer takes what the transport has, at most a

@@ -114,6 +114,12 @@ impl<S> StreamState<S> {
         })
     }
 
+    /// Whether this is a forked child's copy of the stream.
+    #[inline]
+    pub(crate) fn is_forked(&self) -> bool {
+        self.forks_at_start != forks_modulo()
+    }
+
     #[inline]
     pub(crate) fn is_closed(&self) -> bool {
         self.flags.has_any(StreamFlags::CLOSED)
@@ -302,7 +308,7 @@ impl<S> StreamState<S> {
     pub(crate) fn close_after_flush(self: &Rc<Self>) {
         self.control.set(Control::None);
         match self.on_close.get() {
-            Some(on_close) if self.forks_at_start == forks_modulo() => {
+            Some(on_close) if !self.is_forked() => {
                 on_close(self, CloseReason::AfterFlush);
             }
             _ => self.close(CloseReason::Dropped),
@@ -321,9 +327,15 @@ impl<S> StreamState<S> {
         if self.is_closed() {
             return;
         }
+        let on_close = self.on_close.take();
+        // A drop after the end of everything that was written has nothing to send and nothing to lose.
+        let is_whole = reason == CloseReason::Dropped
+            && self.flags.has_any(StreamFlags::WRITE_ENDED)
+            && self.outbox.is_unused();
         // After a fork, only the parent sends what is queued, and only the parent may reset.
-        if let Some(on_close) = self.on_close.take()
-            && self.forks_at_start == forks_modulo()
+        if let Some(on_close) = on_close
+            && !is_whole
+            && !self.is_forked()
         {
             on_close(self, reason);
         }

@@ -44,6 +44,7 @@ pub(crate) use unix::{
 const FLAGS: SocketFlags = SocketFlags::CLOEXEC.union(SocketFlags::NONBLOCK);
 
 /// `accept4(2)`, close-on-exec and non-blocking.
+#[inline]
 pub(crate) fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
     fault::check(Call::Accept)?;
     let (fd, address) = net::acceptfrom_with(listener, FLAGS)?;
