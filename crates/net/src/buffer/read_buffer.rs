@@ -100,7 +100,7 @@ impl ReadBuffer {
     }
 
     /// Removes the first `n` bytes of the data.
-    #[inline]
+    #[inline(always)]
     #[track_caller]
     pub(crate) fn consume(&mut self, n: usize) {
         if n == self.len() {
@@ -145,7 +145,7 @@ impl ReadBuffer {
     }
 
     /// Removes all data.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn clear(&mut self) {
         if let Some(segment) = self.segment.take() {
             segment.give_back();

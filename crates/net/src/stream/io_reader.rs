@@ -44,7 +44,7 @@ impl<S> IoReader<S> {
     ///
     /// # Panics
     /// If the buffer holds fewer than `n` bytes.
-    #[inline]
+    #[inline(always)] // on the road of every read without a copy
     #[track_caller]
     pub fn consume(&mut self, n: usize) {
         self.buffer.consume(n);
