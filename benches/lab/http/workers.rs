@@ -10,6 +10,9 @@ use crate::servers::{self, Server};
 use crate::table::Table;
 use crate::timing::one_round;
 
+const METHOD: &str = "CPU time of the server by the kernel's scheduler, which counts nanoseconds; its parts in user space and in \
+                      the kernel are estimated from its ticks. The server and its load share both cores.";
+
 pub(crate) fn measure(plan: &Plan) -> io::Result<Vec<Table>> {
     let title = "One loop and two, on any core; 64 connections send an HTTP request";
     let mut rows = Vec::new();
@@ -31,5 +34,6 @@ pub(crate) fn measure(plan: &Plan) -> io::Result<Vec<Table>> {
     let named = |(server, exchange, costs): (&'static Server, Exchange, Costs)| {
         (format!("{}, {}", server.name, exchange.title()), costs)
     };
-    Ok(vec![Costs::table("http-workers", title, "server", rows.into_iter().map(named))])
+    let table = Costs::table("http-workers", title, "server", rows.into_iter().map(named));
+    Ok(vec![table.method(METHOD)])
 }
