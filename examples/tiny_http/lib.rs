@@ -41,7 +41,7 @@ pub use server::arguments::Arguments;
 pub use server::config::Config;
 /// The parser of heads, for the fuzz targets. Not a part of the interface.
 #[doc(hidden)]
-pub use server::head::{Framing, Head, Parts};
+pub use server::head::{Framing, Head};
 pub use server::http_error::HttpError;
 pub use server::http_server::HttpServer;
 #[doc(hidden)]

@@ -71,9 +71,10 @@ pub fn check(input: &[u8]) {
 
 fn parse(input: &[u8]) -> Outcome {
     let config = Config { max_head_bytes: MAX_BYTES, max_headers: MAX_FIELDS, ..Config::default() };
-    match Head::parse(input, &config) {
+    let mut head = Head::default();
+    match head.parse(input, &config) {
         Ok(None) => Outcome::Incomplete,
-        Ok(Some((head, length))) => {
+        Ok(Some(length)) => {
             assert!(length <= MAX_BYTES, "a head of {length} bytes");
             Outcome::Accepted(Accepted::of(&head, length))
         }

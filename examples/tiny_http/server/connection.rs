@@ -4,7 +4,7 @@
 //!   ┌─▶ wait ── end of stream, idle timeout, or shutdown ──────────▶ linger, close
 //!   │     │ bytes
 //!   │     ▼                                             Rejection ──▶ reject ──┐
-//!   │   buffered_head ── no byte of another request ─┐     │                   │
+//!   │   read_head ────── no byte of another request ─┐     │                   │
 //!   │     │ Head                                     │     │                   ▼
 //!   │   run_handler ── may read the body ────────────┼─────┘             linger, close
 //!   │     │ Response                                 │                         ▲
@@ -19,6 +19,7 @@
 //! separate box, which lives from the first byte until all requests are answered. While a handler
 //! waits, [`disconnect`](crate::server::disconnect) looks whether the client is still there.
 
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
@@ -37,7 +38,7 @@ use crate::server::head::Head;
 use crate::server::head_text::HeadText;
 use crate::server::rejection::Rejection;
 use crate::server::request::Request;
-use crate::server::request_handler::RequestHandler;
+use crate::server::request_handler::{HandlerResult, RequestHandler};
 use crate::server::response::{Payload, Persistence, Response};
 use crate::server::shutdown::ShutdownWatcher;
 use crate::server::streamed_body::{HIGH_WATER, StreamedBody};
@@ -61,8 +62,18 @@ const SMALL_BODY: usize = 1 << 10;
 
 /// What the connections of a server share.
 pub(crate) struct Shared<H> {
-    pub(crate) config: Config,
-    pub(crate) handler: H,
+    config: Config,
+    handler: H,
+    /// For the next request.
+    spare_head: Cell<Option<Box<Head>>>,
+    /// Borrowed only while a response is queued, which runs no foreign code.
+    head_text: RefCell<HeadText>,
+}
+
+impl<H> Shared<H> {
+    pub(crate) fn new(config: Config, handler: H) -> Shared<H> {
+        Shared { config, handler, spare_head: Cell::default(), head_text: RefCell::default() }
+    }
 }
 
 /// Serves the connection until it is closed.
@@ -107,12 +118,18 @@ enum Answered {
     Takeover(Takeover),
 }
 
-/// What is left to do for a response whose head is queued.
+/// What a handler returns, unless it panics.
+type Outcome = std::thread::Result<HandlerResult>;
+
+/// What is left of an exchange after the handler.
 enum Rest {
-    Nothing,
-    /// The body is still to be made and sent.
-    Body(StreamedBody),
+    /// The response is queued, but the next request cannot be read at once.
+    Queued(Persistence),
+    /// The head is queued. The body is still to be made and sent.
+    Body(StreamedBody, Persistence),
     Takeover(Takeover),
+    /// There is no response.
+    Rejection(Rejection),
 }
 
 impl<S: Transport, H: RequestHandler> Connection<S, H> {
@@ -136,61 +153,69 @@ impl<S: Transport, H: RequestHandler> Connection<S, H> {
     /// What most requests do not need is boxed, so that this future stays small: a waiting connection
     /// allocates it anew for each request.
     async fn answer_all(&mut self) -> io::Result<Answered> {
+        let mut head = self.shared.spare_head.take().unwrap_or_default();
         let mut answered = 0;
         loop {
-            let head = match self.buffered_head() {
-                Ok(Some(head)) => Ok(head),
-                Ok(None) if self.wire.stream.buffer().is_empty() => {
+            let read = match self.read_buffered_head(&mut head) {
+                Ok(false) if self.wire.stream.buffer().is_empty() => {
+                    self.shared.spare_head.set(Some(head));
                     return Ok(Answered::All);
                 }
-                Ok(None) => Box::pin(self.rest_of_head()).await,
+                Ok(false) => Box::pin(self.read_rest_of_head(&mut head)).await,
+                Ok(true) => Ok(()),
                 Err(rejection) => Err(rejection),
             };
-            let head = match head {
-                Ok(head) => head,
-                Err(rejection) => return Box::pin(self.reject(rejection, true)).await,
-            };
+            if let Err(rejection) = read {
+                return Box::pin(self.reject(rejection, true)).await;
+            }
             let mut body = Body::new(&head, &self.shared.config);
-            let responded = match self.run_handler(&head, &mut body).await {
-                Ok(response) => self.respond(&head, &body, response),
-                Err(rejection) => Err(rejection),
-            };
-            let (persistence, rest) = match responded {
-                Ok(responded) => responded,
-                Err(rejection) => {
-                    let with_body = head.method != Method::HEAD;
-                    return Box::pin(self.reject(rejection, with_body)).await;
+            let outcome = self.run_handler(&head, &mut body).await;
+            if let Some(rest) = self.respond(&head, &body, outcome) {
+                let ended = Box::pin(self.finish(&head, &mut body, rest)).await?;
+                if let Some(ended) = ended {
+                    return Ok(ended);
                 }
-            };
-            let mut takeover = None;
-            match rest {
-                Rest::Nothing => {}
-                Rest::Body(body) => {
-                    let sent =
-                        Box::pin(body.send(&mut self.wire, &self.shared.config, &head)).await;
-                    if let Err(rejection) = sent {
-                        return Box::pin(self.reject(rejection, true)).await;
-                    }
-                }
-                Rest::Takeover(run) => takeover = Some(run),
-            }
-            if self.wire.stream.queued() > HIGH_WATER {
-                Box::pin(self.wire.flush(self.shared.config.write_timeout)).await?;
-            }
-            if persistence == Persistence::Close
-                || !(body.is_done() || Box::pin(self.skip_body(&mut body)).await?)
-            {
-                Box::pin(self.linger(self.shared.config.linger_timeout)).await?;
-                return Ok(Answered::Last);
-            }
-            if let Some(run) = takeover {
-                return Ok(Answered::Takeover(run));
             }
             answered += 1;
             if answered % REQUESTS_PER_TURN == 0 {
                 yield_now().await;
             }
         }
+    }
+
+    /// Does what is left of an exchange. Returns whether the connection ends with it.
+    async fn finish(
+        &mut self,
+        head: &Head,
+        body: &mut Body,
+        rest: Rest,
+    ) -> io::Result<Option<Answered>> {
+        let mut takeover = None;
+        let persistence = match rest {
+            Rest::Queued(persistence) => persistence,
+            Rest::Body(streamed, persistence) => {
+                let sent = streamed.send(&mut self.wire, &self.shared.config, head).await;
+                if let Err(rejection) = sent {
+                    return self.reject(rejection, true).await.map(Some);
+                }
+                persistence
+            }
+            Rest::Takeover(run) => {
+                takeover = Some(run);
+                Persistence::KeepAlive
+            }
+            Rest::Rejection(rejection) => {
+                return self.reject(rejection, head.method != Method::HEAD).await.map(Some);
+            }
+        };
+        if self.wire.stream.queued() > HIGH_WATER {
+            self.wire.flush(self.shared.config.write_timeout).await?;
+        }
+        if persistence == Persistence::Close || !self.skip_body(body).await? {
+            self.linger(self.shared.config.linger_timeout).await?;
+            return Ok(Some(Answered::Last));
+        }
+        Ok(takeover.map(Answered::Takeover))
     }
 
     /// What happens to the connection after this response.
@@ -220,20 +245,20 @@ impl<S: Transport, H: RequestHandler> Connection<S, H> {
         }
     }
 
-    /// Takes the next request's head from the buffer. Returns `None` if it is not complete.
-    fn buffered_head(&mut self) -> Result<Option<Head>, Rejection> {
+    /// Takes the next request's head from the buffer. Returns false if it is not complete.
+    fn read_buffered_head(&mut self, head: &mut Head) -> Result<bool, Rejection> {
         self.skip_empty_lines();
         let data = self.wire.stream.buffer();
         if data.is_empty() {
-            return Ok(None);
+            return Ok(false);
         }
-        let Some((head, length)) = Head::parse(data, &self.shared.config)? else { return Ok(None) };
+        let Some(length) = head.parse(data, &self.shared.config)? else { return Ok(false) };
         self.wire.stream.consume(length);
-        Ok(Some(head))
+        Ok(true)
     }
 
     /// Reads the rest of a head of which the buffer holds a part.
-    async fn rest_of_head(&mut self) -> Result<Head, Rejection> {
+    async fn read_rest_of_head(&mut self, head: &mut Head) -> Result<(), Rejection> {
         self.wire.allow(self.shared.config.head_timeout);
         let max = self.shared.config.max_head_bytes;
         // Parses again only when the head may be complete, or when the data has doubled. The cost
@@ -251,13 +276,13 @@ impl<S: Transport, H: RequestHandler> Connection<S, H> {
             if let Some(ended) = ended {
                 // The last bytes may not have been parsed. The answer must not depend on how they
                 // came.
-                return self.buffered_head()?.ok_or(ended);
+                return if self.read_buffered_head(head)? { Ok(()) } else { Err(ended) };
             }
             let data = self.wire.stream.buffer();
             if data.len() >= next_parse_len || has_empty_line(&data[search_from..]) {
                 next_parse_len = max.min(2 * data.len());
-                if let Some(head) = self.buffered_head()? {
-                    return Ok(head);
+                if self.read_buffered_head(head)? {
+                    return Ok(());
                 }
             }
         }
@@ -273,38 +298,31 @@ impl<S: Transport, H: RequestHandler> Connection<S, H> {
         }
     }
 
-    /// Queues a handler's response.
-    #[inline]
-    fn respond(
-        &mut self,
-        head: &Head,
-        body: &Body,
-        mut response: Response,
-    ) -> Result<(Persistence, Rest), Rejection> {
-        response.replace_if_unfit::<S>(head, body.is_done());
-        let persistence = self.persistence(head, body, &response);
-        Ok((persistence, self.queue(head, response, persistence)?))
-    }
-
-    /// Runs the handler, unless the request is for the server as a whole. Turns a panic into a 500.
-    async fn run_handler(&mut self, head: &Head, body: &mut Body) -> Result<Response, Rejection> {
+    /// Runs the handler, unless the request is for the server as a whole.
+    async fn run_handler(&mut self, head: &Head, body: &mut Body) -> Result<Outcome, Rejection> {
         if head.is_for_server() {
-            return Ok(Response::new(None, ""));
+            return Ok(Ok(Ok(Response::new(None, ""))));
         }
         let wire = SharedWire::new(&mut self.wire);
         let mut request = Request { head, body, wire: &wire, path_arguments: None };
         let running =
             pin!(AssertUnwindSafe(self.shared.handler.handle(&mut request)).catch_unwind());
-        match unless_client_leaves(running, &wire, NextPart::StatusLine).await? {
-            Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) => {
-                error.log(&head.method, head.path());
-                error.into_response()
-            }
-            Err(_) => {
-                Err(Rejection::Status(StatusCode::INTERNAL_SERVER_ERROR, "the handler failed"))
-            }
-        }
+        unless_client_leaves(running, &wire, NextPart::StatusLine).await
+    }
+
+    /// Queues what answers the request. Returns `None` if the next request can be read at once.
+    #[inline]
+    fn respond(
+        &mut self,
+        head: &Head,
+        body: &Body,
+        outcome: Result<Outcome, Rejection>,
+    ) -> Option<Rest> {
+        let queued = match response_of(outcome, head) {
+            Ok(response) => self.queue(head, body, response),
+            Err(rejection) => return Some(Rest::Rejection(rejection)),
+        };
+        queued.unwrap_or_else(|error| Some(Rest::Rejection(error.into())))
     }
 
     /// Queues a response, without the part of it that takes time.
@@ -312,32 +330,36 @@ impl<S: Transport, H: RequestHandler> Connection<S, H> {
     fn queue(
         &mut self,
         head: &Head,
-        response: Response,
-        persistence: Persistence,
-    ) -> Result<Rest, StreamError> {
+        body: &Body,
+        mut response: Response,
+    ) -> Result<Option<Rest>, StreamError> {
+        response.replace_if_unfit::<S>(head, body.is_done());
+        let persistence = self.persistence(head, body, &response);
         let sends_body = response.sends_body(head);
-        let mut text = HeadText::of(&response, head.minor, persistence);
-        match response.body {
-            Payload::Whole(body) if sends_body && body.len() <= SMALL_BODY => {
-                text.append(&body);
-                self.wire.write_response(&text)?;
+        let is_short = match &response.body {
+            Payload::Whole(whole) => whole.len() <= SMALL_BODY,
+            _ => false,
+        };
+        {
+            let mut text = self.shared.head_text.borrow_mut();
+            text.write(&response, head.minor, persistence);
+            if let (Payload::Whole(whole), true, true) = (&response.body, is_short, sends_body) {
+                text.append(whole);
             }
-            Payload::Whole(body) => {
-                self.wire.write_response(&text)?;
-                if sends_body {
-                    self.wire.stream.write(body)?;
-                }
-            }
-            Payload::Streamed(body) => {
-                self.wire.write_response(&text)?;
-                return Ok(if sends_body { Rest::Body(body) } else { Rest::Nothing });
-            }
-            Payload::Takeover(takeover) => {
-                self.wire.write_response(&text)?;
-                return Ok(Rest::Takeover(takeover));
-            }
+            self.wire.write_response(text.as_bytes())?;
         }
-        Ok(Rest::Nothing)
+        match response.body {
+            Payload::Whole(whole) if sends_body && !is_short => self.wire.stream.write(whole)?,
+            Payload::Streamed(streamed) if sends_body => {
+                return Ok(Some(Rest::Body(streamed, persistence)));
+            }
+            Payload::Takeover(takeover) => return Ok(Some(Rest::Takeover(takeover))),
+            _ => {}
+        }
+        let is_over = persistence == Persistence::KeepAlive
+            && body.is_done()
+            && self.wire.stream.queued() <= HIGH_WATER;
+        Ok(if is_over { None } else { Some(Rest::Queued(persistence)) })
     }
 
     /// Sends the reason for a rejection, if the client can get it, and closes the connection.
@@ -361,12 +383,14 @@ impl<S: Transport, H: RequestHandler> Connection<S, H> {
     ) -> Result<(), StreamError> {
         log::debug!("refused with {status}: {why}");
         let response = Response::error(status, why);
-        let mut text = HeadText::of(&response, 1, Persistence::Close);
-        if let (Payload::Whole(body), true) = (&response.body, with_body) {
-            text.append(body);
+        {
+            let mut text = self.shared.head_text.borrow_mut();
+            text.write(&response, 1, Persistence::Close);
+            if let (Payload::Whole(body), true) = (&response.body, with_body) {
+                text.append(body);
+            }
+            self.wire.write_response(text.as_bytes())?;
         }
-        self.wire.write_response(&text)?;
-        drop(text);
         self.linger(self.shared.config.linger_timeout).await
     }
 
@@ -377,6 +401,19 @@ impl<S: Transport, H: RequestHandler> Connection<S, H> {
         let limit = if self.shutdown.has_begun() { limit.min(IDLE_LINGER) } else { limit };
         self.wire.flush(self.shared.config.write_timeout).await?;
         self.wire.stream.linger(MAX_LINGER, limit).await
+    }
+}
+
+/// The response that an outcome stands for.
+#[inline(always)] // a response is large to move
+fn response_of(outcome: Result<Outcome, Rejection>, head: &Head) -> Result<Response, Rejection> {
+    match outcome? {
+        Ok(Ok(response)) => Ok(response),
+        Ok(Err(error)) => {
+            error.log(&head.method, head.path());
+            error.into_response()
+        }
+        Err(_) => Err(Rejection::Status(StatusCode::INTERNAL_SERVER_ERROR, "the handler failed")),
     }
 }
 

@@ -3,9 +3,8 @@
 //! The checks are strict where lenient servers allowed request smuggling: one framing, one Host, no
 //! folded lines, nothing ambiguous.
 
-use std::cell::Cell;
 use std::mem::MaybeUninit;
-use std::ops::{Deref, Range};
+use std::ops::Range;
 
 use http::{Method, StatusCode};
 
@@ -16,16 +15,10 @@ use crate::server::rejection::Rejection;
 /// The upper bound of [`Config::max_headers`]; larger values count as this one.
 const MAX_HEADERS: usize = 128;
 
-/// A request's head. The thread's next request reuses its memory, so a head is one pointer.
+/// A request's head, with a copy of the target and of the fields. One request after the other uses
+/// its memory.
 #[derive(Debug)]
 pub struct Head {
-    /// `None` only while it is dropped.
-    parts: Option<Box<Parts>>,
-}
-
-/// The parts of a head, with a copy of the target and of the fields.
-#[derive(Debug)]
-pub struct Parts {
     /// The method, as the client sent it.
     pub method: Method,
     /// Minor version: 0 or 1.
@@ -62,13 +55,9 @@ struct Field {
     value: Range<usize>,
 }
 
-thread_local! {
-    static SPARE: Cell<Option<Box<Parts>>> = const { Cell::new(None) };
-}
-
-impl Default for Parts {
-    fn default() -> Parts {
-        Parts {
+impl Default for Head {
+    fn default() -> Head {
+        Head {
             method: Method::GET,
             minor: 1,
             framing: Framing::Length(0),
@@ -83,91 +72,81 @@ impl Default for Parts {
     }
 }
 
-impl Deref for Head {
-    type Target = Parts;
-
-    fn deref(&self) -> &Parts {
-        self.parts.as_deref().expect("it is there until the drop")
-    }
-}
-
-impl Drop for Head {
-    #[inline]
-    fn drop(&mut self) {
-        SPARE.set(self.parts.take());
-    }
-}
-
 impl Head {
-    /// Parses the head at the beginning of `data`. Returns the head and its length, or `None` if
-    /// more bytes are needed.
+    /// Parses the head at the beginning of `data`, in place of the former one. Returns its length,
+    /// or `None` if more bytes are needed. Unless there is a length, `self` is of no use.
     ///
     /// # Errors
     /// The request is malformed, exceeds a limit of `config`, or is of a kind that is not served.
-    pub fn parse(data: &[u8], config: &Config) -> Result<Option<(Head, usize)>, Rejection> {
+    pub fn parse(&mut self, data: &[u8], config: &Config) -> Result<Option<usize>, Rejection> {
         let data = &data[..data.len().min(config.max_head_bytes)];
         let mut fields = [const { MaybeUninit::uninit() }; MAX_HEADERS];
         let fields = &mut fields[..config.max_headers.min(MAX_HEADERS)];
         let mut request = httparse::Request::new(&mut []);
-        let length = match request.parse_with_uninit_headers(data, fields) {
-            Ok(httparse::Status::Complete(length)) => length,
-            Ok(httparse::Status::Partial) if data.len() == config.max_head_bytes => {
-                return Err(match request_line(data) {
-                    Some(_) => Rejection::head_too_large(),
-                    None => Rejection::target_too_long(),
-                });
+        match request.parse_with_uninit_headers(data, fields) {
+            Ok(httparse::Status::Complete(length)) => {
+                self.set(&request, &data[..length])?;
+                Ok(Some(length))
             }
-            Ok(httparse::Status::Partial) => return Ok(None),
-            // A bad version is answered with 505 or 400; only the whole line decides which.
-            Err(httparse::Error::Version)
-                if request_line(data).is_none() && data.len() < config.max_head_bytes =>
-            {
-                return Ok(None);
-            }
-            Err(error) => return Err(rejection(error, data)),
-        };
+            Ok(httparse::Status::Partial) => unless_too_long(data, config),
+            Err(error) => unless_malformed(error, data, config),
+        }
+    }
+
+    /// Sets all parts to those of a request whose head has this text.
+    #[inline(never)] // the parser's array of fields would take the registers
+    fn set(&mut self, request: &httparse::Request<'_, '_>, text: &[u8]) -> Result<(), Rejection> {
         let (Some(method), Some(target), Some(minor)) =
             (request.method, request.path, request.version)
         else {
             return Err(Rejection::bad_request("the request line is incomplete"));
         };
-        let method = match method {
+        self.minor = minor;
+        self.method = match method {
             "GET" => Method::GET, // most requests; the general way costs 30 instructions more
-            other => Method::from_bytes(other.as_bytes())
-                .map_err(|_| Rejection::bad_request("the method is malformed"))?,
+            other => other_method(other)?,
         };
-        if method == Method::CONNECT {
-            return Err(Rejection::Status(StatusCode::NOT_IMPLEMENTED, "this is not a proxy"));
-        }
-        let rules = Rules::check(request.headers, minor)?;
-        let (path, query) = split_target(target, &method)?;
-        let mut parts = SPARE.take().unwrap_or_default();
-        parts.target.clear();
-        parts.target.push_str(target);
-        parts.text.clear();
-        parts.text.extend_from_slice(&data[..length]);
-        parts.fields.clear();
-        for field in &*request.headers {
-            let name = range_in(data, field.name.as_bytes());
-            parts.fields.push(Field { name, value: range_in(data, field.value) });
-        }
-        parts.method = method;
-        parts.minor = minor;
-        parts.framing = rules.framing;
-        parts.keep_alive = rules.keep_alive;
-        parts.expects_continue = rules.expects_continue;
-        (parts.path, parts.query) = (path, query);
-        Ok(Some((Head { parts: Some(parts) }, length)))
+        self.text.clear();
+        self.text.extend_from_slice(text);
+        self.fields.clear();
+        self.fields.extend(request.headers.iter().map(|field| Field {
+            name: range_in(text, field.name.as_bytes()),
+            value: range_in(text, field.value),
+        }));
+        self.apply(request.headers)?;
+        self.target.clear();
+        self.target.push_str(target);
+        (self.path, self.query) = split_target(target, &self.method)?;
+        Ok(())
     }
-}
 
-/// The place of `part` in `whole`, of which it is a slice. Anywhere, if it is empty.
-fn range_in(whole: &[u8], part: &[u8]) -> Range<usize> {
-    let start = part.as_ptr().addr().wrapping_sub(whole.as_ptr().addr());
-    if part.is_empty() { 0..0 } else { start..start + part.len() }
-}
+    /// Sets what the fields determine for the whole message.
+    fn apply(&mut self, fields: &[httparse::Header<'_>]) -> Result<(), Rejection> {
+        let mut rules = Rules::default();
+        let mut hosts = 0;
+        for field in fields {
+            // Compares the length first, because that is cheaper than comparing the name.
+            match field.name.len() {
+                4 if is_host(field.name) => {
+                    hosts += 1;
+                    // A client whose target has no host sends an empty Host.
+                    if !field.value.is_empty() && !is_authority(field.value) {
+                        return Err(Rejection::bad_request("the Host is malformed"));
+                    }
+                }
+                6 | 10 | 14 | 17 => rules.add(field, self.minor)?,
+                _ => {}
+            }
+        }
+        if hosts > 1 || (hosts == 0 && self.minor > 0) {
+            return Err(Rejection::bad_request("there must be exactly one Host"));
+        }
+        self.framing = rules.framing(self.minor)?;
+        self.keep_alive = !rules.close && (self.minor > 0 || rules.keep_alive);
+        self.expects_continue = rules.expects_continue;
+        Ok(())
+    }
 
-impl Parts {
     /// The path, without the query.
     pub fn path(&self) -> &str {
         // `GET http://host` asks for the root (RFC 9110, 4.2.3).
@@ -227,6 +206,53 @@ impl Parts {
         let field = self.fields.iter().find(has_name)?;
         Some(&self.text[field.value.clone()])
     }
+}
+
+#[inline]
+fn is_host(name: &str) -> bool {
+    matches!(name.as_bytes(), [b'H' | b'h', b'O' | b'o', b'S' | b's', b'T' | b't'])
+}
+
+/// The place of `part` in `whole`, of which it is a slice. Anywhere, if it is empty.
+fn range_in(whole: &[u8], part: &[u8]) -> Range<usize> {
+    let start = part.as_ptr().addr().wrapping_sub(whole.as_ptr().addr());
+    if part.is_empty() { 0..0 } else { start..start + part.len() }
+}
+
+/// The outcome of an incomplete head: more bytes are needed, unless it is as long as a head may be.
+#[cold]
+fn unless_too_long(data: &[u8], config: &Config) -> Result<Option<usize>, Rejection> {
+    if data.len() < config.max_head_bytes {
+        return Ok(None);
+    }
+    Err(match request_line(data) {
+        Some(_) => Rejection::head_too_large(),
+        None => Rejection::target_too_long(),
+    })
+}
+
+/// The outcome of a syntax error. More bytes are needed after a bad version, which is answered with
+/// 505 or 400: only the whole line decides which.
+#[cold]
+fn unless_malformed(
+    error: httparse::Error,
+    data: &[u8],
+    config: &Config,
+) -> Result<Option<usize>, Rejection> {
+    let is_version = matches!(error, httparse::Error::Version);
+    if is_version && request_line(data).is_none() && data.len() < config.max_head_bytes {
+        return Ok(None);
+    }
+    Err(rejection(error, data))
+}
+
+fn other_method(name: &str) -> Result<Method, Rejection> {
+    let method = Method::from_bytes(name.as_bytes())
+        .map_err(|_| Rejection::bad_request("the method is malformed"))?;
+    if method == Method::CONNECT {
+        return Err(Rejection::Status(StatusCode::NOT_IMPLEMENTED, "this is not a proxy"));
+    }
+    Ok(method)
 }
 
 /// The rejection for a syntax error.
@@ -294,72 +320,62 @@ fn path_of_absolute_form(target: &str) -> Result<usize, Rejection> {
     Ok(scheme.len() + end)
 }
 
-/// What the fields determine for the whole message.
+/// What the fields other than Host say about the whole message.
+#[derive(Default)]
 struct Rules {
-    framing: Framing,
+    length: Option<u64>,
+    is_chunked: bool,
+    close: bool,
     keep_alive: bool,
     expects_continue: bool,
 }
 
 impl Rules {
-    fn check(headers: &[httparse::Header<'_>], minor: u8) -> Result<Rules, Rejection> {
+    /// Adds a field, which may be one that matters.
+    #[inline(never)] // most requests have none that matters
+    fn add(&mut self, field: &httparse::Header<'_>, minor: u8) -> Result<(), Rejection> {
         let bad = |why| Err(Rejection::bad_request(why));
-        let mut length = None;
-        let mut chunked = false;
-        let mut hosts = 0;
-        let (mut close, mut keep_alive) = (false, false);
-        let mut expects_continue = false;
-        for header in headers {
-            let value = header.value;
-            // Compares the length first, because that is cheaper than comparing the name.
-            match header.name.len() {
-                4 if header.name.eq_ignore_ascii_case("host") => {
-                    hosts += 1;
-                    // A client whose target has no host sends an empty Host.
-                    if !value.is_empty() && !is_authority(value) {
-                        return bad("the Host is malformed");
-                    }
-                }
-                14 if header.name.eq_ignore_ascii_case("content-length") => {
-                    if length.is_some() {
-                        return bad("Content-Length is repeated");
-                    }
-                    length = Some(decimal(value)?);
-                }
-                17 if header.name.eq_ignore_ascii_case("transfer-encoding") => {
-                    if chunked || !value.eq_ignore_ascii_case(b"chunked") {
-                        return bad("the only transfer coding is chunked");
-                    }
-                    chunked = true;
-                }
-                10 if header.name.eq_ignore_ascii_case("connection") => {
-                    for option in value.split(|byte| *byte == b',') {
-                        let option = option.trim_ascii();
-                        close |= option.eq_ignore_ascii_case(b"close");
-                        keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
-                    }
-                }
-                6 if header.name.eq_ignore_ascii_case("expect") => {
-                    if !value.eq_ignore_ascii_case(b"100-continue") {
-                        let why = "the only expectation is 100-continue";
-                        return Err(Rejection::Status(StatusCode::EXPECTATION_FAILED, why));
-                    }
-                    expects_continue = minor > 0;
-                }
-                _ => {}
+        let is = |name| field.name.eq_ignore_ascii_case(name);
+        let value = field.value;
+        if is("content-length") {
+            if self.length.is_some() {
+                return bad("Content-Length is repeated");
             }
+            self.length = Some(decimal(value)?);
+        } else if is("transfer-encoding") {
+            if self.is_chunked || !value.eq_ignore_ascii_case(b"chunked") {
+                return bad("the only transfer coding is chunked");
+            }
+            self.is_chunked = true;
+        } else if is("connection") {
+            for option in value.split(|byte| *byte == b',') {
+                let option = option.trim_ascii();
+                self.close |= option.eq_ignore_ascii_case(b"close");
+                self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+            }
+        } else if is("expect") {
+            if !value.eq_ignore_ascii_case(b"100-continue") {
+                let why = "the only expectation is 100-continue";
+                return Err(Rejection::Status(StatusCode::EXPECTATION_FAILED, why));
+            }
+            self.expects_continue = minor > 0;
         }
-        if hosts > 1 || (hosts == 0 && minor > 0) {
-            return bad("there must be exactly one Host");
+        Ok(())
+    }
+
+    #[inline]
+    fn framing(&self, minor: u8) -> Result<Framing, Rejection> {
+        if !self.is_chunked {
+            return Ok(Framing::Length(self.length.unwrap_or(0)));
         }
-        let framing = match (length, chunked) {
-            (Some(_), true) => return bad("Content-Length and Transfer-Encoding contradict"),
-            (None, true) if minor == 0 => return bad("HTTP/1.0 has no transfer codings"),
-            (None, true) => Framing::Chunked,
-            (length, false) => Framing::Length(length.unwrap_or(0)),
-        };
-        let keep_alive = !close && (minor > 0 || keep_alive);
-        Ok(Rules { framing, keep_alive, expects_continue })
+        match self.length {
+            Some(_) => {
+                let why = "Content-Length and Transfer-Encoding contradict";
+                Err(Rejection::bad_request(why))
+            }
+            None if minor == 0 => Err(Rejection::bad_request("HTTP/1.0 has no transfer codings")),
+            None => Ok(Framing::Chunked),
+        }
     }
 }
 
@@ -380,7 +396,13 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<Option<(Head, usize)>, Rejection> {
-        Head::parse(text.as_bytes(), &Config::default())
+        parse_with(text, &Config::default())
+    }
+
+    fn parse_with(text: &str, config: &Config) -> Result<Option<(Head, usize)>, Rejection> {
+        let mut head = Head::default();
+        let length = head.parse(text.as_bytes(), config)?;
+        Ok(length.map(|length| (head, length)))
     }
 
     #[test]
@@ -453,10 +475,10 @@ mod tests {
     fn a_head_of_exactly_max_head_bytes_is_accepted() {
         let text = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
         let exact = Config { max_head_bytes: text.len(), ..Config::default() };
-        assert!(Head::parse(text.as_bytes(), &exact).unwrap().is_some());
+        assert!(parse_with(text, &exact).unwrap().is_some());
         let less = Config { max_head_bytes: text.len() - 1, ..Config::default() };
         assert!(matches!(
-            Head::parse(text.as_bytes(), &less),
+            parse_with(text, &less),
             Err(Rejection::Status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, _))
         ));
     }

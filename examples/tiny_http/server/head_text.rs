@@ -1,35 +1,23 @@
 //! Writes the head of a response.
 
-use std::cell::Cell;
-use std::ops::Deref;
-
 use http::StatusCode;
 
 use crate::server::date::DateField;
 use crate::server::response::{Payload, Persistence, Response};
 use crate::server::streamed_body::StreamedBody;
 
-/// The text of a response's head, in memory that the thread's next response reuses.
-pub(crate) struct HeadText {
-    /// `None` only while it is dropped.
-    parts: Option<Box<Parts>>,
-}
-
+/// The text of a response's head. One response after the other uses its memory.
 #[derive(Default)]
-struct Parts {
+pub(crate) struct HeadText {
     text: Vec<u8>,
     date: DateField,
 }
 
-thread_local! {
-    static SPARE: Cell<Option<Box<Parts>>> = const { Cell::new(None) };
-}
-
 impl HeadText {
-    /// Writes the head. `minor` is the minor version of the request.
-    pub(crate) fn of(response: &Response, minor: u8, persistence: Persistence) -> HeadText {
-        let mut parts = SPARE.take().unwrap_or_default();
-        let Parts { text, date } = &mut *parts;
+    /// Writes the head of a response, in place of the former text. `minor` is the minor version of
+    /// the request.
+    pub(crate) fn write(&mut self, response: &Response, minor: u8, persistence: Persistence) {
+        let HeadText { text, date } = self;
         text.clear();
         write_status_line(text, response.status);
         text.extend_from_slice(date.current());
@@ -41,11 +29,9 @@ impl HeadText {
             Persistence::KeepAlive => {}
         }
         if let (Some(content_type), true) = (&response.content_type, response.may_have_body()) {
-            text.extend_from_slice(b"Content-Type: ");
-            text.extend_from_slice(content_type.as_bytes());
-            text.extend_from_slice(b"\r\n");
+            content_type.write_to(text);
         }
-        for (name, value) in &response.fields {
+        for (name, value) in response.fields() {
             text.extend_from_slice(name.as_str().as_bytes());
             text.extend_from_slice(b": ");
             text.extend_from_slice(value.as_bytes());
@@ -66,29 +52,15 @@ impl HeadText {
             Payload::Streamed(_) | Payload::Takeover(_) => {}
         }
         text.extend_from_slice(b"\r\n");
-        HeadText { parts: Some(parts) }
     }
 
     /// Appends the body, or its begin.
     pub(crate) fn append(&mut self, body: &[u8]) {
-        if let Some(parts) = &mut self.parts {
-            parts.text.extend_from_slice(body);
-        }
+        self.text.extend_from_slice(body);
     }
-}
 
-impl Deref for HeadText {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        self.parts.as_ref().map_or(&[], |parts| &parts.text)
-    }
-}
-
-impl Drop for HeadText {
-    #[inline]
-    fn drop(&mut self) {
-        SPARE.set(self.parts.take());
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.text
     }
 }
 

@@ -111,7 +111,7 @@ where
     // The buffer must hold a whole head. Bodies are consumed piece by piece.
     let buffer = StreamConfig::default().max_buffer_size(config.max_head_bytes.max(64 << 10));
     let shutdown = Rc::new(Shutdown::default());
-    let shared = Rc::new(Shared { config, handler });
+    let shared = Rc::new(Shared::new(config, handler));
     let shutdown_of_handler = Rc::clone(&shutdown);
     let serve = move |stream: IoStream<L::Stream>, _peer| {
         serve(stream, Rc::clone(&shared), shutdown_of_handler.watcher())

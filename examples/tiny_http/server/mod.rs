@@ -14,6 +14,7 @@ mod body;
 mod body_source;
 pub(crate) mod config;
 mod connection;
+mod content_type;
 mod date;
 mod disconnect;
 pub(crate) mod head;

@@ -13,6 +13,7 @@ use http::header::{
 use http::{Method, StatusCode};
 use squall_net::IoStream;
 
+use crate::server::content_type::ContentType;
 use crate::server::head::Head;
 use crate::server::piece::Piece;
 use crate::server::streamed_body::StreamedBody;
@@ -22,11 +23,15 @@ use crate::server::takeover::Takeover;
 /// `Transfer-Encoding`.
 pub struct Response {
     pub(crate) status: StatusCode,
-    pub(crate) content_type: Option<HeaderValue>,
-    /// Further fields. The types of names and values exclude line ends.
-    pub(crate) fields: Vec<(HeaderName, HeaderValue)>,
+    pub(crate) content_type: Option<ContentType>,
+    /// Further fields, if there are any. The types of names and values exclude line ends.
+    fields: Option<Box<Fields>>,
     pub(crate) body: Payload,
 }
+
+/// Boxed, because most responses have none, and small ones are cheaper to move.
+#[derive(Default)]
+struct Fields(Vec<(HeaderName, HeaderValue)>);
 
 pub(crate) enum Payload {
     Whole(Bytes),
@@ -36,27 +41,26 @@ pub(crate) enum Payload {
     Takeover(Takeover),
 }
 
-const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
-
 impl Response {
     /// A body of any type with status 200.
     pub fn new(content_type: Option<HeaderValue>, body: impl Into<Bytes>) -> Response {
-        Response {
-            status: StatusCode::OK,
-            content_type,
-            fields: Vec::new(),
-            body: Payload::Whole(body.into()),
-        }
+        Response::whole(content_type.map(ContentType::from), body.into())
+    }
+
+    #[inline]
+    fn whole(content_type: Option<ContentType>, body: Bytes) -> Response {
+        Response { status: StatusCode::OK, content_type, fields: None, body: Payload::Whole(body) }
     }
 
     /// Plain text with status 200.
+    #[inline]
     pub fn text(body: impl Into<Bytes>) -> Response {
-        Response::new(Some(TEXT), body)
+        Response::whole(Some(ContentType::Text), body.into())
     }
 
     /// JSON with status 200.
     pub fn json(body: impl Into<Bytes>) -> Response {
-        Response::new(Some(HeaderValue::from_static("application/json")), body)
+        Response::whole(Some(ContentType::Json), body.into())
     }
 
     /// Plain text with status 200, sent piece by piece. If `pieces` yields an error, the server
@@ -88,7 +92,7 @@ impl Response {
 
     /// HTML with status 200.
     pub fn html(body: impl Into<Bytes>) -> Response {
-        Response::new(Some(HeaderValue::from_static("text/html; charset=utf-8")), body)
+        Response::whole(Some(ContentType::Html), body.into())
     }
 
     /// A response with this status, whose body is the code and its standard name. An interim
@@ -143,7 +147,7 @@ impl Response {
     /// `text/event-stream`.
     #[must_use]
     pub fn with_content_type(self, content_type: HeaderValue) -> Response {
-        Response { content_type: Some(content_type), ..self }
+        Response { content_type: Some(content_type.into()), ..self }
     }
 
     /// Adds a cookie, percent-encoded.
@@ -171,14 +175,20 @@ impl Response {
         let is_of_server = matches!(name, CONTENT_LENGTH | TRANSFER_ENCODING | CONNECTION | DATE);
         assert!(!is_of_server, "the server sets {name}, and not a handler");
         match name {
-            CONTENT_TYPE => Response { content_type: Some(value), ..self },
+            CONTENT_TYPE => self.with_content_type(value),
             _ => self.with_any(name, value),
         }
     }
 
     fn with_any(mut self, name: HeaderName, value: HeaderValue) -> Response {
-        self.fields.push((name, value));
+        self.fields.get_or_insert_default().0.push((name, value));
         self
+    }
+
+    /// The fields, without those of the body and of the server.
+    #[inline]
+    pub(crate) fn fields(&self) -> &[(HeaderName, HeaderValue)] {
+        self.fields.as_deref().map_or(&[], |fields| &fields.0)
     }
 
     /// Replaces a response that would not answer the request: an interim one (1xx) by a 500, and an
@@ -193,7 +203,7 @@ impl Response {
 
     #[cold]
     fn replace_unfit<S: 'static>(&mut self, head: &Head, is_read: bool) {
-        let protocol = self.fields.iter().find(|(name, _)| name == UPGRADE);
+        let protocol = self.fields().iter().find(|(name, _)| name == UPGRADE);
         let protocol = protocol.map(|(_, value)| value.clone());
         let is_upgrade = self.status == StatusCode::SWITCHING_PROTOCOLS
             && matches!(&self.body, Payload::Takeover(takeover) if takeover.takes::<S>());
