@@ -246,6 +246,7 @@ impl<S: Transport, H: RequestHandler> Connection<S, H> {
     }
 
     /// Takes the next request's head from the buffer. Returns false if it is not complete.
+    #[inline(never)] // keeps the parser's array off the stack while the handler runs
     fn read_buffered_head(&mut self, head: &mut Head) -> Result<bool, Rejection> {
         self.skip_empty_lines();
         let data = self.wire.stream.buffer();

@@ -78,6 +78,7 @@ impl Head {
     ///
     /// # Errors
     /// The request is malformed, exceeds a limit of `config`, or is of a kind that is not served.
+    #[inline(always)] // called in one place, for each request
     pub fn parse(&mut self, data: &[u8], config: &Config) -> Result<Option<usize>, Rejection> {
         let data = &data[..data.len().min(config.max_head_bytes)];
         let mut fields = [const { MaybeUninit::uninit() }; MAX_HEADERS];

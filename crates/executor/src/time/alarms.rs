@@ -95,13 +95,18 @@ impl Alarms {
         }
     }
 
-    /// Makes a timer wake the task of `waker`. Returns false if the timer is no longer armed.
+    /// Whether a timer is known to be armed and to wake this task. If false, it may still be so.
     #[inline]
+    pub(crate) fn wakes_task(&self, timer: TimerId, task: TaskKey) -> bool {
+        let mut timers = self.timers.borrow_mut();
+        let alarm = timers.get_mut(timer).map(|armed| &armed.alarm);
+        matches!(alarm, Some(Alarm::Task(armed)) if *armed == task)
+    }
+
+    /// Makes a timer wake the task of `waker`. Returns false if the timer is no longer armed.
     pub(crate) fn set_waker(&self, timer: TimerId, waker: &Waker, scheduler: &Scheduler) -> bool {
-        let key = scheduler.key_of(waker);
         match self.timers.borrow_mut().get_mut(timer).map(|armed| &armed.alarm) {
             None => return false,
-            Some(Alarm::Task(armed)) if key == Some(*armed) => return true,
             Some(Alarm::Wake(armed)) if armed.will_wake(waker) => return true,
             Some(_) => {}
         }
@@ -120,11 +125,17 @@ impl Alarms {
     ///
     /// If timers were already taken up to the new deadline, the timer is armed anew. Its new
     /// sequence number places it among the timers that have not fired.
+    #[inline]
     pub(crate) fn move_to(&self, timer: TimerId, deadline: u64) -> Option<TimerId> {
-        let mut timers = self.timers.borrow_mut();
-        if deadline > self.taken_until.get() {
-            return timers.postpone(timer, deadline).then_some(timer);
+        if deadline <= self.taken_until.get() {
+            return self.arm_anew(timer, deadline);
         }
+        self.timers.borrow_mut().postpone(timer, deadline).then_some(timer)
+    }
+
+    #[inline(never)] // keeps `move_to` small
+    fn arm_anew(&self, timer: TimerId, deadline: u64) -> Option<TimerId> {
+        let mut timers = self.timers.borrow_mut();
         let armed = timers.remove(timer)?;
         Some(timers.insert(deadline, armed))
     }

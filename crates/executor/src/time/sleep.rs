@@ -228,6 +228,23 @@ impl Sleep {
         true
     }
 
+    /// As a poll, of a sleep that does not wait yet for the task of `cx`, or no longer.
+    #[inline(never)] // keeps the poll of a sleep that waits on small
+    fn poll_changed(&mut self, cx: &Context<'_>) -> Poll<()> {
+        let location = self.location;
+        match &mut self.state {
+            State::Bound(bound) if bound.core.is_entered() => {
+                if bound.poll(cx, location).is_pending() {
+                    return Poll::Pending;
+                }
+                self.state = State::Done;
+                Poll::Ready(())
+            }
+            State::Done => Poll::Ready(()),
+            _ => self.bind_and_poll(cx),
+        }
+    }
+
     /// As a poll, of a sleep that is not bound to the loop of this thread.
     ///
     /// # Panics
@@ -253,6 +270,20 @@ impl Sleep {
 }
 
 impl Bound {
+    /// Whether the sleep waits already for its timer to wake the task of `cx`. If false, it may still
+    /// be so.
+    #[inline]
+    fn waits_for(&self, cx: &Context<'_>) -> bool {
+        let alarms = &self.core.alarms;
+        self.timer.was_armed()
+            && !alarms.has_fired(self.timer, self.deadline)
+            && self
+                .core
+                .scheduler
+                .key_of(cx.waker())
+                .is_some_and(|task| alarms.wakes_task(self.timer, task))
+    }
+
     /// Ready if the timer has fired. Otherwise makes `cx` the task that it will wake.
     #[inline]
     fn poll(&mut self, cx: &Context<'_>, location: &'static Location<'static>) -> Poll<()> {
@@ -287,17 +318,9 @@ impl Future for Sleep {
     /// If there is no loop on this thread.
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let location = self.location;
-        match &mut self.state {
-            State::Bound(bound) if bound.core.is_entered() => {
-                if bound.poll(cx, location).is_pending() {
-                    return Poll::Pending;
-                }
-                self.state = State::Done;
-                Poll::Ready(())
-            }
-            State::Done => Poll::Ready(()),
-            _ => self.bind_and_poll(cx),
+        match &self.state {
+            State::Bound(bound) if bound.core.is_entered() && bound.waits_for(cx) => Poll::Pending,
+            _ => self.poll_changed(cx),
         }
     }
 }

@@ -153,6 +153,7 @@ impl<T> Timers<T> {
     /// A later deadline is only recorded. The node comes up at its old deadline, and is moved then.
     /// So extending a timeout at every request costs one store, plus one extra wake-up of the loop
     /// for each period of the timeout's length.
+    #[inline]
     pub(crate) fn postpone(&mut self, id: TimerId, deadline: u64) -> bool {
         let slot = self.slots.get_mut(id.index);
         let Some(slot) = slot.filter(|slot| slot.sequence == id.sequence) else { return false };
@@ -160,14 +161,20 @@ impl<T> Timers<T> {
         slot.deadline = deadline;
         self.postponed += usize::from(slot.is_postponed());
         if deadline < slot.node_deadline {
-            slot.node_deadline = deadline;
-            slot.stamp = slot.stamp.wrapping_add(1); // the former node is dead
-            let (slot, stamp) = (id.index, slot.stamp);
-            let node = Node { deadline, sequence: id.sequence, slot, stamp };
-            self.heap.push(node);
-            self.limit_dead_nodes();
+            self.advance(id, deadline);
         }
         true
+    }
+
+    /// Replaces the node of a timer by one with an earlier deadline.
+    #[inline(never)] // keeps `postpone` small
+    fn advance(&mut self, id: TimerId, deadline: u64) {
+        let Some(slot) = self.slots.get_mut(id.index) else { return };
+        slot.node_deadline = deadline;
+        slot.stamp = slot.stamp.wrapping_add(1); // the former node is dead
+        let (slot, stamp) = (id.index, slot.stamp);
+        self.heap.push(Node { deadline, sequence: id.sequence, slot, stamp });
+        self.limit_dead_nodes();
     }
 
     /// The time at which the loop must call [`take_due`](Self::take_due) again. A postponed timer
