@@ -18,6 +18,9 @@ const WINDOW: Duration = Duration::from_secs(2);
 /// registration and its timer.
 const BYTES_EACH: usize = 768;
 
+/// A connection has been idle for long enough to have given back the memory for its requests.
+const COLD_AFTER: Duration = Duration::from_millis(1200);
+
 /// Held by the running test: the tests count descriptors and bytes of the whole process.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
@@ -71,11 +74,14 @@ fn idle_connections_cost_no_turn_and_little_memory_and_leave_nothing() {
     let clients_bytes = LIVE.load(Ordering::Relaxed) - heap;
     clients.extend(connect_all(|| server.connect()));
     server.wait_until("all are accepted", |stats| stats.live_tasks == CONNECTIONS + 1);
-    let each = (LIVE.load(Ordering::Relaxed) - heap - clients_bytes) / CONNECTIONS;
+    let live = || (LIVE.load(Ordering::Relaxed) - heap - clients_bytes) / CONNECTIONS;
+    let warm = live();
+    thread::sleep(COLD_AFTER);
+    let each = live();
+    assert!(each < warm, "{warm} bytes each at first, then {each}");
     say(&format!("{CONNECTIONS} idle HTTP connections: {each} bytes of live heap each"));
     assert!(each <= BYTES_EACH, "{each} bytes each");
 
-    thread::sleep(Duration::from_millis(50));
     let before = server.stats();
     thread::sleep(WINDOW);
     let waits = server.stats().waits - before.waits;
@@ -98,7 +104,7 @@ fn strace_sees_no_system_call_of_an_idle_server() {
     let server = ServerProcess::start(&[]);
     let clients = connect_all(|| server.client());
     assert!(server.stat("live_tasks") > CONNECTIONS as u64);
-    thread::sleep(Duration::from_millis(100)); // the connection of `stat` is gone by then
+    thread::sleep(COLD_AFTER); // the connection of `stat` is gone by then
     let strace = Command::new("strace")
         .args(["-f", "-qq", "-p", &server.child.id().to_string()])
         .stdout(Stdio::null())

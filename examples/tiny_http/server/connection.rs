@@ -4,19 +4,19 @@
 //!   ┌─▶ wait ── end of stream, idle timeout, or shutdown ──────────▶ linger, close
 //!   │     │ bytes
 //!   │     ▼                                             Rejection ──▶ reject ──┐
-//!   │   read_head ────── no byte of another request ─┐     │                   │
-//!   │     │ Head                                     │     │                   ▼
-//!   │   run_handler ── may read the body ────────────┼─────┘             linger, close
-//!   │     │ Response                                 │                         ▲
-//!   │   queue ── sends it when the connection waits  │                         │
-//!   │     │                                          │                         │
-//!   │   skip_body ── discards the unread body ───────┼── too much is left ─────┘
-//!   └────────────────────────────────────────────────┘
+//!   │ ┌▶ read_head ──── no other request for a second ─┐    │                   │
+//!   │ │   │ Head                                       │    │                   ▼
+//!   │ │ run_handler ─── may read the body ─────────────┼────┘             linger, close
+//!   │ │   │ Response                                   │                         ▲
+//!   │ │ queue ── sends it when the connection waits    │                         │
+//!   │ │   │                                            │                         │
+//!   │ └─ finish ─ sends or discards the rest of bodies ┼── too much is left ─────┘
+//!   └──────────────────────────────────────────────────┘
 //! ```
 //!
 //! Responses to pipelined requests leave in one system call: queued bytes are sent only when the
-//! connection waits. A waiting connection holds little memory: the state of a request is in a
-//! separate box, which lives from the first byte until all requests are answered. While a handler
+//! connection waits. An idle connection holds little memory: the state of a request is in a box of
+//! its own, which lives from the first byte until no request has come for a second. While a handler
 //! waits, [`disconnect`](crate::server::disconnect) looks whether the client is still there.
 
 use std::cell::{Cell, RefCell};
@@ -55,6 +55,8 @@ const MAX_LINGER: usize = 64 << 20;
 const IDLE_LINGER: Duration = Duration::from_secs(1);
 /// How long a shutdown waits for the first request of a new connection.
 const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a connection keeps the memory for its requests while none comes.
+const WARM_TIME: Duration = Duration::from_secs(1);
 /// The number of pipelined requests after which the task yields to the rest of the loop.
 const REQUESTS_PER_TURN: usize = 64;
 /// A whole body of at most this many bytes is copied after the head. Larger ones are not copied.
@@ -110,7 +112,7 @@ struct Connection<S, H> {
 
 /// Where a connection is after the answer to a request.
 enum Answered {
-    /// All received requests are answered.
+    /// All received requests are answered, and no other comes soon.
     All,
     /// The connection has ended.
     Last,
@@ -136,7 +138,9 @@ impl<S: Transport, H: RequestHandler> Connection<S, H> {
     /// Waits for the first byte of a request. Returns false if the client ends the stream, the idle
     /// timeout passes or the server shuts down.
     async fn wait(&mut self) -> Result<bool, StreamError> {
-        self.wire.allow(self.shared.config.idle_timeout);
+        // A connection that was used has waited in `answer_all` already.
+        let waited = if self.is_fresh { Duration::ZERO } else { WARM_TIME };
+        self.wire.allow(self.shared.config.idle_timeout.saturating_sub(waited));
         let mut filled = self.wire.fill_unless(Some(&mut self.shutdown)).await?;
         if self.is_fresh && matches!(filled, Filled::Shutdown) {
             // A new client may have sent a request that has not arrived yet, and no other process
@@ -148,19 +152,25 @@ impl<S: Transport, H: RequestHandler> Connection<S, H> {
         Ok(matches!(filled, Filled::Bytes))
     }
 
-    /// Answers requests until the buffer is empty. Refuses a request that is rejected.
+    /// Answers requests until none has come for a while. Refuses a request that is rejected.
     ///
-    /// What most requests do not need is boxed, so that this future stays small: a waiting connection
-    /// allocates it anew for each request.
+    /// What most requests do not need is boxed, so that this future stays small.
     async fn answer_all(&mut self) -> io::Result<Answered> {
         let mut head = self.shared.spare_head.take().unwrap_or_default();
         let mut answered = 0;
         loop {
-            let read = match self.read_buffered_head(&mut head) {
-                Ok(false) if self.wire.stream.buffer().is_empty() => {
-                    self.shared.spare_head.set(Some(head));
-                    return Ok(Answered::All);
+            if self.wire.stream.buffer().is_empty() {
+                self.shared.spare_head.set(Some(head));
+                self.wire.allow(self.shared.config.idle_timeout.min(WARM_TIME));
+                match self.wire.fill_unless(Some(&mut self.shutdown)).await? {
+                    Filled::Bytes => {}
+                    _ => return Ok(Answered::All),
                 }
+                head = self.shared.spare_head.take().unwrap_or_default();
+                answered = 0;
+            }
+            let read = match self.read_buffered_head(&mut head) {
+                Ok(false) if self.wire.stream.buffer().is_empty() => continue,
                 Ok(false) => Box::pin(self.read_rest_of_head(&mut head)).await,
                 Ok(true) => Ok(()),
                 Err(rejection) => Err(rejection),
@@ -250,9 +260,6 @@ impl<S: Transport, H: RequestHandler> Connection<S, H> {
     fn read_buffered_head(&mut self, head: &mut Head) -> Result<bool, Rejection> {
         self.skip_empty_lines();
         let data = self.wire.stream.buffer();
-        if data.is_empty() {
-            return Ok(false);
-        }
         let Some(length) = head.parse(data, &self.shared.config)? else { return Ok(false) };
         self.wire.stream.consume(length);
         Ok(true)

@@ -4,10 +4,13 @@ use std::time::{Duration, Instant, SystemTime};
 
 use squall_net::turn_time;
 
+const OK: &str = "HTTP/1.1 200 OK\r\n";
+
 /// A formatted Date field.
 #[derive(Default)]
 pub(crate) struct DateField {
-    /// The field with its line end, for example `Date: Sun, 06 Nov 1994 08:49:37 GMT`.
+    /// The status line of a 200, and the field with its line end, for example
+    /// `Date: Sun, 06 Nov 1994 08:49:37 GMT`.
     text: Vec<u8>,
     /// The end of the second that `text` shows. `None` before the first use.
     until: Option<Instant>,
@@ -15,8 +18,13 @@ pub(crate) struct DateField {
 
 impl DateField {
     /// The field for the current turn of the loop.
+    pub(crate) fn field(&mut self) -> &[u8] {
+        &self.after_ok()[OK.len()..]
+    }
+
+    /// As [`field`](Self::field), with the status line of a 200 before it.
     #[inline]
-    pub(crate) fn current(&mut self) -> &[u8] {
+    pub(crate) fn after_ok(&mut self) -> &[u8] {
         let now = turn_time();
         if self.until.is_none_or(|until| now >= until) {
             self.format(now);
@@ -27,7 +35,7 @@ impl DateField {
     #[cold]
     fn format(&mut self, now: Instant) {
         let wall = SystemTime::now();
-        self.text = format!("Date: {}\r\n", httpdate::fmt_http_date(wall)).into_bytes();
+        self.text = format!("{OK}Date: {}\r\n", httpdate::fmt_http_date(wall)).into_bytes();
         let since_epoch = wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let left = Duration::from_secs(1) - Duration::from_nanos(since_epoch.subsec_nanos().into());
         self.until = Some(now + left);

@@ -19,8 +19,12 @@ impl HeadText {
     pub(crate) fn write(&mut self, response: &Response, minor: u8, persistence: Persistence) {
         let HeadText { text, date } = self;
         text.clear();
-        write_status_line(text, response.status);
-        text.extend_from_slice(date.current());
+        if response.status == StatusCode::OK {
+            text.extend_from_slice(date.after_ok()); // by far the most frequent one
+        } else {
+            write_status_line(text, response.status);
+            text.extend_from_slice(date.field());
+        }
         match persistence {
             Persistence::Close => text.extend_from_slice(b"Connection: close\r\n"),
             Persistence::KeepAlive if minor == 0 => {
@@ -37,21 +41,24 @@ impl HeadText {
             text.extend_from_slice(value.as_bytes());
             text.extend_from_slice(b"\r\n");
         }
-        match &response.body {
-            _ if response.status == StatusCode::RESET_CONTENT => {
-                text.extend_from_slice(b"Content-Length: 0\r\n"); // RFC 9110, 15.3.6
-            }
-            _ if !response.may_have_body() => {}
-            Payload::Whole(body) => write_length(text, body.len() as u64),
-            Payload::Streamed(StreamedBody { length: Some(length), .. }) => {
-                write_length(text, *length);
-            }
-            Payload::Streamed(_) if minor > 0 => {
+        let length = match &response.body {
+            _ if response.status == StatusCode::RESET_CONTENT => Some(0), // RFC 9110, 15.3.6
+            _ if !response.may_have_body() => None,
+            Payload::Whole(body) => Some(body.len() as u64),
+            Payload::Streamed(StreamedBody { length: None, .. }) if minor > 0 => {
                 text.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+                None
             }
-            Payload::Streamed(_) | Payload::Takeover(_) => {}
+            Payload::Streamed(body) => body.length,
+            Payload::Takeover(_) => None,
+        };
+        if let Some(length) = length {
+            text.extend_from_slice(b"Content-Length: ");
+            text.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
+            text.extend_from_slice(b"\r\n\r\n");
+        } else {
+            text.extend_from_slice(b"\r\n");
         }
-        text.extend_from_slice(b"\r\n");
     }
 
     /// Appends the body, or its begin.
@@ -64,18 +71,7 @@ impl HeadText {
     }
 }
 
-#[inline]
-fn write_length(into: &mut Vec<u8>, length: u64) {
-    into.extend_from_slice(b"Content-Length: ");
-    into.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
-    into.extend_from_slice(b"\r\n");
-}
-
 fn write_status_line(into: &mut Vec<u8>, status: StatusCode) {
-    if status == StatusCode::OK {
-        into.extend_from_slice(b"HTTP/1.1 200 OK\r\n"); // by far the most frequent one
-        return;
-    }
     into.extend_from_slice(b"HTTP/1.1 ");
     into.extend_from_slice(status.as_str().as_bytes());
     into.push(b' ');
