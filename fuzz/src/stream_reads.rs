@@ -119,7 +119,7 @@ impl Peer<'_> {
 
     /// The turns in which the stream must have taken what has arrived.
     fn turns(&self) -> usize {
-        TURNS + 2 * self.queue.bytes.len().min(512)
+        TURNS + 2 * self.queue.bytes.len()
     }
 
     fn choose_read(&mut self) -> Read {
