@@ -201,6 +201,16 @@ impl Segment {
         n
     }
 
+    /// Copies all of `from` behind the data. Returns false, and does nothing, if it does not fit.
+    #[inline]
+    pub(crate) fn push_all(&mut self, from: &[u8]) -> bool {
+        let spare = self.bytes.get_mut(self.end..).and_then(|spare| spare.get_mut(..from.len()));
+        let Some(spare) = spare else { return false };
+        spare.copy_from_slice(from);
+        self.end += from.len();
+        true
+    }
+
     /// Removes the first `n` bytes of the data.
     #[inline]
     #[track_caller]

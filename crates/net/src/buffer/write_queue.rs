@@ -93,11 +93,13 @@ impl WriteQueue {
             return false;
         }
         match &mut self.0 {
-            Content::Nothing => self.0 = Content::Copied(Segment::pooled_with(bytes)),
-            Content::Copied(segment) if segment.room() >= bytes.len() => _ = segment.push(bytes),
-            _ => return false,
+            Content::Nothing => {
+                self.0 = Content::Copied(Segment::pooled_with(bytes));
+                true
+            }
+            Content::Copied(segment) => segment.push_all(bytes),
+            Content::Pieces(_) => false,
         }
-        true
     }
 
     /// Queues any bytes. Returns the chunk if it is empty or its bytes were copied. Its destructor
