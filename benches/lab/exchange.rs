@@ -23,6 +23,10 @@ pub(crate) enum Exchange {
     HttpEcho,
     /// `GET` of a file of 1 MiB.
     HttpFile,
+    /// As `Http`, from a server that works 200 µs for each request.
+    HttpWork,
+    /// As `HttpWork`, from a server that refuses requests for which it has no time.
+    HttpWorkOrRefuse,
     /// As `Http`, from a server on one thread that may run on any core.
     OneWorker,
     /// As `OneWorker`, on two threads.
@@ -53,6 +57,8 @@ impl Exchange {
             Exchange::HttpClose => "http-close",
             Exchange::HttpEcho => "http-echo",
             Exchange::HttpFile => "http-file",
+            Exchange::HttpWork => "http-work",
+            Exchange::HttpWorkOrRefuse => "http-work-or-refuse",
             Exchange::OneWorker => "http-1-worker",
             Exchange::TwoWorkers => "http-2-workers",
         }
@@ -69,6 +75,8 @@ impl Exchange {
             Exchange::HttpClose => "HTTP, a connection each",
             Exchange::HttpEcho => "HTTP, 10 KiB both ways",
             Exchange::HttpFile => "HTTP, 1 MiB file",
+            Exchange::HttpWork => "HTTP, 200 µs of work",
+            Exchange::HttpWorkOrRefuse => "HTTP, 200 µs of work or a refusal",
             Exchange::OneWorker => "1 worker",
             Exchange::TwoWorkers => "2 workers",
         }
@@ -85,6 +93,8 @@ impl Exchange {
             Exchange::HttpClose => Service::HttpClose,
             Exchange::HttpEcho => Service::HttpEcho,
             Exchange::HttpFile => Service::HttpFile,
+            Exchange::HttpWork => Service::HttpWork,
+            Exchange::HttpWorkOrRefuse => Service::HttpWorkOrRefuse,
             Exchange::OneWorker => Service::OneWorker,
             Exchange::TwoWorkers => Service::TwoWorkers,
         }
@@ -116,9 +126,12 @@ impl Exchange {
                 [http("POST /echo", &fields), vec![b'x'; BODY]].concat()
             }
             Exchange::HttpFile => http(&format!("GET /{FILE_NAME}"), ""),
-            Exchange::Http | Exchange::Pipelined | Exchange::OneWorker | Exchange::TwoWorkers => {
-                http("GET /", "")
-            }
+            Exchange::Http
+            | Exchange::Pipelined
+            | Exchange::HttpWork
+            | Exchange::HttpWorkOrRefuse
+            | Exchange::OneWorker
+            | Exchange::TwoWorkers => http("GET /", ""),
         }
     }
 
@@ -131,6 +144,8 @@ impl Exchange {
             Exchange::Http
             | Exchange::Pipelined
             | Exchange::HttpClose
+            | Exchange::HttpWork
+            | Exchange::HttpWorkOrRefuse
             | Exchange::OneWorker
             | Exchange::TwoWorkers => Some(HELLO.into()),
         }

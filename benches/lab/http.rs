@@ -1,8 +1,9 @@
-//! What HTTP costs: the servers, the latency of their answers, and the clients.
+//! What HTTP costs: the servers, the latency of their answers, also under overload, and the clients.
 
 pub(crate) mod fetches;
 pub(crate) mod file;
 pub(crate) mod latency;
+pub(crate) mod overload;
 pub(crate) mod workers;
 
 use std::io;

@@ -79,6 +79,11 @@ pub(crate) static MEASUREMENTS: &[Measurement] = &[
         "latency at half load, and at the same load for all; requests are due at fixed times",
         http::latency::measure,
     ),
+    Measurement::new(
+        "http-overload",
+        "squall under half to twice the requests that it can answer, each with 200 µs of work",
+        http::overload::measure,
+    ),
     Measurement::new("http-file", "CPU time of a file of 1 MiB", http::file::measure),
     Measurement::new(
         "http-workers",

@@ -125,6 +125,8 @@ pub(crate) static SERVERS: &[Server] = &[
             Service::HttpClose,
             Service::HttpEcho,
             Service::HttpFile,
+            Service::HttpWork,
+            Service::HttpWorkOrRefuse,
             Service::OneWorker,
             Service::TwoWorkers,
         ],

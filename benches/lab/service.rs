@@ -2,6 +2,7 @@
 
 use std::io;
 use std::str::FromStr;
+use std::time::Duration;
 
 /// The size of a request and of its answer, in bytes.
 pub(crate) const REQUEST: usize = 64;
@@ -19,6 +20,9 @@ pub(crate) const BODY: usize = 10 << 10;
 pub(crate) const FILE: usize = 1 << 20;
 /// The file's name. It is in the working directory of the server.
 pub(crate) const FILE_NAME: &str = "file.txt";
+
+/// How long a request of `http-work` keeps its server's core busy.
+pub(crate) const WORK: Duration = Duration::from_micros(200);
 
 /// The congestion control of both ends of every connection. Every Linux has it.
 pub(crate) const CONGESTION_CONTROL: &str = "reno";
@@ -47,6 +51,10 @@ pub(crate) enum Service {
     HttpLarge,
     /// Sends a file over HTTP.
     HttpFile,
+    /// As `Http`, after 200 µs of work.
+    HttpWork,
+    /// As `HttpWork`, and refuses requests for which it has no time.
+    HttpWorkOrRefuse,
     /// As `Http`, with one worker thread that may run on any core.
     OneWorker,
     /// As `OneWorker`, with two worker threads.
@@ -54,7 +62,7 @@ pub(crate) enum Service {
 }
 
 impl Service {
-    const NAMES: [(&str, Service); 13] = [
+    const NAMES: [(&str, Service); 15] = [
         ("echo", Service::Echo),
         ("echo-some", Service::EchoSome),
         ("echo-line", Service::EchoLine),
@@ -66,6 +74,8 @@ impl Service {
         ("http-echo", Service::HttpEcho),
         ("http-large", Service::HttpLarge),
         ("http-file", Service::HttpFile),
+        ("http-work", Service::HttpWork),
+        ("http-work-or-refuse", Service::HttpWorkOrRefuse),
         ("http-1-worker", Service::OneWorker),
         ("http-2-workers", Service::TwoWorkers),
     ];

@@ -14,7 +14,7 @@ use rustix::net::sockopt::set_socket_recv_buffer_size;
 use rustix::net::{self, AddressFamily, SocketType};
 use squall_net::{Clock, EventLoop};
 use support::{Client, LocalServer, WATCHDOG};
-use tiny_http::{Config, HandlerResult, Request, Response};
+use tiny_http::{Config, HandlerResult, MaxDelay, Request, RequestHandler, Response};
 
 /// Every deadline of these servers.
 const LIMIT: Duration = Duration::from_millis(300);
@@ -45,6 +45,13 @@ fn start<A>(app: A) -> LocalServer
 where
     A: AsyncFn(&mut Request<'_>) -> HandlerResult + Send + 'static,
 {
+    start_handler(|| app)
+}
+
+/// Starts a server with the deadlines of this file.
+fn start_handler<H: RequestHandler + 'static>(
+    make_handler: impl FnOnce() -> H + Send + 'static,
+) -> LocalServer {
     let config = Config {
         idle_timeout: LIMIT,
         head_timeout: LIMIT,
@@ -56,7 +63,7 @@ where
         let clock = CLOCK.with(Clock::clone);
         EventLoop::builder().clock(clock).build().unwrap()
     };
-    LocalServer::start_on(make_loop, config, || app)
+    LocalServer::start_on(make_loop, config, make_handler)
 }
 
 async fn app(request: &mut Request<'_>) -> HandlerResult {
@@ -214,4 +221,30 @@ fn bytes_that_came_while_the_loop_was_held_up_are_in_time() {
     go_on.send(()).unwrap();
     assert_eq!(slow.answer().1, "abc");
     assert!(idle.answer().0.starts_with("HTTP/1.1 200 "));
+}
+
+#[test]
+fn requests_that_the_loop_comes_to_too_late_are_refused_and_served_when_they_come_again() {
+    let server = start_handler(|| MaxDelay::new(LIMIT, app));
+    let mut clients: Vec<_> = (0..3).map(|_| server.connect()).collect();
+    server.wait_until("the first requests are awaited", |stats| stats.live_timers == 3);
+    // The loop finds all requests at once. The handler of the first computes for too long.
+    let (go_on, may_go_on) = mpsc::channel();
+    server.handle.add_callback(move || may_go_on.recv().unwrap()).unwrap();
+    for client in &mut clients {
+        client.send(post("/compute") + "abc");
+    }
+    go_on.send(()).unwrap();
+    let answers: Vec<_> = clients.iter_mut().map(Client::answer).collect();
+    let (served, refused): (Vec<_>, Vec<_>) =
+        answers.iter().partition(|(head, _)| head.starts_with("HTTP/1.1 200 "));
+    assert_eq!(served.len(), 1, "{answers:?}");
+    for (head, body) in refused {
+        assert!(head.starts_with("HTTP/1.1 503 ") && head.contains("retry-after: 1"), "{head}");
+        assert_eq!(body, "503 Service Unavailable\n");
+    }
+    for client in &mut clients {
+        let (head, body) = client.send(post("/echo") + "abc").answer();
+        assert!(head.starts_with("HTTP/1.1 200 ") && body == "abc", "{head}");
+    }
 }

@@ -36,6 +36,7 @@ pub mod chunked;
 mod server;
 
 pub use application::application::Application;
+pub use application::max_delay::MaxDelay;
 pub use application::static_files::StaticFiles;
 pub use server::arguments::Arguments;
 pub use server::config::Config;

@@ -80,7 +80,7 @@ impl Latencies {
             let rate = rate(&process)?;
             let mut load = OpenLoop::open(process.address, CONNECTIONS, Exchange::Http)?;
             load.run(rate, warm_up(plan.time))?;
-            let latencies = load.run(rate, plan.time)?;
+            let latencies = load.run(rate, plan.time)?.served;
             process.end()?;
             Ok((rate, latencies))
         };

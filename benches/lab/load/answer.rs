@@ -10,6 +10,7 @@ use crate::exchange::Exchange;
 
 /// How every answer over HTTP begins.
 const SUCCESS: &[u8] = b"HTTP/1.1 200 ";
+const REFUSAL: &[u8] = b"HTTP/1.1 503 ";
 
 /// What every answer of a run has to be: a success, and as long as the first one.
 #[derive(Clone, Copy, Debug)]
@@ -92,6 +93,30 @@ impl Answer {
     }
 }
 
+/// Whether these bytes are an answer with the status 503.
+///
+/// # Errors
+/// It is not whole. Servers send such a short answer at once, and loopback does not cut it.
+pub(super) fn is_refusal(bytes: &[u8]) -> io::Result<bool> {
+    if !bytes.starts_with(REFUSAL) {
+        return Ok(false);
+    }
+    let end = memchr::memmem::find(bytes, b"\r\n\r\n").map(|end| end + 4);
+    let whole_len = end.and_then(|end| Some(end + content_length(&bytes[..end])?));
+    if whole_len == Some(bytes.len()) {
+        Ok(true)
+    } else {
+        Err(io::Error::other("a refusal is not whole"))
+    }
+}
+
+/// The value of Content-Length in the head of an answer.
+fn content_length(head: &[u8]) -> Option<usize> {
+    let head = String::from_utf8_lossy(head).to_ascii_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length:"))?;
+    length.trim().parse().ok()
+}
+
 fn is_too_early(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset)
 }
@@ -108,11 +133,9 @@ fn http_answer_len(socket: &mut impl Read, body: &[u8]) -> io::Result<usize> {
         if whole_len.is_none()
             && let Some(end) = memchr::memmem::find(&answer, b"\r\n\r\n")
         {
-            let head = String::from_utf8_lossy(&answer[..end]).to_ascii_lowercase();
-            let length = head.lines().find_map(|line| line.strip_prefix("content-length:"));
-            if !answer.starts_with(SUCCESS)
-                || length.map(str::trim) != Some(&body.len().to_string())
-            {
+            let head = &answer[..end];
+            if !head.starts_with(SUCCESS) || content_length(head) != Some(body.len()) {
+                let head = String::from_utf8_lossy(head);
                 return Err(io::Error::other(format!("the server has answered {head:?}")));
             }
             whole_len = Some(end + 4 + body.len());

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::epoll::EventFlags;
 
-use super::answer::{Answer, Progress};
+use super::answer::{Answer, Progress, is_refusal};
 use super::poller::Poller;
 use super::{WATCHDOG, connect, ended};
 use crate::exchange::Exchange;
@@ -23,7 +23,18 @@ pub(crate) struct OpenLoop {
     connections: Vec<Connection>,
     request: Vec<u8>,
     answer: Answer,
+    /// Whether the server may answer with 503.
+    allows_refusals: bool,
     buffer: Vec<u8>,
+}
+
+/// The latencies of a run, in order of size.
+pub(crate) struct Latencies {
+    pub(crate) served: Vec<Duration>,
+    /// Of the requests that were answered with 503.
+    pub(crate) refused: Vec<Duration>,
+    /// The time until the last answer.
+    pub(crate) elapsed: Duration,
 }
 
 struct Connection {
@@ -51,18 +62,23 @@ impl OpenLoop {
             poller,
             request: exchange.one_request(),
             answer,
+            allows_refusals: false,
             buffer: vec![0; CHUNK],
         })
     }
 
-    /// Sends `rate` requests a second for `time`, waits for all answers, and returns their
-    /// latencies in order of size.
-    pub(crate) fn run(&mut self, rate: f64, time: Duration) -> io::Result<Vec<Duration>> {
+    /// Lets the server answer with 503.
+    pub(crate) fn allow_refusals(self) -> OpenLoop {
+        OpenLoop { allows_refusals: true, ..self }
+    }
+
+    /// Sends `rate` requests a second for `time`, and waits for all answers.
+    pub(crate) fn run(&mut self, rate: f64, time: Duration) -> io::Result<Latencies> {
         let due = |number: usize| Duration::from_secs_f64(number as f64 / rate);
         let mut next = 0;
-        let mut latencies = Vec::new();
+        let (mut served, mut refused) = (Vec::new(), Vec::new());
         let since = Instant::now();
-        while due(next) < time || latencies.len() < next {
+        while due(next) < time || served.len() + refused.len() < next {
             let now = since.elapsed();
             while due(next) < time.min(now) {
                 let place = next % self.connections.len();
@@ -75,8 +91,11 @@ impl OpenLoop {
                 if n == 0 {
                     return Err(ended());
                 }
-                if self.answer.check(&mut connection.progress, &self.buffer[..n])? > 0 {
+                let bytes = &self.buffer[..n];
+                let is_refused = self.allows_refusals && is_refusal(bytes)?;
+                if is_refused || self.answer.check(&mut connection.progress, bytes)? > 0 {
                     let due = connection.due.pop_front().expect("its request was sent");
+                    let latencies = if is_refused { &mut refused } else { &mut served };
                     latencies.push(since.elapsed() - due);
                     connection.send_next(&self.request)?;
                 }
@@ -85,8 +104,9 @@ impl OpenLoop {
                 return Err(io::Error::new(io::ErrorKind::TimedOut, "the server does not answer"));
             }
         }
-        latencies.sort_unstable();
-        Ok(latencies)
+        served.sort_unstable();
+        refused.sort_unstable();
+        Ok(Latencies { served, refused, elapsed: since.elapsed() })
     }
 }
 
@@ -144,8 +164,8 @@ mod tests {
     fn every_request_that_is_due_is_sent_and_answered() {
         let mut load = OpenLoop::open(serve(|_| 200), 3, Exchange::Http).unwrap();
         let latencies = load.run(10_000.0, Duration::from_millis(50)).unwrap();
-        assert_eq!(latencies.len(), 500);
-        assert!(latencies.is_sorted());
+        assert_eq!((latencies.served.len(), latencies.refused.len()), (500, 0));
+        assert!(latencies.served.is_sorted());
     }
 
     #[test]
@@ -158,7 +178,7 @@ mod tests {
             200
         };
         let mut load = OpenLoop::open(serve(slow), 1, Exchange::Http).unwrap();
-        let latencies = load.run(1000.0, Duration::from_millis(20)).unwrap();
+        let latencies = load.run(1000.0, Duration::from_millis(20)).unwrap().served;
         assert_eq!(latencies.len(), 20);
         assert!(latencies[0] >= Duration::from_millis(80), "{latencies:?}");
     }
@@ -167,7 +187,27 @@ mod tests {
     fn an_answer_without_success_ends_the_run() {
         let address = serve(|number| if number == 7 { 503 } else { 200 });
         let mut load = OpenLoop::open(address, 2, Exchange::Http).unwrap();
-        let error = load.run(1000.0, Duration::from_millis(50)).unwrap_err();
+        let error = load.run(1000.0, Duration::from_millis(50)).err().expect("it was refused");
         assert!(error.to_string().contains("503"), "{error}");
+    }
+
+    #[test]
+    fn refusals_are_counted_where_they_are_allowed() {
+        // The first request is that of `open`.
+        let address = serve(|number| if number % 3 == 1 { 503 } else { 200 });
+        let mut load = OpenLoop::open(address, 2, Exchange::Http).unwrap().allow_refusals();
+        let latencies = load.run(1000.0, Duration::from_millis(60)).unwrap();
+        assert_eq!((latencies.served.len(), latencies.refused.len()), (40, 20));
+        let address = serve(|number| if number == 7 { 500 } else { 200 });
+        let mut load = OpenLoop::open(address, 2, Exchange::Http).unwrap().allow_refusals();
+        assert!(load.run(1000.0, Duration::from_millis(50)).is_err());
+    }
+
+    #[test]
+    fn a_refusal_in_pieces_is_an_error() {
+        let refusal = b"HTTP/1.1 503 X\r\nContent-Length: 2\r\n\r\nab";
+        assert!(is_refusal(refusal).unwrap());
+        assert!(!is_refusal(b"HTTP/1.1 200 OK\r\n").unwrap());
+        assert!(is_refusal(&refusal[..refusal.len() - 1]).is_err());
     }
 }

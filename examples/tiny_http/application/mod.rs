@@ -3,7 +3,8 @@
 //! ```text
 //!   application ──▶ pattern            which route the path belongs to, and its arguments
 //!        └────────▶ request_handler    a type or closure that answers
-//!                        └───────────▶ static_files ──▶ cached_file   one that serves a directory
+//!                        ├───────────▶ static_files ──▶ cached_file   one that serves a directory
+//!                        └───────────▶ max_delay      one that refuses requests under overload
 //! ```
 
 mod any_handler;
@@ -11,6 +12,7 @@ pub(crate) mod application;
 mod byte_range;
 mod cached_file;
 mod content_type;
+pub(crate) mod max_delay;
 mod method_table;
 mod pattern;
 pub(crate) mod static_files;
