@@ -119,7 +119,9 @@ impl Peer<'_> {
 
     /// The turns in which the stream must have taken what has arrived.
     fn turns(&self) -> usize {
-        TURNS + 2 * self.queue.bytes.len()
+        let bytes = self.queue.bytes.len();
+        // A flood comes in large parts.
+        TURNS + 2 * if self.is_flooded { bytes.min(512) } else { bytes }
     }
 
     fn choose_read(&mut self) -> Read {
