@@ -1,53 +1,18 @@
 //! The memory that streams hold. This is a program of its own, because it counts all live bytes.
 
 mod descriptor_limit;
+mod live_bytes;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::io::Write;
 use std::net::TcpStream as StdStream;
 use std::time::Duration;
 
+use live_bytes::{count, live};
 use squall_net::{IoStream, StreamConfig, TcpListener, block_on, sleep, spawn, timeout, yield_now};
 
 const WATCHDOG: Duration = Duration::from_secs(60);
 /// So many that the 8 MiB of chunks that a thread keeps for reuse do not hide what a stream holds.
 const STREAMS: usize = 500;
-
-struct Counting;
-
-thread_local! {
-    /// The bytes that this thread has allocated and not freed. Not those of the test runner's
-    /// thread, which allocates and frees at any time.
-    static LIVE: Cell<isize> = const { Cell::new(0) };
-}
-
-fn count(bytes: usize) -> isize {
-    isize::try_from(bytes).unwrap_or(0)
-}
-
-#[allow(unsafe_code, reason = "an allocator that counts")]
-// SAFETY: passes every call unchanged to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        LIVE.set(LIVE.get() + count(layout.size()));
-        // SAFETY: the caller upholds the contract of `alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        LIVE.set(LIVE.get() - count(layout.size()));
-        // SAFETY: the caller upholds the contract of `dealloc`.
-        unsafe { System.dealloc(memory, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-fn live() -> isize {
-    LIVE.get()
-}
 
 async fn pair(listener: &TcpListener, config: StreamConfig) -> (IoStream, StdStream) {
     let peer = StdStream::connect(listener.local_addr().unwrap()).unwrap();
