@@ -129,7 +129,7 @@ impl Core {
         let mut ran = 0;
         // Short runs may end before they reach the timers and the kernel. After enough of them,
         // timers and descriptors go first.
-        if self.ran_since_asked.get() < ENTRIES_PER_TURN {
+        if !self.must_ask_kernel() {
             ran += self.run_batches(run)?;
             if run.is_over(self) {
                 return Ok(ran);
@@ -158,21 +158,17 @@ impl Core {
         let is_enough = |ran: usize| ran.max(self.ran_since_asked.get()) >= ENTRIES_PER_TURN;
         while !is_enough(ran) && !run.is_over(self) {
             let batch = self.scheduler.ready_len();
-            let mut remaining = batch;
-            while remaining > 0 {
-                // The kernel is asked after these, if the batch has more.
-                let entries = remaining.min(self.entries_before_asking());
-                self.count_ran(entries); // before they run, because one may panic
-                for _ in 0..entries {
-                    if self.observers.is_empty() {
-                        self.run_next(run);
-                    } else {
-                        self.run_next_observed(run);
-                    }
-                    self.check_entered()?;
+            for remaining in (0..batch).rev() {
+                self.count_ran(); // before it runs, because it may panic
+                if self.observers.is_empty() {
+                    self.run_next(run);
+                } else {
+                    self.run_next_observed(run);
                 }
-                remaining -= entries;
-                ran += self.ask_kernel_if_due(remaining)?; // only appends: the batch does not grow
+                self.check_entered()?;
+                if self.must_ask_kernel() {
+                    ran += self.ask_kernel_between(remaining)?; // only appends: the batch does not grow
+                }
             }
             self.scheduler.end_batch();
             ran += batch;
@@ -223,8 +219,10 @@ impl Core {
             }
             fired += 1;
             self.check_entered()?;
-            self.count_ran(1);
-            self.ask_kernel_if_due(self.alarms.due_len())?; // only appends to the ready queue
+            self.count_ran();
+            if self.must_ask_kernel() {
+                self.ask_kernel_between(self.alarms.due_len())?; // only appends to the ready queue
+            }
         }
         self.alarms.all_fired(now, sequence_limit);
         if fired > 0 {
@@ -235,20 +233,23 @@ impl Core {
         Ok(fired)
     }
 
-    /// The number of entries, at least one, that may run before the kernel is asked.
-    fn entries_before_asking(&self) -> usize {
-        ENTRIES_PER_TURN.saturating_sub(self.ran_since_asked.get()).max(1)
+    /// Counts an entry or timer that runs before the kernel is asked again.
+    #[inline]
+    fn count_ran(&self) {
+        self.ran_since_asked.set(self.ran_since_asked.get() + 1);
     }
 
-    fn count_ran(&self, entries: usize) {
-        self.ran_since_asked.set(self.ran_since_asked.get() + entries);
+    /// Whether so many entries and timers ran since the kernel was asked that it comes before more of
+    /// them.
+    #[inline]
+    fn must_ask_kernel(&self) -> bool {
+        self.ran_since_asked.get() >= ENTRIES_PER_TURN
     }
 
-    /// Asks the kernel if [`ENTRIES_PER_TURN`] entries or timers ran since it was last asked, and the
-    /// batch or the list of due timers has more `remaining`.
-    fn ask_kernel_if_due(&self, remaining: usize) -> Result<usize, RunError> {
-        let is_due = self.ran_since_asked.get() >= ENTRIES_PER_TURN && remaining > 0;
-        if is_due { self.ask_kernel(Some(Duration::ZERO), false) } else { Ok(0) }
+    /// Asks the kernel, unless no more entries or timers `remain` for which it would be early.
+    #[cold]
+    fn ask_kernel_between(&self, remaining: usize) -> Result<usize, RunError> {
+        if remaining > 0 { self.ask_kernel(Some(Duration::ZERO), false) } else { Ok(0) }
     }
 
     /// Makes this the thread's loop again, if the entry that just ran has entered another loop and
