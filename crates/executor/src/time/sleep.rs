@@ -228,13 +228,12 @@ impl Sleep {
         true
     }
 
-    /// As a poll, of a sleep that does not wait yet for the task of `cx`, or no longer.
+    /// As a poll, of a sleep that does not wait for the task of `cx`.
     #[inline(never)] // keeps the poll of a sleep that waits on small
     fn poll_changed(&mut self, cx: &Context<'_>) -> Poll<()> {
-        let location = self.location;
         match &mut self.state {
             State::Bound(bound) if bound.core.is_entered() => {
-                if bound.poll(cx, location).is_pending() {
+                if bound.poll(cx).is_pending() {
                     return Poll::Pending;
                 }
                 self.state = State::Done;
@@ -275,22 +274,14 @@ impl Bound {
     #[inline]
     fn waits_for(&self, cx: &Context<'_>) -> bool {
         let alarms = &self.core.alarms;
-        self.timer.was_armed()
-            && !alarms.has_fired(self.timer, self.deadline)
-            && self
-                .core
-                .scheduler
-                .key_of(cx.waker())
-                .is_some_and(|task| alarms.wakes_task(self.timer, task))
+        let task = self.core.scheduler.key_of(cx.waker());
+        !alarms.has_fired(self.timer, self.deadline)
+            && task.is_some_and(|task| alarms.wakes_task(self.timer, task))
     }
 
-    /// Ready if the timer has fired. Otherwise makes `cx` the task that it will wake.
-    #[inline]
-    fn poll(&mut self, cx: &Context<'_>, location: &'static Location<'static>) -> Poll<()> {
-        if !self.timer.was_armed() {
-            self.arm(cx, location);
-            return Poll::Pending;
-        }
+    /// Ready if the timer has fired. Otherwise makes `cx` the task that it will wake. Not for a sleep
+    /// that was never armed.
+    fn poll(&mut self, cx: &Context<'_>) -> Poll<()> {
         let alarms = &self.core.alarms;
         let has_fired = alarms.has_fired(self.timer, self.deadline);
         if has_fired || !alarms.set_waker(self.timer, cx.waker(), &self.core.scheduler) {
@@ -301,7 +292,7 @@ impl Bound {
     }
 
     /// Arms the timer. A closing loop arms none: then the sleep ends with it.
-    #[inline]
+    #[inline(never)] // keeps the poll of a sleep that waits on small
     fn arm(&mut self, cx: &Context<'_>, location: &'static Location<'static>) {
         let core = &*self.core;
         self.timer = match core.scheduler.key_of(cx.waker()) {
@@ -318,7 +309,12 @@ impl Future for Sleep {
     /// If there is no loop on this thread.
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        match &self.state {
+        let location = self.location;
+        match &mut self.state {
+            State::Bound(bound) if bound.core.is_entered() && !bound.timer.was_armed() => {
+                bound.arm(cx, location);
+                Poll::Pending
+            }
             State::Bound(bound) if bound.core.is_entered() && bound.waits_for(cx) => Poll::Pending,
             _ => self.poll_changed(cx),
         }
