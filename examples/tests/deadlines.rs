@@ -59,6 +59,14 @@ fn start_handler<H: RequestHandler + 'static>(
         write_timeout: LIMIT,
         ..Config::default()
     };
+    start_with(config, make_handler)
+}
+
+/// Starts a server on the manual clock.
+fn start_with<H: RequestHandler + 'static>(
+    config: Config,
+    make_handler: impl FnOnce() -> H + Send + 'static,
+) -> LocalServer {
     let make_loop = || {
         let clock = CLOCK.with(Clock::clone);
         EventLoop::builder().clock(clock).build().unwrap()
@@ -95,6 +103,16 @@ fn the_idle_limit_counts_from_the_response() {
     let (head, _) = client.send(get("/compute")).answer();
     assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
     pass(&server, LIMIT);
+    assert_eq!(client.rest(), "");
+}
+
+#[test]
+fn the_idle_limit_passes_while_the_loop_is_held_up() {
+    let idle_timeout = Duration::from_secs(5);
+    let server = start_with(Config { idle_timeout, ..Config::default() }, || app);
+    let mut client = server.connect();
+    client.send(get("/")).answer();
+    server.run_on_loop(move || advance(idle_timeout * 2));
     assert_eq!(client.rest(), "");
 }
 

@@ -93,6 +93,9 @@ impl OpenLoop {
                 }
                 let bytes = &self.buffer[..n];
                 let is_refused = self.allows_refusals && is_refusal(bytes)?;
+                if is_refused {
+                    connection.progress = Progress::new(0);
+                }
                 if is_refused || self.answer.check(&mut connection.progress, bytes)? > 0 {
                     let due = connection.due.pop_front().expect("its request was sent");
                     let latencies = if is_refused { &mut refused } else { &mut served };
@@ -104,9 +107,10 @@ impl OpenLoop {
                 return Err(io::Error::new(io::ErrorKind::TimedOut, "the server does not answer"));
             }
         }
+        let elapsed = since.elapsed();
         served.sort_unstable();
         refused.sort_unstable();
-        Ok(Latencies { served, refused, elapsed: since.elapsed() })
+        Ok(Latencies { served, refused, elapsed })
     }
 }
 

@@ -239,14 +239,14 @@ impl Core {
         self.ran_since_asked.set(self.ran_since_asked.get() + 1);
     }
 
-    /// Whether so many entries and timers ran since the kernel was asked that it comes before more of
-    /// them.
+    /// Whether [`ENTRIES_PER_TURN`] entries and timers ran since the kernel was asked.
     #[inline]
     fn must_ask_kernel(&self) -> bool {
         self.ran_since_asked.get() >= ENTRIES_PER_TURN
     }
 
-    /// Asks the kernel, unless no more entries or timers `remain` for which it would be early.
+    /// Asks the kernel if the batch or the list of due timers has more `remaining`. Otherwise the turn
+    /// asks it soon anyway.
     #[cold]
     fn ask_kernel_between(&self, remaining: usize) -> Result<usize, RunError> {
         if remaining > 0 { self.ask_kernel(Some(Duration::ZERO), false) } else { Ok(0) }

@@ -241,6 +241,33 @@ fn reset_after_counts_from_now_in_every_state_of_a_sleep() {
 }
 
 #[test]
+fn a_sleep_tells_its_deadline_in_every_state() {
+    let test = TestLoop::new();
+    let outcome = Rc::new(Cell::new(false));
+    let ends = outcome.clone();
+    let begin = test.begin;
+    test.event_loop.spawn(async move {
+        let mut nap = sleep(SECOND);
+        assert_eq!(nap.deadline(), Some(begin + SECOND)); // before the first poll
+        (&mut nap).await;
+        assert_eq!(nap.deadline(), Some(begin + SECOND)); // after the end
+        nap.reset(begin + 3 * SECOND);
+        assert_eq!(nap.deadline(), Some(begin + 3 * SECOND));
+        assert!(std::future::poll_fn(|cx| Poll::Ready(pin!(&mut nap).poll(cx))).await.is_pending());
+        nap.reset_after(SECOND); // while it is armed
+        assert_eq!(nap.deadline(), Some(begin + 2 * SECOND));
+        nap.reset_after(Duration::MAX);
+        assert_eq!(nap.deadline(), None);
+        ends.set(true);
+    });
+    test.settle();
+    test.advance(SECOND);
+    test.settle();
+    assert!(outcome.get());
+    assert_eq!(sleep(SECOND).deadline(), None); // no loop, so its clock is not known
+}
+
+#[test]
 fn a_sleep_whose_first_poll_has_no_loop_waits_its_whole_time_later() {
     let mut nap = Box::pin(sleep(60 * SECOND));
     let poll = || nap.as_mut().poll(&mut Context::from_waker(Waker::noop()));

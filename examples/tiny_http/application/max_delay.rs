@@ -10,12 +10,13 @@ use crate::server::request::Request;
 use crate::server::request_handler::{HandlerResult, RequestHandler};
 use crate::server::response::Response;
 
-/// A handler that refuses a request if other requests have kept the loop busy for too long before
-/// it: the response is 503 with `Retry-After`.
+/// A handler that refuses a request if the loop has been busy for too long before it: the response
+/// is 503 with `Retry-After`.
 ///
-/// The time counts from when the loop last looked for new requests. A server that computes more than
-/// its thread can do then answers as many requests as it can, each soon, and refuses the others at
-/// once. Without a limit it would answer all of them later and later.
+/// The time counts from the [`turn_time`], at which the request was there or not yet, and everything
+/// that ran since counts. A server that is asked for more than its thread can compute then answers as
+/// many requests as it can, each soon, and refuses the others at once. Without a limit it would
+/// answer all of them later and later.
 ///
 /// ```
 /// use std::time::Duration;

@@ -11,7 +11,7 @@ mod any_handler;
 pub(crate) mod application;
 mod byte_range;
 mod cached_file;
-mod content_type;
+mod file_type;
 pub(crate) mod max_delay;
 mod method_table;
 mod pattern;

@@ -10,7 +10,7 @@ use rustix::fs::{Mode, OFlags};
 
 use crate::application::byte_range::{ByteRange, Requested};
 use crate::application::cached_file::{CachedFile, Found, Root};
-use crate::application::content_type::content_type;
+use crate::application::file_type::file_type;
 use crate::server::http_error::HttpError;
 use crate::server::request::Request;
 use crate::server::request_handler::{HandlerResult, RequestHandler};
@@ -60,7 +60,7 @@ impl RequestHandler for StaticFiles {
             path => path.to_owned(),
         };
         match self.find(request.path(), &path).await? {
-            Found::File(file) => answer(request, file, content_type(&path)),
+            Found::File(file) => answer(request, file, file_type(&path)),
             Found::Directory if !request.path().ends_with('/') => {
                 // The browser resolves relative links against the last slash. A path that begins
                 // with two slashes would name a host.

@@ -4,7 +4,7 @@
 //!   ┌─▶ wait ── end of stream, idle timeout, or shutdown ──────────▶ linger, close
 //!   │     │ bytes
 //!   │     ▼                                             Rejection ──▶ reject ──┐
-//!   │ ┌▶ read_head ──── no other request for a second ─┐    │                   │
+//!   │ ┌▶ read a head ── no other for a second, or end ─┐    │                   │
 //!   │ │   │ Head                                       │    │                   ▼
 //!   │ │ run_handler ─── may read the body ─────────────┼────┘             linger, close
 //!   │ │   │ Response                                   │                         ▲
@@ -66,7 +66,7 @@ const SMALL_BODY: usize = 1 << 10;
 pub(crate) struct Shared<H> {
     config: Config,
     handler: H,
-    /// For the next request.
+    /// For the next request, unless a connection in use has it.
     spare_head: Cell<Option<Box<Head>>>,
     /// Borrowed only while a response is queued, which runs no foreign code.
     head_text: RefCell<HeadText>,
@@ -112,7 +112,7 @@ struct Connection<S, H> {
 
 /// Where a connection is after the answer to a request.
 enum Answered {
-    /// All received requests are answered, and no other comes soon.
+    /// All received requests are answered. No other has come for [`WARM_TIME`], or none will come.
     All,
     /// The connection has ended.
     Last,
@@ -138,9 +138,12 @@ impl<S: Transport, H: RequestHandler> Connection<S, H> {
     /// Waits for the first byte of a request. Returns false if the client ends the stream, the idle
     /// timeout passes or the server shuts down.
     async fn wait(&mut self) -> Result<bool, StreamError> {
-        // A connection that was used has waited in `answer_all` already.
-        let waited = if self.is_fresh { Duration::ZERO } else { WARM_TIME };
-        self.wire.allow(self.shared.config.idle_timeout.saturating_sub(waited));
+        let limit = self.shared.config.idle_timeout;
+        if self.is_fresh {
+            self.wire.allow(limit);
+        } else {
+            self.wire.extend(limit.saturating_sub(WARM_TIME)); // it has waited in `answer_all`
+        }
         let mut filled = self.wire.fill_unless(Some(&mut self.shutdown)).await?;
         if self.is_fresh && matches!(filled, Filled::Shutdown) {
             // A new client may have sent a request that has not arrived yet, and no other process
@@ -152,7 +155,8 @@ impl<S: Transport, H: RequestHandler> Connection<S, H> {
         Ok(matches!(filled, Filled::Bytes))
     }
 
-    /// Answers requests until none has come for a while. Refuses a request that is rejected.
+    /// Answers requests until none has come for [`WARM_TIME`], or none will come: `wait` sees which.
+    /// Refuses a request that is rejected.
     ///
     /// What most requests do not need is boxed, so that this future stays small.
     async fn answer_all(&mut self) -> io::Result<Answered> {
@@ -176,6 +180,7 @@ impl<S: Transport, H: RequestHandler> Connection<S, H> {
                 Err(rejection) => Err(rejection),
             };
             if let Err(rejection) = read {
+                self.shared.spare_head.set(Some(head));
                 return Box::pin(self.reject(rejection, true)).await;
             }
             let mut body = Body::new(&head, &self.shared.config);
@@ -183,6 +188,7 @@ impl<S: Transport, H: RequestHandler> Connection<S, H> {
             if let Some(rest) = self.respond(&head, &body, outcome) {
                 let ended = Box::pin(self.finish(&head, &mut body, rest)).await?;
                 if let Some(ended) = ended {
+                    self.shared.spare_head.set(Some(head));
                     return Ok(ended);
                 }
             }
@@ -344,20 +350,21 @@ impl<S: Transport, H: RequestHandler> Connection<S, H> {
         response.replace_if_unfit::<S>(head, body.is_done());
         let persistence = self.persistence(head, body, &response);
         let sends_body = response.sends_body(head);
-        let is_short = match &response.body {
-            Payload::Whole(whole) => whole.len() <= SMALL_BODY,
-            _ => false,
-        };
+        let mut is_body_queued = !sends_body;
         {
             let mut text = self.shared.head_text.borrow_mut();
             text.write(&response, head.minor, persistence);
-            if let (Payload::Whole(whole), true, true) = (&response.body, is_short, sends_body) {
+            if let Payload::Whole(whole) = &response.body
+                && sends_body
+                && whole.len() <= SMALL_BODY
+            {
                 text.append(whole);
+                is_body_queued = true;
             }
             self.wire.write_response(text.as_bytes())?;
         }
         match response.body {
-            Payload::Whole(whole) if sends_body && !is_short => self.wire.stream.write(whole)?,
+            Payload::Whole(whole) if !is_body_queued => self.wire.stream.write(whole)?,
             Payload::Streamed(streamed) if sends_body => {
                 return Ok(Some(Rest::Body(streamed, persistence)));
             }

@@ -330,8 +330,8 @@ struct Rules {
 }
 
 impl Rules {
-    /// Adds a field, which may be one that matters.
-    #[inline(never)] // most requests have none that matters
+    /// Notes what a field says about the message, if it is one of the four that say something.
+    #[inline(never)] // keeps the loop over the fields small
     fn add(&mut self, field: &httparse::Header<'_>, minor: u8) -> Result<(), Rejection> {
         let bad = |why| Err(Rejection::bad_request(why));
         let is = |name| field.name.eq_ignore_ascii_case(name);

@@ -60,6 +60,14 @@ impl<S: Transport> Wire<S> {
         self.deadline.reset_after(time);
     }
 
+    /// Moves the deadline by `time`, from where it was and not from now.
+    pub(crate) fn extend(&mut self, time: Duration) {
+        match self.deadline.deadline().and_then(|deadline| deadline.checked_add(time)) {
+            Some(deadline) => self.deadline.reset(deadline),
+            None => self.deadline.reset_after(Duration::MAX),
+        }
+    }
+
     /// Waits until the kernel has every queued byte. Fails with `TimedOut` if the client takes no
     /// byte for `time`.
     pub(crate) async fn flush(&mut self, time: Duration) -> Result<(), StreamError> {

@@ -75,7 +75,8 @@ enum State {
     /// The sleep was not polled since it was made, or since its timer had fired.
     Unbound(Deadline),
     Bound(Bound),
-    Done,
+    /// The timer has fired.
+    Done(Bound),
 }
 
 /// A sleep on a loop.
@@ -171,6 +172,15 @@ impl Sleep {
         self
     }
 
+    /// The time at which the sleep ends or has ended. `None` if it never ends, or if it was made
+    /// without a loop and was not polled yet.
+    pub fn deadline(&self) -> Option<Instant> {
+        match &self.state {
+            State::Unbound(deadline) => deadline.known(),
+            State::Bound(bound) | State::Done(bound) => bound.core.clock.time_at(bound.deadline),
+        }
+    }
+
     /// Changes the deadline, even if the old one has passed.
     ///
     /// A task that waits already is woken at the new deadline, or in the next turn if that has
@@ -236,10 +246,13 @@ impl Sleep {
                 if bound.poll(cx).is_pending() {
                     return Poll::Pending;
                 }
-                self.state = State::Done;
+                let state = std::mem::replace(&mut self.state, State::Unbound(Deadline::Never));
+                if let State::Bound(bound) = state {
+                    self.state = State::Done(bound);
+                }
                 Poll::Ready(())
             }
-            State::Done => Poll::Ready(()),
+            State::Done(_) => Poll::Ready(()),
             _ => self.bind_and_poll(cx),
         }
     }
@@ -258,7 +271,7 @@ impl Sleep {
                 let time = other.clock.time_at(*deadline);
                 time.and_then(|time| time.checked_add(MAX_ORIGIN_ERROR)) // never early
             }
-            State::Done => return Poll::Ready(()),
+            State::Done(_) => return Poll::Ready(()),
         };
         let deadline = core.clock.deadline(deadline);
         let mut bound = Bound { core, deadline, timer: TimerId::never_armed() };
@@ -310,25 +323,24 @@ impl Future for Sleep {
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let location = self.location;
-        match &mut self.state {
-            State::Bound(bound) if bound.core.is_entered() && !bound.timer.was_armed() => {
+        if let State::Bound(bound) = &mut self.state
+            && bound.core.is_entered()
+        {
+            if !bound.timer.was_armed() {
                 bound.arm(cx, location);
-                Poll::Pending
+                return Poll::Pending;
             }
-            State::Bound(bound) if bound.core.is_entered() && bound.waits_for(cx) => Poll::Pending,
-            _ => self.poll_changed(cx),
+            if bound.waits_for(cx) {
+                return Poll::Pending;
+            }
         }
+        self.poll_changed(cx)
     }
 }
 
 impl fmt::Debug for Sleep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let deadline = match &self.state {
-            State::Unbound(deadline) => deadline.known(),
-            State::Bound(bound) => bound.core.clock.time_at(bound.deadline),
-            State::Done => None,
-        };
-        let is_done = matches!(self.state, State::Done);
-        f.debug_struct("Sleep").field("deadline", &deadline).field("done", &is_done).finish()
+        let is_done = matches!(self.state, State::Done(_));
+        f.debug_struct("Sleep").field("deadline", &self.deadline()).field("done", &is_done).finish()
     }
 }

@@ -4,7 +4,7 @@ use http::header::HeaderValue;
 
 /// The type of the file with this path. A browser must not guess it, so an unknown type is a file
 /// to be saved.
-pub(crate) fn content_type(path: &str) -> HeaderValue {
+pub(crate) fn file_type(path: &str) -> HeaderValue {
     let name = path.rsplit('/').next().unwrap_or(path);
     let extension = name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
     HeaderValue::from_static(match extension.as_deref().unwrap_or_default() {
