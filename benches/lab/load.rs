@@ -19,7 +19,7 @@ use crate::service::CONGESTION_CONTROL;
 
 pub(crate) use churn::Churn;
 pub(crate) use hold::hold;
-pub(crate) use open_loop::{Latencies, OpenLoop};
+pub(crate) use open_loop::{OpenLoop, Outcome};
 pub(crate) use ping_pong::PingPong;
 pub(crate) use transfer::{drain, fill};
 pub(crate) use until::Until;

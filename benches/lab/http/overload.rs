@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::exchange::Exchange;
 use crate::figure::percentile;
-use crate::load::{Latencies, OpenLoop};
+use crate::load::{OpenLoop, Outcome};
 use crate::plan::Plan;
 use crate::process::{Process, ServerArgs};
 use crate::round::{Round, warm_up};
@@ -67,7 +67,7 @@ fn reached(time: Duration) -> io::Result<f64> {
     Ok(rate)
 }
 
-fn latencies(time: Duration, rate: f64, may_refuse: bool) -> io::Result<Latencies> {
+fn latencies(time: Duration, rate: f64, may_refuse: bool) -> io::Result<Outcome> {
     let exchange = if may_refuse { Exchange::HttpWorkOrRefuse } else { Exchange::HttpWork };
     let process = start(exchange)?;
     let mut load = OpenLoop::open(process.address, CONNECTIONS, exchange)?;

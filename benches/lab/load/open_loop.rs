@@ -29,7 +29,7 @@ pub(crate) struct OpenLoop {
 }
 
 /// The latencies of a run, in order of size.
-pub(crate) struct Latencies {
+pub(crate) struct Outcome {
     pub(crate) served: Vec<Duration>,
     /// Of the requests that were answered with 503.
     pub(crate) refused: Vec<Duration>,
@@ -73,7 +73,7 @@ impl OpenLoop {
     }
 
     /// Sends `rate` requests a second for `time`, and waits for all answers.
-    pub(crate) fn run(&mut self, rate: f64, time: Duration) -> io::Result<Latencies> {
+    pub(crate) fn run(&mut self, rate: f64, time: Duration) -> io::Result<Outcome> {
         let due = |number: usize| Duration::from_secs_f64(number as f64 / rate);
         let mut next = 0;
         let (mut served, mut refused) = (Vec::new(), Vec::new());
@@ -110,7 +110,7 @@ impl OpenLoop {
         let elapsed = since.elapsed();
         served.sort_unstable();
         refused.sort_unstable();
-        Ok(Latencies { served, refused, elapsed })
+        Ok(Outcome { served, refused, elapsed })
     }
 }
 
