@@ -62,9 +62,12 @@ impl NodeHeap {
 
     #[inline(always)] // otherwise the node is built in memory, and read before the stores complete
     pub(super) fn push(&mut self, node: Node) {
-        let position = self.nodes.len();
+        let end = self.nodes.len();
         self.nodes.push(node);
-        self.sift_up(position, node);
+        let position = self.make_way(end, node);
+        if position < end {
+            self.nodes[position] = node;
+        }
     }
 
     /// Removes the earliest node.
@@ -125,8 +128,10 @@ impl NodeHeap {
         self.nodes.clear();
     }
 
-    /// Moves `node`, which is at `position`, towards the root until its parent is not later.
-    fn sift_up(&mut self, mut position: usize, node: Node) {
+    /// Moves the parents of `position` that are later than `node` one step away from the root.
+    /// Returns the position that is free for `node` then.
+    #[inline(always)] // as `push`
+    fn make_way(&mut self, mut position: usize, node: Node) -> usize {
         while position > 0 {
             let parent = (position - 1) / CHILDREN;
             if self.nodes[parent].key() <= node.key() {
@@ -135,7 +140,7 @@ impl NodeHeap {
             self.nodes[position] = self.nodes[parent];
             position = parent;
         }
-        self.nodes[position] = node;
+        position
     }
 
     /// Moves the node at `position` away from the root until no child is earlier.
