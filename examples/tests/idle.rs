@@ -16,7 +16,7 @@ const CONNECTIONS: usize = 8000;
 const WINDOW: Duration = Duration::from_secs(2);
 /// The most bytes that a connection may use in the server's heap: a task, a stream, its
 /// registration and its timer.
-const BYTES_EACH: usize = 768;
+const BYTES_EACH: usize = 736;
 
 /// A connection has been idle for long enough to have given back the memory for its requests.
 const COLD_AFTER: Duration = Duration::from_millis(1200);

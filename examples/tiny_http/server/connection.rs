@@ -89,13 +89,26 @@ pub(crate) fn serve<S: Transport, H: RequestHandler>(
 ) -> impl Future<Output = io::Result<()>> {
     let mut connection = Connection { wire: Wire::new(stream), shared, shutdown, is_fresh: true };
     async move {
-        while connection.wait().await? {
-            let answered = Box::pin(connection.answer_all()).await?;
-            match answered {
-                Answered::All => {}
-                Answered::Last => return Ok(()),
-                Answered::Takeover(takeover) => return takeover.run(connection.wire.stream).await,
+        loop {
+            connection.allow_idling();
+            let (wire, shutdown) = (&mut connection.wire, &mut connection.shutdown);
+            let has_begun = match wire.fill_unless(Some(shutdown)).await? {
+                Filled::Bytes => true,
+                Filled::Shutdown if connection.is_fresh => {
+                    Box::pin(connection.wait_for_first_request()).await?
+                }
+                _ => false,
+            };
+            if !has_begun {
+                break;
             }
+            connection.is_fresh = false;
+            let takeover = match Box::pin(connection.answer_all()).await? {
+                Answered::All => continue,
+                Answered::Last => return Ok(()),
+                Answered::Takeover(takeover) => takeover.run(connection.wire.stream),
+            };
+            return takeover.await;
         }
         let limit = connection.shared.config.linger_timeout.min(IDLE_LINGER);
         Ok(Box::pin(connection.linger(limit)).await?)
@@ -135,27 +148,25 @@ enum Rest {
 }
 
 impl<S: Transport, H: RequestHandler> Connection<S, H> {
-    /// Waits for the first byte of a request. Returns false if the client ends the stream, the idle
-    /// timeout passes or the server shuts down.
-    async fn wait(&mut self) -> Result<bool, StreamError> {
+    /// Sets the deadline for the first byte of the next request.
+    fn allow_idling(&mut self) {
         let limit = self.shared.config.idle_timeout;
         if self.is_fresh {
             self.wire.allow(limit);
         } else {
             self.wire.extend(limit.saturating_sub(WARM_TIME)); // it has waited in `answer_all`
         }
-        let mut filled = self.wire.fill_unless(Some(&mut self.shutdown)).await?;
-        if self.is_fresh && matches!(filled, Filled::Shutdown) {
-            // A new client may have sent a request that has not arrived yet, and no other process
-            // will answer it.
-            self.wire.allow(self.shared.config.idle_timeout.min(FIRST_REQUEST_TIMEOUT));
-            filled = self.wire.fill().await?;
-        }
-        self.is_fresh = false;
-        Ok(matches!(filled, Filled::Bytes))
     }
 
-    /// Answers requests until none has come for [`WARM_TIME`], or none will come: `wait` sees which.
+    /// Waits for the first byte of a new connection although the server shuts down. Its client may
+    /// have sent a request that has not arrived yet, and no other process will answer it. Returns
+    /// false if nothing comes.
+    async fn wait_for_first_request(&mut self) -> Result<bool, StreamError> {
+        self.wire.allow(self.shared.config.idle_timeout.min(FIRST_REQUEST_TIMEOUT));
+        Ok(matches!(self.wire.fill().await?, Filled::Bytes))
+    }
+
+    /// Answers requests until none has come for [`WARM_TIME`], or none will come: the next wait sees which.
     /// Refuses a request that is rejected.
     ///
     /// What most requests do not need is boxed, so that this future stays small.
