@@ -199,6 +199,55 @@ fn a_killed_peer_ends_the_stream_and_a_crashed_one_is_silent_until_it_answers_ag
 }
 
 #[test]
+fn what_comes_before_a_reset_has_no_gap_though_the_link_became_faster() {
+    let simulation = simulation();
+    let received = Rc::new(RefCell::new(Vec::new()));
+    let of_server = Rc::clone(&received);
+    simulation.host("server", async move || {
+        let listener = TcpListener::bind("0.0.0.0:80")?;
+        let mut stream = IoStream::new(listener.accept().await?.0);
+        while stream.fill().await.is_ok_and(|n| n > 0) {
+            of_server.borrow_mut().extend_from_slice(stream.buffer());
+            stream.consume(stream.buffer().len());
+        }
+        Ok(())
+    });
+    let slow = LinkConfig::default().bandwidth(1_000);
+    simulation.block_on(async {
+        let mut stream = connect("server:80").await.unwrap();
+        stream.write_all(b"first").await.unwrap();
+        sleep(MINUTE).await;
+        simulation.link("script", "server", slow);
+        stream.write_all(&[b'x'; 100]).await.unwrap(); // leaves after 100 ms
+        simulation.link("script", "server", LinkConfig::default());
+        stream.write_all(b"last").await.unwrap();
+        stream.reset();
+        sleep(MINUTE).await;
+    });
+    assert_eq!(*received.borrow(), b"first");
+}
+
+#[test]
+fn a_listener_gets_no_connection_that_an_earlier_one_was_asked_for() {
+    let link = LinkConfig::default().latency(Duration::from_millis(10)..Duration::from_millis(11));
+    let simulation = simulation();
+    let server = simulation.host("server", echo);
+    simulation.link("script", "server", link);
+    simulation.block_on(async {
+        let client = spawn(async {
+            let mut stream = connect("server:80").await?;
+            ask(&mut stream, "hello\n").await
+        });
+        sleep(Duration::from_millis(15)).await; // the answer to the request is on its way
+        server.kill();
+        server.restart();
+        let error = client.await.unwrap().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+        ask(&mut connect("server:80").await.unwrap(), "hello\n").await.unwrap();
+    });
+}
+
+#[test]
 fn a_writer_waits_while_the_reader_does_not_read() {
     let simulation = Simulation::with(1, NetConfig::default().buffer(100_000));
     simulation.host("server", async || {

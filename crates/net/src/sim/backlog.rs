@@ -8,14 +8,16 @@ use crate::sim::connection::Connection;
 use crate::sim::waiting::Waiting;
 
 pub(crate) struct Backlog {
+    /// Tells the listening sockets of a host apart.
+    pub(crate) number: u64,
     queue: RefCell<VecDeque<Rc<Connection>>>,
     limit: usize,
     pub(crate) waiting: Waiting,
 }
 
 impl Backlog {
-    pub(crate) fn new(limit: usize) -> Backlog {
-        Backlog { queue: RefCell::default(), limit, waiting: Waiting::default() }
+    pub(crate) fn new(number: u64, limit: usize) -> Backlog {
+        Backlog { number, queue: RefCell::default(), limit, waiting: Waiting::default() }
     }
 
     /// As in the kernel, a backlog of `n` has room for `n + 1` connections.

@@ -41,6 +41,9 @@ pub(crate) struct End {
     /// How often the host had lost its power when this end was made. `None` before the server's
     /// host knows of the connection.
     pub(crate) crashes: Cell<Option<u64>>,
+    /// The number of the listening socket that was asked for the connection. `None` at the client's
+    /// end.
+    pub(crate) listener: Cell<Option<u64>>,
     flight: RefCell<Flight>,
     state: RefCell<State>,
 }
@@ -94,6 +97,7 @@ impl End {
             host,
             address,
             crashes: Cell::new(crashes),
+            listener: Cell::new(None),
             flight: RefCell::default(),
             state: RefCell::new(State {
                 phase: Phase::Connecting,

@@ -18,7 +18,9 @@ pub(crate) struct Sent {
 #[derive(Default)]
 pub(crate) struct Flight {
     packets: VecDeque<Sent>,
-    /// When the last packet arrives: no later one arrives before.
+    /// When the last packet leaves, and when it arrives: no later one does before. The link may have
+    /// become faster meanwhile.
+    last_departure: u64,
     last_arrival: u64,
     /// Whether the arrival of the first packet is scheduled.
     pub(crate) is_scheduled: bool,
@@ -28,8 +30,9 @@ pub(crate) struct Flight {
 
 impl Flight {
     pub(crate) fn push(&mut self, mut sent: Sent) {
+        sent.leaves = sent.leaves.max(self.last_departure);
         sent.arrives = sent.arrives.max(self.last_arrival);
-        self.last_arrival = sent.arrives;
+        (self.last_departure, self.last_arrival) = (sent.leaves, sent.arrives);
         self.packets.push_back(sent);
     }
 

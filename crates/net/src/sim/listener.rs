@@ -30,8 +30,8 @@ impl SimulatedListener {
     /// Those of [`Socket::bind`].
     pub(crate) fn bind(place: Place, address: SocketAddr) -> io::Result<SimulatedListener> {
         let socket = Socket::bind(place, address, Protocol::Tcp)?;
-        let backlog = Rc::new(Backlog::new(socket.place.world.config.backlog));
-        socket.place.machine.ports.borrow_mut().add_listener(socket.address, &backlog);
+        let limit = socket.place.world.config.backlog;
+        let backlog = socket.place.machine.ports.borrow_mut().add_listener(socket.address, limit);
         Ok(SimulatedListener { socket, backlog })
     }
 

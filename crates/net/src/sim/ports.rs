@@ -14,6 +14,8 @@ const EPHEMERAL: RangeInclusive<u16> = 32_768..=60_999;
 #[derive(Default)]
 pub(crate) struct Ports {
     listeners: Vec<(SocketAddr, Weak<Backlog>)>,
+    /// The number of listening sockets that were ever made.
+    listeners_made: u64,
     mailboxes: Vec<(SocketAddr, Weak<Mailbox>)>,
     /// The connections of this host's clients, by their own ports.
     connections: BTreeMap<u16, Vec<Client>>,
@@ -35,9 +37,13 @@ pub(crate) enum Protocol {
 }
 
 impl Ports {
-    pub(crate) fn add_listener(&mut self, address: SocketAddr, backlog: &Rc<Backlog>) {
+    /// Makes the backlog of a listening socket, with room for `limit` connections.
+    pub(crate) fn add_listener(&mut self, address: SocketAddr, limit: usize) -> Rc<Backlog> {
+        let backlog = Rc::new(Backlog::new(self.listeners_made, limit));
+        self.listeners_made += 1;
         self.listeners.retain(|(_, listener)| listener.strong_count() > 0);
-        self.listeners.push((address, Rc::downgrade(backlog)));
+        self.listeners.push((address, Rc::downgrade(&backlog)));
+        backlog
     }
 
     pub(crate) fn add_mailbox(&mut self, address: SocketAddr, mailbox: &Rc<Mailbox>) {

@@ -121,9 +121,14 @@ impl World {
         let listener = machine.ports.borrow().listener_at(end.address);
         match listener {
             None => Reaction::Refused,
+            // A later socket than the one that was asked knows nothing of the connection.
+            Some(listener) if !is_request && end.listener.get() != Some(listener.number) => {
+                Reaction::Refused
+            }
             Some(listener) if listener.is_full() => Reaction::NoRoom,
-            Some(_) if is_request => {
+            Some(listener) if is_request => {
                 end.crashes.set(Some(machine.power.crashes()));
+                end.listener.set(Some(listener.number));
                 Reaction::Answer(Content::Acceptance)
             }
             Some(listener) => {
