@@ -4,7 +4,7 @@ use std::process::Command;
 
 #[test]
 fn a_run_makes_no_system_call() {
-    let program = env!("CARGO_BIN_EXE_simulation");
+    let program = env!("CARGO_BIN_EXE_simulation_bench");
     let traced =
         Command::new("strace").args(["-f", "-o", "/dev/stdout", program, "marked"]).output();
     let output = match traced {
