@@ -22,7 +22,7 @@ use squall_net::sim::Simulation;
 const HELP: &str = "\
 Measures simulated hosts.
 
-Usage: simulation [--rounds N] [PART]...
+Usage: simulation_bench [--rounds N] [PART]...
 
   --rounds N   The fastest of so many is shown [default: 3]
   PART         echo, idle, http, seeds, hashes or marked. By default the first four.
