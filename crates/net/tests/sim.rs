@@ -228,6 +228,48 @@ fn what_comes_before_a_reset_has_no_gap_though_the_link_became_faster() {
 }
 
 #[test]
+fn what_was_lost_before_a_reset_is_not_sent_again() {
+    // Two ways: the loss is known when the connection is reset, or is not.
+    for (time_to_be_lost, hears) in [(Duration::from_millis(50), true), (Duration::ZERO, false)] {
+        let simulation = simulation();
+        let received = Rc::new(RefCell::new(Vec::new()));
+        let of_server = Rc::clone(&received);
+        simulation.host("server", async move || {
+            let listener = TcpListener::bind("0.0.0.0:80")?;
+            let mut stream = IoStream::new(listener.accept().await?.0);
+            loop {
+                let outcome = stream.fill().await.map_err(|error| io::Error::from(error).kind());
+                of_server.borrow_mut().push((outcome, stream.buffer().to_vec()));
+                stream.consume(stream.buffer().len());
+                if outcome.is_err() {
+                    return Ok(());
+                }
+            }
+        });
+        simulation.block_on(async {
+            let mut stream = connect("server:80").await.unwrap();
+            stream.write_all(b"first").await.unwrap();
+            sleep(MINUTE).await;
+            simulation.partition("script", "server");
+            stream.write_all(b"lost").await.unwrap();
+            sleep(time_to_be_lost).await;
+            if hears {
+                simulation.heal("script", "server"); // before the next attempt
+            }
+            stream.reset();
+            sleep(Duration::from_millis(10)).await;
+            simulation.heal("script", "server");
+            sleep(MINUTE).await;
+        });
+        let mut expected = vec![(Ok(5), b"first".to_vec())];
+        if hears {
+            expected.push((Err(io::ErrorKind::ConnectionReset), Vec::new()));
+        }
+        assert_eq!(*received.borrow(), expected);
+    }
+}
+
+#[test]
 fn a_listener_gets_no_connection_that_an_earlier_one_was_asked_for() {
     let link = LinkConfig::default().latency(Duration::from_millis(10)..Duration::from_millis(11));
     let simulation = simulation();

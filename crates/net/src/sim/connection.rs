@@ -310,7 +310,7 @@ impl End {
             None
         } else if state.resets_on_close || state.unread > 0 {
             state.is_dead = true;
-            self.flight().drop_unsent(now);
+            self.flight().sender_resets(now);
             Some(Content::Reset)
         } else {
             (!state.is_write_shut).then_some(Content::End)

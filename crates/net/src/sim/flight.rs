@@ -49,9 +49,24 @@ impl Flight {
         self.packets.push_front(sent);
     }
 
-    /// Drops the packets that have not left at this time.
-    pub(crate) fn drop_unsent(&mut self, time: u64) {
+    /// The sender resets the connection at this time. What is on the wire then arrives, but the rest
+    /// is not sent, and what was lost is not sent again.
+    pub(crate) fn sender_resets(&mut self, time: u64) {
+        if self.attempts > 0 {
+            self.packets.clear();
+            (self.attempts, self.is_scheduled) = (0, false); // the reset does not wait for the next attempt
+        }
         self.packets.retain(|sent| sent.leaves <= time);
+    }
+
+    /// Whether the sender has reset the connection, and so sends nothing again.
+    pub(crate) fn ends_in_reset(&self) -> bool {
+        self.packets.back().is_some_and(|sent| sent.content == Content::Reset)
+    }
+
+    /// The first packet was lost and is not sent again: what follows it is of no use. A reset stays.
+    pub(crate) fn keep_reset(&mut self) {
+        self.packets.retain(|sent| sent.content == Content::Reset);
     }
 
     /// The sender has lost its power at this time. What was on the wire then arrives, but what was

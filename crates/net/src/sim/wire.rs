@@ -149,6 +149,11 @@ impl World {
             return flight.clear(); // a reset is sent once, and nobody is there to send again
         }
         let is_request = first.content == Content::Request;
+        if flight.ends_in_reset() {
+            flight.keep_reset();
+            let arrives = flight.first().map_or(0, |reset| reset.arrives);
+            return self.schedule_arrival(connection, from, &mut flight, arrives);
+        }
         let attempts = flight.attempts;
         flight.attempts += 1;
         if attempts == if is_request { MAX_REQUESTS } else { MAX_ATTEMPTS } {
