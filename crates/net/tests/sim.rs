@@ -198,33 +198,44 @@ fn a_killed_peer_ends_the_stream_and_a_crashed_one_is_silent_until_it_answers_ag
     });
 }
 
+/// What each read of a server has returned, and the bytes.
+type Reads = Rc<RefCell<Vec<(Result<usize, io::ErrorKind>, Vec<u8>)>>>;
+
+/// Reads from one connection until that fails.
+fn read_all(reads: &Reads) -> impl AsyncFn() -> io::Result<()> + use<> {
+    let reads = Rc::clone(reads);
+    async move || {
+        let listener = TcpListener::bind("0.0.0.0:80")?;
+        let mut stream = IoStream::new(listener.accept().await?.0);
+        loop {
+            let outcome = stream.fill().await.map_err(|error| io::Error::from(error).kind());
+            reads.borrow_mut().push((outcome, stream.buffer().to_vec()));
+            stream.consume(stream.buffer().len());
+            if outcome.is_err() {
+                return Ok(());
+            }
+        }
+    }
+}
+
 #[test]
 fn what_comes_before_a_reset_has_no_gap_though_the_link_became_faster() {
     let simulation = simulation();
-    let received = Rc::new(RefCell::new(Vec::new()));
-    let of_server = Rc::clone(&received);
-    simulation.host("server", async move || {
-        let listener = TcpListener::bind("0.0.0.0:80")?;
-        let mut stream = IoStream::new(listener.accept().await?.0);
-        while stream.fill().await.is_ok_and(|n| n > 0) {
-            of_server.borrow_mut().extend_from_slice(stream.buffer());
-            stream.consume(stream.buffer().len());
-        }
-        Ok(())
-    });
-    let slow = LinkConfig::default().bandwidth(1_000);
+    let reads = Reads::default();
+    simulation.host("server", read_all(&reads));
     simulation.block_on(async {
         let mut stream = connect("server:80").await.unwrap();
         stream.write_all(b"first").await.unwrap();
         sleep(MINUTE).await;
-        simulation.link("script", "server", slow);
+        simulation.link("script", "server", LinkConfig::default().bandwidth(1_000));
         stream.write_all(&[b'x'; 100]).await.unwrap(); // leaves after 100 ms
         simulation.link("script", "server", LinkConfig::default());
         stream.write_all(b"last").await.unwrap();
         stream.reset();
         sleep(MINUTE).await;
     });
-    assert_eq!(*received.borrow(), b"first");
+    let reset = (Err(io::ErrorKind::ConnectionReset), Vec::new());
+    assert_eq!(*reads.borrow(), [(Ok(5), b"first".to_vec()), reset]);
 }
 
 #[test]
@@ -232,20 +243,8 @@ fn what_was_lost_before_a_reset_is_not_sent_again() {
     // Two ways: the loss is known when the connection is reset, or is not.
     for (time_to_be_lost, hears) in [(Duration::from_millis(50), true), (Duration::ZERO, false)] {
         let simulation = simulation();
-        let received = Rc::new(RefCell::new(Vec::new()));
-        let of_server = Rc::clone(&received);
-        simulation.host("server", async move || {
-            let listener = TcpListener::bind("0.0.0.0:80")?;
-            let mut stream = IoStream::new(listener.accept().await?.0);
-            loop {
-                let outcome = stream.fill().await.map_err(|error| io::Error::from(error).kind());
-                of_server.borrow_mut().push((outcome, stream.buffer().to_vec()));
-                stream.consume(stream.buffer().len());
-                if outcome.is_err() {
-                    return Ok(());
-                }
-            }
-        });
+        let reads = Reads::default();
+        simulation.host("server", read_all(&reads));
         simulation.block_on(async {
             let mut stream = connect("server:80").await.unwrap();
             stream.write_all(b"first").await.unwrap();
@@ -265,7 +264,7 @@ fn what_was_lost_before_a_reset_is_not_sent_again() {
         if hears {
             expected.push((Err(io::ErrorKind::ConnectionReset), Vec::new()));
         }
-        assert_eq!(*received.borrow(), expected);
+        assert_eq!(*reads.borrow(), expected);
     }
 }
 

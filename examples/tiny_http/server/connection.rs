@@ -92,14 +92,13 @@ pub(crate) fn serve<S: Transport, H: RequestHandler>(
         loop {
             connection.allow_idling();
             let (wire, shutdown) = (&mut connection.wire, &mut connection.shutdown);
-            let has_begun = match wire.fill_unless(Some(shutdown)).await? {
-                Filled::Bytes => true,
+            let filled = match wire.fill_unless(Some(shutdown)).await? {
                 Filled::Shutdown if connection.is_fresh => {
                     Box::pin(connection.wait_for_first_request()).await?
                 }
-                _ => false,
+                filled => filled,
             };
-            if !has_begun {
+            if !matches!(filled, Filled::Bytes) {
                 break;
             }
             connection.is_fresh = false;
@@ -159,15 +158,14 @@ impl<S: Transport, H: RequestHandler> Connection<S, H> {
     }
 
     /// Waits for the first byte of a new connection although the server shuts down. Its client may
-    /// have sent a request that has not arrived yet, and no other process will answer it. Returns
-    /// false if nothing comes.
-    async fn wait_for_first_request(&mut self) -> Result<bool, StreamError> {
+    /// have sent a request that has not arrived yet, and no other process will answer it.
+    async fn wait_for_first_request(&mut self) -> Result<Filled, StreamError> {
         self.wire.allow(self.shared.config.idle_timeout.min(FIRST_REQUEST_TIMEOUT));
-        Ok(matches!(self.wire.fill().await?, Filled::Bytes))
+        self.wire.fill().await
     }
 
-    /// Answers requests until none has come for [`WARM_TIME`], or none will come: the next wait sees which.
-    /// Refuses a request that is rejected.
+    /// Answers requests until none has come for [`WARM_TIME`], or none will come: the next wait sees
+    /// which. Refuses a request that is rejected.
     ///
     /// What most requests do not need is boxed, so that this future stays small.
     async fn answer_all(&mut self) -> io::Result<Answered> {

@@ -54,19 +54,20 @@ impl Flight {
     pub(crate) fn sender_resets(&mut self, time: u64) {
         if self.attempts > 0 {
             self.packets.clear();
-            (self.attempts, self.is_scheduled) = (0, false); // the reset does not wait for the next attempt
+            // The reset does not wait for the next attempt.
+            (self.attempts, self.is_scheduled) = (0, false);
         }
         self.packets.retain(|sent| sent.leaves <= time);
     }
 
-    /// Whether the sender has reset the connection, and so sends nothing again.
-    pub(crate) fn ends_in_reset(&self) -> bool {
-        self.packets.back().is_some_and(|sent| sent.content == Content::Reset)
-    }
-
-    /// The first packet was lost and is not sent again: what follows it is of no use. A reset stays.
-    pub(crate) fn keep_reset(&mut self) {
+    /// The first packet was lost. If the sender has reset the connection meanwhile, it is not sent
+    /// again, and what follows it is of no use: drops all but the reset, and returns when that
+    /// arrives.
+    pub(crate) fn keep_reset(&mut self) -> Option<u64> {
+        let last = self.packets.back().filter(|last| last.content == Content::Reset)?;
+        let arrives = last.arrives;
         self.packets.retain(|sent| sent.content == Content::Reset);
+        Some(arrives)
     }
 
     /// The sender has lost its power at this time. What was on the wire then arrives, but what was

@@ -149,9 +149,7 @@ impl World {
             return flight.clear(); // a reset is sent once, and nobody is there to send again
         }
         let is_request = first.content == Content::Request;
-        if flight.ends_in_reset() {
-            flight.keep_reset();
-            let arrives = flight.first().map_or(0, |reset| reset.arrives);
+        if let Some(arrives) = flight.keep_reset() {
             return self.schedule_arrival(connection, from, &mut flight, arrives);
         }
         let attempts = flight.attempts;
