@@ -357,6 +357,24 @@ fn a_shutdown_finishes_running_requests_and_ends_idle_connections() {
     );
 }
 
+#[test]
+fn a_new_connection_may_still_send_its_first_request_when_a_shutdown_begins() {
+    let server = start();
+    let mut new = server.connect();
+    server.wait_until("the connection waits", |stats| stats.live_tasks >= 2);
+    let client = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(200)); // the shutdown has begun
+        new.send(get("/first")).rest()
+    });
+    let (_, report) = server.stop();
+    assert_eq!((report.finished, report.aborted), (1, 0));
+    let answer = client.join().unwrap();
+    assert!(
+        answer.contains("Connection: close\r\n") && answer.ends_with("\r\n\r\n/first"),
+        "{answer}"
+    );
+}
+
 // I6: with keep-alive, with `Connection: close`, after a half-close, and before a bad request
 #[test]
 fn a_client_that_never_reads_is_cut_at_the_write_deadline() {
