@@ -151,12 +151,12 @@ impl Core {
         Ok(ran + received)
     }
 
-    /// Runs whole batches until [`ENTRIES_PER_TURN`] entries ran, a task has used up its budget of
+    /// Runs whole batches until the kernel must be asked, a task has used up its budget of
     /// operations, nothing is ready or the run is over. `stop` lets the current batch finish.
     fn run_batches(&self, run: &mut Run<'_>) -> Result<usize, RunError> {
         let mut ran = 0;
-        let is_enough = |ran: usize| ran.max(self.ran_since_asked.get()) >= ENTRIES_PER_TURN;
-        while !is_enough(ran) && !run.is_over(self) {
+        let mut is_enough = false;
+        while !is_enough && !run.is_over(self) {
             let batch = self.scheduler.ready_len();
             for remaining in (0..batch).rev() {
                 self.count_ran(); // before it runs, because it may panic
@@ -167,6 +167,7 @@ impl Core {
                 }
                 self.check_entered()?;
                 if self.must_ask_kernel() {
+                    is_enough = true;
                     ran += self.ask_kernel_between(remaining)?; // only appends: the batch does not grow
                 }
             }

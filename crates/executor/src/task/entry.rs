@@ -21,6 +21,20 @@ pub(crate) enum Entry {
 
 const _: () = assert!(size_of::<Option<Entry>>() == 2 * size_of::<usize>());
 
+impl Entry {
+    /// The task, which has no destructor, or the entry itself if it is no task.
+    ///
+    /// Tasks are by far the most frequent entries. Testing for them first is one comparison; a match
+    /// over all variants would be a jump through a table.
+    #[inline]
+    pub(crate) fn into_task(self) -> Result<TaskPtr, Entry> {
+        match self {
+            Entry::Task(task) => Ok(task),
+            other => Err(other),
+        }
+    }
+}
+
 /// A message from another thread to the loop.
 pub(crate) enum Message {
     Wake(ForeignWake),

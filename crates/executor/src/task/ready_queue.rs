@@ -4,8 +4,6 @@
 //! wake that is followed by its poll would wait for that word of memory three times. Here each end
 //! of the queue has its own word.
 
-use std::mem;
-
 pub(crate) struct ReadyQueue<T> {
     /// Zero slots, or a power of two. The slots from `head` to `tail`, modulo the length, are
     /// filled.
@@ -27,23 +25,18 @@ impl<T> ReadyQueue<T> {
 
     #[inline]
     pub(crate) fn push(&mut self, entry: T) {
-        if self.len() == self.slots.len() {
-            self.grow();
+        match self.slots.get_mut(self.tail & self.slots.len().wrapping_sub(1)) {
+            Some(slot @ None) => *slot = Some(entry),
+            _ => return self.push_into_larger(entry), // there are no slots, or all are filled
         }
-        let slot = self.tail & (self.slots.len() - 1);
-        // The replaced value is `None`, so there is nothing to drop.
-        mem::forget(self.slots[slot].replace(entry));
         self.tail = self.tail.wrapping_add(1);
     }
 
     #[inline]
     pub(crate) fn pop(&mut self) -> Option<T> {
-        if self.head == self.tail {
-            return None;
-        }
-        let slot = self.head & (self.slots.len() - 1);
+        let entry = self.slots.get_mut(self.head & self.slots.len().wrapping_sub(1))?.take()?;
         self.head = self.head.wrapping_add(1);
-        self.slots[slot].take()
+        Some(entry)
     }
 
     /// The entry that will be popped next.
@@ -52,13 +45,14 @@ impl<T> ReadyQueue<T> {
     }
 
     #[cold]
-    fn grow(&mut self) {
+    fn push_into_larger(&mut self, entry: T) {
         let len = self.len();
         let capacity = (len * 2).max(64);
         let mut slots = Vec::with_capacity(capacity);
         slots.extend(std::iter::from_fn(|| self.pop()).map(Some));
+        slots.push(Some(entry));
         slots.resize_with(capacity, || None);
-        *self = ReadyQueue { slots: slots.into_boxed_slice(), head: 0, tail: len };
+        *self = ReadyQueue { slots: slots.into_boxed_slice(), head: 0, tail: len + 1 };
     }
 }
 

@@ -345,28 +345,27 @@ impl Scheduler {
     /// future.
     #[inline(always)]
     pub(crate) fn run_next(&self) -> bool {
-        match self.owner.queue().pop() {
-            // Tasks are by far the most frequent entries. Testing for them first is one comparison;
-            // a match over all variants would be a jump through a table.
-            Some(Entry::Task(task)) => {
-                add_one(&self.polls);
-                budget::renew();
-                match task.run() {
-                    Ran::Unfinished => {}
-                    Ran::StandIn => return true,
-                    Ran::Finished => self.unlist(task),
-                    Ran::Stale => self.unlist_stale(task),
-                }
+        let Some(entry) = self.owner.queue().pop() else { return false };
+        budget::renew();
+        let task = match entry.into_task() {
+            Ok(task) => task,
+            Err(other) => {
+                self.run_other(other);
+                return false;
             }
-            Some(other) => self.run_other(other),
-            None => {}
+        };
+        add_one(&self.polls);
+        match task.run() {
+            Ran::Unfinished => {}
+            Ran::StandIn => return true,
+            Ran::Finished => self.unlist(task),
+            Ran::Stale => self.unlist_stale(task),
         }
         false
     }
 
     #[inline(never)]
     fn run_other(&self, entry: Entry) {
-        budget::renew();
         match entry {
             Entry::Task(_) => unreachable!("run by the caller"),
             Entry::Callback(callback) => {
