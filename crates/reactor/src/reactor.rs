@@ -159,7 +159,7 @@ impl<S> Reactor<S> {
         let flags = epoll_flags(interest, mode)?;
         let len = self.sources.len();
         if len == self.sources.capacity() {
-            self.sources.reserve_exact(len / 4 + 16); // a list that doubles is half empty
+            self.sources.reserve_exact(len / 8 + 16); // a list that doubles is half empty
         }
         let slot = self.sources.vacant_entry();
         let index = u32::try_from(slot.key()).ok().filter(|&index| index != NO_OWNER);
@@ -181,7 +181,7 @@ impl<S> Reactor<S> {
         let missing = (number + 1).saturating_sub(self.owners.len());
         if missing > 0 {
             if number >= self.owners.capacity() {
-                self.owners.reserve_exact(missing + number / 4); // as above
+                self.owners.reserve_exact(missing + number / 8); // as above
             }
             self.owners.resize(number + 1, NO_OWNER);
         }

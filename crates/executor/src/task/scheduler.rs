@@ -238,7 +238,7 @@ impl Scheduler {
                 let mut tasks = self.tasks.borrow_mut();
                 let len = tasks.len();
                 if len == tasks.capacity() {
-                    tasks.reserve_exact(len / 4 + 16); // a list that doubles is half empty
+                    tasks.reserve_exact(len / 8 + 16); // a list that doubles is half empty
                 }
                 tasks.insert(Listed { task, origin })
             };

@@ -52,6 +52,10 @@ impl<T> Slots<T> {
     #[cold]
     fn add_free_entry(&mut self) {
         let next = self.next.checked_add(1).expect("fewer than 2^32 timers");
+        let len = self.entries.len();
+        if len == self.entries.capacity() {
+            self.entries.reserve_exact(len / 4 + 16); // a list that doubles is half empty
+        }
         self.entries.push(Entry { value: None, next });
     }
 
