@@ -92,9 +92,9 @@ pub(crate) struct Run<'a> {
     pub(crate) root: Option<RootFuture<'a>>,
     /// Whether `stop` ends this run.
     pub(crate) ends_on_stop: bool,
-    /// Whether each turn asks the kernel, even if no descriptor is registered. True for `run_once`:
-    /// an outer loop may watch epoll's own descriptor, which stays readable until the kernel is
-    /// asked.
+    /// True for `run_once`. A turn that has run something does not sleep then. And each turn asks
+    /// the kernel, even if no descriptor is registered: an outer loop may watch epoll's own
+    /// descriptor, which stays readable until the kernel is asked.
     pub(crate) is_embedded: bool,
 }
 
@@ -110,18 +110,17 @@ impl Run<'_> {
 impl Core {
     pub(crate) fn run_until_over(&self, run: &mut Run<'_>) -> Result<(), RunError> {
         while !run.is_over(self) {
-            self.turn(run, |_| None)?;
+            self.turn(run, None)?;
         }
         Ok(())
     }
 
-    /// Runs one turn and returns the number of entries, timers, events and messages in it.
-    /// `sleep_limit` gets this number as it is before the sleep, and returns the longest time that
-    /// the loop may sleep.
+    /// Runs one turn and returns the number of entries, timers, events and messages in it. Sleeps
+    /// at most for `sleep_limit`.
     pub(crate) fn turn(
         &self,
         run: &mut Run<'_>,
-        sleep_limit: impl FnOnce(usize) -> Option<Duration>,
+        sleep_limit: Option<Duration>,
     ) -> Result<usize, RunError> {
         self.turns.set(self.turns.get() + 1);
         self.clock.begin_turn();
@@ -139,7 +138,8 @@ impl Core {
         if run.is_over(self) {
             return Ok(ran);
         }
-        let timeout = match (self.max_sleep(), sleep_limit(ran)) {
+        let limit = if run.is_embedded && ran > 0 { Some(Duration::ZERO) } else { sleep_limit };
+        let timeout = match (self.max_sleep(), limit) {
             (Some(max), Some(limit)) => Some(max.min(limit)),
             (max, limit) => max.or(limit),
         };
@@ -365,8 +365,7 @@ impl EventLoop {
     pub fn run_once(&self, timeout: Option<Duration>) -> Result<usize, RunError> {
         let _running = Running::begin(&self.core)?;
         let mut run = Run { root: None, ends_on_stop: false, is_embedded: true };
-        let sleep_limit = |ran| if ran > 0 { Some(Duration::ZERO) } else { timeout };
-        self.core.turn(&mut run, sleep_limit)
+        self.core.turn(&mut run, timeout)
     }
 
     /// Makes this the thread's loop while the guard lives, so that the free functions find it.

@@ -32,7 +32,7 @@ impl TurnByTurn<'_> {
     /// As there.
     pub fn run_ready(&mut self) -> Result<usize, RunError> {
         let _running = Running::begin(self.core)?;
-        self.core.turn(&mut self.run, |_| Some(Duration::ZERO))
+        self.core.turn(&mut self.run, Some(Duration::ZERO))
     }
 
     /// Whether the future is ready.
@@ -56,7 +56,7 @@ impl EventLoop {
     pub fn run_ready(&self) -> Result<usize, RunError> {
         let _running = Running::begin(&self.core)?;
         let mut run = Run { root: None, ends_on_stop: false, is_embedded: false };
-        self.core.turn(&mut run, |_| Some(Duration::ZERO))
+        self.core.turn(&mut run, Some(Duration::ZERO))
     }
 
     /// Runs a future by turns, in its place among the tasks, as [`block_on`](Self::block_on) does.

@@ -230,7 +230,7 @@ impl<H: Home> Driver<H> {
         }
         for registered in states {
             if let Registered::Source(source) = &registered {
-                source.wake_after_close(|waker| shield("a waker", || waker.wake()));
+                source.wake_after_close(&mut |waker| shield("a waker", || waker.wake()));
             }
             shield("the destructor of a handler", || drop(registered));
         }

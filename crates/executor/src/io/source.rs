@@ -158,7 +158,7 @@ impl<H: Home> Source<H> {
             }
         }
         if bits & HAS_LIST != 0 {
-            self.wake_listed(READ_READY | WRITE_READY, |waker| {
+            self.wake_listed(READ_READY | WRITE_READY, &mut |waker| {
                 home.scheduler().wake_at_any_time(waker);
             });
         }
@@ -192,7 +192,7 @@ impl<H: Home> Source<H> {
         }
         self.bits.set(bits);
         if bits & HAS_LIST != 0 {
-            self.wake_listed(new, |waker| wakes.wake(waker));
+            self.wake_listed(new, &mut |waker| wakes.wake(waker));
         }
     }
 
@@ -203,7 +203,7 @@ impl<H: Home> Source<H> {
 
     /// Wakes every waiting task of a loop that is closed. Each task's next call finds this out.
     /// `wake` may run foreign code.
-    pub(crate) fn wake_after_close(&self, wake: impl FnMut(Waker)) {
+    pub(crate) fn wake_after_close(&self, wake: &mut dyn FnMut(Waker)) {
         // The tasks of the closed loop are gone.
         if self.bits.get() & HAS_LIST != 0 {
             self.wake_listed(READ_READY | WRITE_READY, wake);
@@ -212,7 +212,7 @@ impl<H: Home> Source<H> {
 
     /// Wakes the waiting callers in the list, in the directions of which `new` holds a bit.
     #[cold]
-    fn wake_listed(&self, new: u16, mut wake: impl FnMut(Waker)) {
+    fn wake_listed(&self, new: u16, wake: &mut dyn FnMut(Waker)) {
         for direction in [Direction::Read, Direction::Write] {
             if new & direction.ready_bits() == 0 {
                 continue;

@@ -4,7 +4,6 @@
 //! runs and when messages are collected. The models of loom run this file unchanged.
 
 use std::cell::{Cell, Ref, RefCell};
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::panic::Location;
 use std::rc::Rc;
@@ -46,8 +45,9 @@ pub(crate) struct Scheduler {
     tasks: RefCell<Slab<Listed>>,
     /// The number of these tasks that represent the future of a `block_on`.
     roots: Cell<usize>,
-    /// The names of the named tasks, by key. Observers may send them to other threads.
-    names: RefCell<BTreeMap<usize, std::sync::Arc<str>>>,
+    /// The names of the tasks, by key, up to the last task that has had one. Observers may send them
+    /// to other threads.
+    names: RefCell<Vec<Option<std::sync::Arc<str>>>>,
     batch_ends: RefCell<Vec<Rc<dyn BatchEnd>>>,
     /// The wakers of tasks that have used up their budget of this turn.
     next_turn: RefCell<Vec<Waker>>,
@@ -93,7 +93,7 @@ impl Scheduler {
             owner: SharedOwner::new(inbox),
             tasks: RefCell::new(Slab::new()),
             roots: Cell::new(0),
-            names: RefCell::new(BTreeMap::new()),
+            names: RefCell::new(Vec::new()),
             batch_ends: RefCell::new(Vec::new()),
             next_turn: RefCell::new(Vec::new()),
             closed: Cell::new(false),
@@ -278,7 +278,11 @@ impl Scheduler {
     /// Gives a name to a task that was just spawned.
     pub(crate) fn set_name<T>(&self, handle: &JoinHandle<T>, name: String) {
         if !self.closed.get() {
-            self.names.borrow_mut().insert(handle.task().key().index(), name.into());
+            let key = handle.task().key().index();
+            let mut names = self.names.borrow_mut();
+            let len = names.len().max(key + 1);
+            names.resize(len, None);
+            names[key] = Some(name.into());
         }
     }
 
@@ -299,7 +303,7 @@ impl Scheduler {
             .iter()
             .filter(|(_, listed)| !listed.task.is_done())
             .map(|(key, Listed { task, origin })| DumpedTask {
-                name: names.get(&key).map(|name| name.to_string()),
+                name: names.get(key).and_then(Option::as_deref).map(str::to_owned),
                 location: origin.location,
                 age: since(origin.time),
                 is_ready: task.is_queued(),
@@ -316,7 +320,7 @@ impl Scheduler {
                 if task.is_root() {
                     return ObservedEntry::new(Work::BlockOn, location);
                 }
-                let name = self.names.borrow().get(&task.key().index()).cloned();
+                let name = self.names.borrow().get(task.key().index()).cloned().flatten();
                 ObservedEntry { name, ..ObservedEntry::new(Work::Task, location) }
             }
             Entry::Callback(callback) => {
@@ -419,8 +423,8 @@ impl Scheduler {
 
     fn unlist(&self, task: TaskPtr) {
         self.tasks.borrow_mut().remove(task.key().index());
-        if !self.names.borrow().is_empty() {
-            self.names.borrow_mut().remove(&task.key().index());
+        if let Some(name) = self.names.borrow_mut().get_mut(task.key().index()) {
+            *name = None;
         }
         task.unlist();
     }

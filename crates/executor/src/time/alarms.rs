@@ -184,7 +184,7 @@ impl Alarms {
     pub(crate) fn in_order<T>(&self, mut f: impl FnMut(u64, &Armed) -> T) -> Vec<T> {
         let timers = self.timers.borrow();
         let mut timers: Vec<_> = timers.iter().collect();
-        timers.sort_by_key(|(order, _)| *order);
+        timers.sort_unstable_by_key(|(order, _)| *order);
         timers.into_iter().map(|((deadline, _), armed)| f(deadline, armed)).collect()
     }
 

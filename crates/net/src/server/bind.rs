@@ -76,14 +76,16 @@ pub fn bind_sockets(
     options: BindOptions,
 ) -> io::Result<Vec<TcpListener>> {
     refuse("bind_sockets")?;
-    let mut addresses: Vec<SocketAddr> = match address {
+    let addresses: Vec<SocketAddr> = match address {
         Some(host) => (host, port).to_socket_addrs().map_err(sys::name_lookup_error)?.collect(),
         None => {
             let every = [IpAddr::from(Ipv4Addr::UNSPECIFIED), Ipv6Addr::UNSPECIFIED.into()];
             every.map(|ip| SocketAddr::new(ip, port)).into()
         }
     };
-    addresses.sort_by_key(SocketAddr::is_ipv6);
+    let (mut addresses, ipv6): (Vec<_>, Vec<_>) =
+        addresses.into_iter().partition(SocketAddr::is_ipv4);
+    addresses.extend(ipv6);
     let mut seen = HashSet::new();
     addresses.retain(|address| seen.insert(*address)); // a hosts file may list an address twice
     let mut tries = 1;

@@ -1,15 +1,12 @@
 //! An exclusive lock on a socket path: only its owner removes or binds the socket there.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io;
-use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
-
-use crate::sys;
 
 /// How long to wait while another process or thread holds the lock.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
@@ -47,18 +44,15 @@ impl PathLock {
                 .mode(0o600)
                 .custom_flags(libc::O_NOFOLLOW)
                 .open(&lock_path)?;
-            match sys::try_lock(file.as_fd()) {
+            match file.try_lock() {
                 Ok(()) if is_at(&file, &lock_path)? => {
                     return Ok(PathLock { lock_path, _file: file });
                 }
                 Ok(()) => {} // the previous owner removed the file after it was opened here
-                Err(error)
-                    if error.kind() == io::ErrorKind::WouldBlock
-                        && begin.elapsed() < LOCK_TIMEOUT =>
-                {
+                Err(TryLockError::WouldBlock) if begin.elapsed() < LOCK_TIMEOUT => {
                     thread::sleep(RETRY_DELAY);
                 }
-                Err(error) => return Err(error),
+                Err(error) => return Err(error.into()),
             }
         }
     }

@@ -18,7 +18,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use futures_io::{AsyncRead, AsyncWrite};
-use rustix::fs::OFlags;
 use squall_executor::{AsyncFd, JoinError, JoinHandle, spawn_blocking};
 
 use crate::refuse;
@@ -135,8 +134,7 @@ impl Access {
             return Ok(Access::Socket(duplicate.into()));
         }
         if kind.is_fifo() || kind.is_char_device() {
-            let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
-            let options = options.custom_flags(flags.bits().cast_signed());
+            let options = options.custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
             let opened = options.open(format!("/proc/self/fd/{}", fd.as_raw_fd()));
             // Fails for a terminal of another user, for a pipe without a reader, and without /proc.
             if let Ok(file) = opened {

@@ -37,7 +37,7 @@ pub(crate) use rustix::net::sockopt::{
 };
 pub(crate) use rustix::net::{AddressFamily as Family, SocketType};
 pub(crate) use unix::{
-    MAX_FDS, accept_unix, bind_unix, connect_unix, peer_credentials, recv_fds, send_fds, try_lock,
+    MAX_FDS, accept_unix, bind_unix, connect_unix, peer_credentials, recv_fds, send_fds,
 };
 
 /// The flags of the sockets that this module makes.

@@ -5,10 +5,12 @@
     reason = "rustix leaves out fork, signals, and descriptors that are only numbers"
 )]
 
+use std::fs::File;
 use std::io;
-use std::mem;
+use std::mem::{self, ManuallyDrop};
 use std::ops::Range;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::ExitStatus;
 use std::sync::Arc;
@@ -201,10 +203,11 @@ pub(crate) fn give_descriptors(
 
 /// `fstat(2)`: returns the device and the inode of the file that is open under a descriptor number.
 pub(crate) fn identity(number: RawFd) -> io::Result<(u64, u64)> {
-    // SAFETY: the descriptor is used for this call only. If the number is not open, the call fails;
-    // if its owner is another part of the program, the call changes nothing.
-    let stat = rustix::fs::fstat(unsafe { BorrowedFd::borrow_raw(number) })?;
-    Ok((stat.st_dev, stat.st_ino))
+    // SAFETY: the descriptor is used for one call, and is not closed. If the number is not open, the
+    // call fails; if its owner is another part of the program, the call changes nothing.
+    let file = ManuallyDrop::new(unsafe { File::from_raw_fd(number) });
+    let metadata = file.metadata()?;
+    Ok((metadata.dev(), metadata.ino()))
 }
 
 /// Takes over inherited descriptors by their numbers, all or none, and makes them close-on-exec.

@@ -11,7 +11,6 @@ use std::mem::{self, MaybeUninit};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 
-use rustix::fs::{FlockOperation, flock};
 use rustix::net::{
     self, AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags,
     SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
@@ -40,12 +39,6 @@ pub(crate) fn bind_unix(to: &SocketAddr) -> io::Result<UnixListener> {
     let fd = socket(AddressFamily::UNIX)?;
     net::bind(&fd, &address)?;
     Ok(UnixListener::from(fd))
-}
-
-/// `flock(2)`, exclusive. The lock is held until the last copy of the descriptor is closed.
-/// `WouldBlock` if another file description holds the lock.
-pub(crate) fn try_lock(file: BorrowedFd<'_>) -> io::Result<()> {
-    Ok(flock(file, FlockOperation::NonBlockingLockExclusive)?)
 }
 
 /// `socket(2)` and `connect(2)`, close-on-exec and non-blocking. Returns a connected socket, or
