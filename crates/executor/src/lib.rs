@@ -103,7 +103,7 @@ pub use isolated_loop::TurnByTurn;
 pub use isolation::loops_woken;
 #[doc(hidden)]
 pub use stream_support::{
-    at_batch_end, forks, is_closing, spawn_with, try_spawn, turns, wake_in_next_turn,
+    at_batch_end, forks, is_closing, spawn_boxed, spawn_with, try_spawn, turns, wake_in_next_turn,
 };
 #[doc(hidden)]
 pub use sys::{SignalAction, exchange_mask, signal_set};
@@ -113,7 +113,7 @@ pub use task::budget::{
 };
 pub use task::join_handle::{AbortOnDrop, JoinHandle};
 #[doc(hidden)]
-pub use task::scheduler::BatchEnd;
+pub use task::scheduler::{BatchEnd, BoxedFuture};
 pub use task::yield_now::{YieldNow, yield_now};
 pub use threads::handle::Handle;
 pub use threads::output_channel::RemoteJoinHandle;

@@ -9,13 +9,23 @@ use squall_reactor::Process;
 use crate::current;
 use crate::large::is_large;
 use crate::task::join_handle::JoinHandle;
-use crate::task::scheduler::BatchEnd;
+use crate::task::scheduler::{BatchEnd, BoxedFuture};
 
-/// As [`spawn`](crate::spawn), but returns no handle, and drops the future if there is no loop on this thread.
-/// For destructors.
+/// As [`spawn`](crate::spawn), for a task that starts rarely.
+///
+/// # Panics
+/// If there is no loop on this thread.
 #[doc(hidden)]
 #[track_caller]
-pub fn try_spawn(future: impl Future<Output = ()> + 'static) {
+pub fn spawn_boxed(future: BoxedFuture) -> JoinHandle<()> {
+    current::get().spawn(future, Location::caller())
+}
+
+/// As [`spawn_boxed`], but returns no handle, and drops the future if there is no loop on this
+/// thread. For destructors.
+#[doc(hidden)]
+#[track_caller]
+pub fn try_spawn(future: BoxedFuture) {
     if let Some(core) = current::try_get() {
         drop(core.spawn(future, Location::caller()));
     }

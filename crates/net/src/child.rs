@@ -292,9 +292,9 @@ impl Drop for Child {
         let is_killed = kill && process.signal(libc::SIGKILL).is_ok();
         let mut reaper = Reaper { process, is_killed };
         // Without a loop, this drops the reaper.
-        try_spawn(async move {
+        try_spawn(Box::pin(async move {
             let _ = reaper.process.wait().await; // only reaps: no caller needs the status
-        });
+        }));
     }
 }
 

@@ -23,13 +23,16 @@ impl<T> ReadyQueue<T> {
         self.tail.wrapping_sub(self.head)
     }
 
+    /// Pushes an entry. Returns it if there is no free slot: then the queue must
+    /// [`grow`](Self::grow) first.
     #[inline]
-    pub(crate) fn push(&mut self, entry: T) {
+    pub(crate) fn push(&mut self, entry: T) -> Result<(), T> {
         match self.slots.get_mut(self.tail & self.slots.len().wrapping_sub(1)) {
             Some(slot @ None) => *slot = Some(entry),
-            _ => return self.push_into_larger(entry), // there are no slots, or all are filled
+            _ => return Err(entry),
         }
         self.tail = self.tail.wrapping_add(1);
+        Ok(())
     }
 
     #[inline]
@@ -44,15 +47,14 @@ impl<T> ReadyQueue<T> {
         self.slots.get(self.head & self.slots.len().wrapping_sub(1))?.as_ref()
     }
 
-    #[cold]
-    fn push_into_larger(&mut self, entry: T) {
+    /// Doubles the number of slots.
+    pub(crate) fn grow(&mut self) {
         let len = self.len();
-        let capacity = (len * 2).max(64);
+        let capacity = (self.slots.len() * 2).max(64);
         let mut slots = Vec::with_capacity(capacity);
         slots.extend(std::iter::from_fn(|| self.pop()).map(Some));
-        slots.push(Some(entry));
         slots.resize_with(capacity, || None);
-        *self = ReadyQueue { slots: slots.into_boxed_slice(), head: 0, tail: len + 1 };
+        *self = ReadyQueue { slots: slots.into_boxed_slice(), head: 0, tail: len };
     }
 }
 
@@ -60,17 +62,24 @@ impl<T> ReadyQueue<T> {
 mod tests {
     use super::*;
 
+    fn push<T: std::fmt::Debug>(queue: &mut ReadyQueue<T>, entry: T) {
+        if let Err(entry) = queue.push(entry) {
+            queue.grow();
+            queue.push(entry).unwrap();
+        }
+    }
+
     #[test]
     fn entries_leave_in_the_order_in_which_they_came_wherever_the_ring_begins() {
         for begin in 0..130 {
             let mut queue = ReadyQueue::new();
             for n in 0..begin {
-                queue.push(n);
+                push(&mut queue, n);
                 assert_eq!(queue.pop(), Some(n));
             }
             assert!(queue.front().is_none());
             for n in 0..200 {
-                queue.push(n);
+                push(&mut queue, n);
                 assert_eq!(queue.len(), n + 1);
             }
             assert!(queue.front() == Some(&0));
@@ -83,11 +92,11 @@ mod tests {
     #[test]
     fn the_counts_may_wrap() {
         let mut queue = ReadyQueue::new();
-        queue.push(1);
+        push(&mut queue, 1);
         queue.pop();
         (queue.head, queue.tail) = (usize::MAX, usize::MAX);
         for n in 0..3 {
-            queue.push(n);
+            push(&mut queue, n);
         }
         assert_eq!(queue.len(), 3);
         let popped: Vec<_> = std::iter::from_fn(|| queue.pop()).collect();

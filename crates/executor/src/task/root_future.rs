@@ -2,12 +2,10 @@
 //! loop.
 //!
 //! The future need not be `'static`, so it cannot be a task itself. Its wakers are those of a
-//! *stand-in* task. That task does nothing; the turn polls the root future right after it. A waker that outlives its `block_on` wakes a finished task, which
-//! does nothing. So it can never reach a later `block_on`.
+//! *stand-in* task. That task does nothing; the turn polls the root future right after it. A waker
+//! that outlives its `block_on` wakes a finished task, which does nothing. So it can never reach a
+//! later `block_on`.
 
-use std::cell::OnceCell;
-use std::future::poll_fn;
-use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use crate::insight::origin::Origin;
@@ -19,8 +17,8 @@ pub(crate) struct RootFuture<'a> {
     is_done: bool,
     scheduler: &'a Scheduler,
     stand_in: JoinHandle<()>,
-    /// The stand-in's waker. Set by its first poll.
-    waker: Rc<OnceCell<Waker>>,
+    /// The stand-in's waker.
+    waker: Waker,
 }
 
 impl<'a> RootFuture<'a> {
@@ -30,15 +28,8 @@ impl<'a> RootFuture<'a> {
         origin: Origin,
         poll: &'a mut dyn FnMut(&mut Context<'_>) -> Poll<()>,
     ) -> RootFuture<'a> {
-        let waker = Rc::new(OnceCell::new());
-        let waker_of_stand_in = Rc::clone(&waker);
-        let stand_in = scheduler.spawn_root(
-            poll_fn(move |cx| {
-                waker_of_stand_in.get_or_init(|| cx.waker().clone());
-                Poll::Pending
-            }),
-            origin,
-        );
+        let stand_in = scheduler.spawn_root(origin);
+        let waker = stand_in.task().with_waker(Waker::clone);
         RootFuture { poll, is_done: false, scheduler, stand_in, waker }
     }
 
@@ -50,10 +41,8 @@ impl<'a> RootFuture<'a> {
     /// Polls the future, because the stand-in has run. A panic of the future propagates to the
     /// caller of `block_on`.
     pub(crate) fn poll(&mut self) {
-        if let Some(waker) = self.waker.get()
-            && !self.is_done
-        {
-            self.is_done = (self.poll)(&mut Context::from_waker(waker)).is_ready();
+        if !self.is_done {
+            self.is_done = (self.poll)(&mut Context::from_waker(&self.waker)).is_ready();
         }
     }
 }

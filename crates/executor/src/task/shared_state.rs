@@ -79,7 +79,19 @@ pub(crate) struct LocalQueue<'a> {
 impl LocalQueue<'_> {
     #[inline]
     pub(crate) fn push(self, entry: Entry) {
-        self.with_ready(|ready| ready.push(entry));
+        if let Err(entry) = self.with_ready(|ready| ready.push(entry)) {
+            self.push_into_larger(entry);
+        }
+    }
+
+    /// Not generic, so that it is compiled once and not in each crate that spawns.
+    #[cold]
+    fn push_into_larger(self, entry: Entry) {
+        let pushed = self.with_ready(|ready| {
+            ready.grow();
+            ready.push(entry)
+        });
+        assert!(pushed.is_ok(), "the queue has just grown");
     }
 
     #[inline]

@@ -294,12 +294,20 @@ impl TaskPtr {
     /// Polls the future. The task is LISTED and not CLOSED.
     #[inline(always)]
     fn poll(self) -> Poll<()> {
+        self.with_waker(|waker| {
+            // SAFETY: the list keeps the task alive, this is the loop's thread, and the task is not
+            // CLOSED, so the stage still holds the future.
+            unsafe { (self.header().vtable.poll)(self, &mut Context::from_waker(waker)) }
+        })
+    }
+
+    /// Calls `f` with the task's waker. The list or a handle keeps the task alive meanwhile.
+    #[inline(always)]
+    pub(super) fn with_waker<R>(self, f: impl FnOnce(&Waker) -> R) -> R {
         // SAFETY: the waker lives only during this call and is not dropped, so it needs no counted
-        // reference. The list keeps the task alive meanwhile.
+        // reference. The caller keeps the task alive meanwhile.
         let waker = ManuallyDrop::new(unsafe { Waker::from_raw(waker::raw(self)) });
-        // SAFETY: the list keeps the task alive, this is the loop's thread, and the task is not
-        // CLOSED, so the stage still holds the future.
-        unsafe { (self.header().vtable.poll)(self, &mut Context::from_waker(&waker)) }
+        f(&waker)
     }
 
     /// Wakes the task that awaits the outcome.

@@ -12,7 +12,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use squall_executor::future::Future;
-use squall_executor::{JoinHandle, sleep, spawn, yield_now};
+use squall_executor::{JoinHandle, sleep, spawn_boxed, yield_now};
 
 use crate::server::accept_error::AcceptError;
 use crate::server::connections::Connections;
@@ -79,10 +79,10 @@ impl<L: Listener> ServerState<L> {
     pub(crate) fn accept_from(self: &Rc<Self>, listener: L) {
         let state = Rc::clone(self);
         let must_stop = Rc::clone(&self.must_stop.borrow());
-        let accepting = spawn(async move {
+        let accepting = spawn_boxed(Box::pin(async move {
             let _ended = EndsLoop(&state);
             state.accept_loop(&listener, &must_stop).await;
-        });
+        }));
         let mut tasks = self.accepting.borrow_mut();
         tasks.retain(|task| !task.is_finished());
         tasks.push(accepting);

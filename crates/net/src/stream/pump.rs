@@ -17,7 +17,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
 use futures_io::AsyncWrite;
-use squall_executor::{BatchEnd, at_batch_end, spawn, turns};
+use squall_executor::{BatchEnd, at_batch_end, spawn_boxed, turns};
 
 use crate::buffer::write_queue::WriteQueue;
 use crate::socket::readiness;
@@ -305,7 +305,7 @@ impl<S: AsyncWrite + Unpin + 'static> StreamState<S> {
     /// only one waker. So a dropped flush cannot lose the wake-up.
     pub(crate) fn start_pump(self: &Rc<Self>) {
         let pump = Pump { state: Rc::clone(self) };
-        let task = spawn(async move { poll_fn(|cx| pump.poll(cx)).await });
+        let task = spawn_boxed(Box::pin(async move { poll_fn(|cx| pump.poll(cx)).await }));
         if !task.is_finished() {
             self.outbox.set_pump(task);
         }

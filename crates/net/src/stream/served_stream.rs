@@ -20,7 +20,7 @@ use std::thread;
 
 use futures_io::AsyncWrite;
 use pin_project_lite::pin_project;
-use squall_executor::{is_closing, timeout, try_spawn};
+use squall_executor::{BoxedFuture, is_closing, timeout, try_spawn};
 
 use crate::stream::io_stream::IoStream;
 use crate::stream::stream_error::StreamError;
@@ -34,7 +34,7 @@ pub(crate) struct ServedStream<S: AsyncWrite + Unpin + 'static> {
 }
 
 /// Sends what is queued and closes the stream. Boxed, because most connections do not need it.
-pub(crate) type Finish = Pin<Box<dyn Future<Output = ()>>>;
+pub(crate) type Finish = BoxedFuture;
 
 impl<S: AsyncWrite + Unpin + 'static> ServedStream<S> {
     pub(crate) fn new(state: Rc<StreamState<S>>) -> ServedStream<S> {

@@ -14,7 +14,7 @@ use std::task::{Context, Poll};
 
 use futures_io::AsyncRead;
 use squall_executor::future::Future;
-use squall_executor::{spawn, wake_in_next_turn};
+use squall_executor::{spawn_boxed, wake_in_next_turn};
 
 use crate::socket::readiness;
 use crate::stream::close_watcher::CloseWatcher;
@@ -32,7 +32,8 @@ impl<S: AsyncRead + Unpin + 'static> StreamState<S> {
             watcher.announce();
         } else if self.read_end() == ReadEnd::NotReached && !watcher.is_reading() {
             let watcher_task = WatcherTask { state: Rc::clone(self), watcher: Rc::clone(watcher) };
-            let task = spawn(async move { poll_fn(|cx| watcher_task.poll(cx)).await });
+            let task =
+                spawn_boxed(Box::pin(async move { poll_fn(|cx| watcher_task.poll(cx)).await }));
             if !task.is_finished() {
                 watcher.set_task(task);
                 // The transport will store only the task's waker, so a waiting reader must poll

@@ -24,7 +24,7 @@ pub(crate) fn name_lookup_error(error: io::Error) -> io::Error {
         return error; // EAI_SYSTEM, or an error that is not about a name
     }
     let message = error.to_string();
-    let is_code = |code| message.ends_with(&*text(code));
+    let is_code = |code| message.as_bytes().ends_with(text(code).to_bytes());
     match KINDS.iter().find(|(code, _)| is_code(*code)) {
         Some((_, kind)) => io::Error::new(*kind, error),
         None => error,
@@ -33,12 +33,12 @@ pub(crate) fn name_lookup_error(error: io::Error) -> io::Error {
 
 /// `gai_strerror(3)`.
 #[allow(unsafe_code, reason = "neither std nor rustix has this function")]
-fn text(code: libc::c_int) -> String {
+fn text(code: libc::c_int) -> &'static CStr {
     // SAFETY: the call takes an integer.
     let text = unsafe { libc::gai_strerror(code) };
     // SAFETY: the function returns a string that ends with a NUL byte for every code. The string is
     // a constant of libc or of its translations, which libc does not unload.
-    unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
+    unsafe { CStr::from_ptr(text) }
 }
 
 #[cfg(test)]
@@ -50,7 +50,8 @@ mod tests {
     #[test]
     fn each_text_of_the_name_service_has_its_kind_and_others_stay() {
         for (code, kind) in KINDS {
-            let text = format!("failed to lookup address information: {}", text(code));
+            let text = text(code).to_str().unwrap();
+            let text = format!("failed to lookup address information: {text}");
             let error = name_lookup_error(io::Error::other(text.clone()));
             assert_eq!((error.kind(), error.to_string()), (kind, text));
         }
