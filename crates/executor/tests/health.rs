@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::future::pending;
+use std::mem::forget;
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -226,6 +227,41 @@ fn a_task_that_reuses_the_slot_of_a_named_task_has_no_name() {
     event_loop.run_once(AT_ONCE).unwrap();
     drop(event_loop.spawn(pending::<()>()));
     assert_eq!(event_loop.dump().tasks[0].name, None);
+}
+
+#[test]
+fn a_task_of_a_closed_loop_names_none_of_the_loop_that_its_future_has_entered() {
+    struct Enters(Rc<EventLoop>);
+    impl Drop for Enters {
+        fn drop(&mut self) {
+            forget(self.0.enter());
+        }
+    }
+    let other = Rc::new(EventLoop::new().unwrap());
+    drop(other.spawn(pending::<()>()));
+    let future = {
+        let enters = Enters(Rc::clone(&other));
+        async move { drop(enters) }
+    };
+    let spawns =
+        SpawnsInDrop(Some(Box::new(move || drop(spawn_named("of a closed loop", future)))));
+    let event_loop = EventLoop::new().unwrap();
+    drop(event_loop.spawn(async move {
+        let _spawns = spawns;
+        pending::<()>().await;
+    }));
+    event_loop.run_once(AT_ONCE).unwrap();
+    drop(event_loop);
+    assert_eq!(other.dump().tasks[0].name, None);
+}
+
+/// Calls a closure when it is dropped.
+struct SpawnsInDrop(Option<Box<dyn FnOnce()>>);
+
+impl Drop for SpawnsInDrop {
+    fn drop(&mut self) {
+        self.0.take().unwrap()();
+    }
 }
 
 #[test]

@@ -175,10 +175,8 @@ fn beside() {
     assert!(!beside.exists());
 }
 
-#[allow(unsafe_code, reason = "flock(2), for which older versions of std have no name")]
 fn lock(file: fs::File) -> fs::File {
-    // SAFETY: the call takes integers.
-    assert_eq!(unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX) }, 0);
+    file.lock().unwrap();
     file
 }
 

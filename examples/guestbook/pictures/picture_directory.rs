@@ -6,7 +6,6 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use rustix::fs::{FlockOperation, flock};
 use tiny_http::StaticFiles;
 
 use crate::pictures::partial_file::{PARTIAL_PREFIX, PartialFile};
@@ -29,7 +28,7 @@ impl PictureDirectory {
     pub(crate) fn open(path: &Path) -> io::Result<PictureDirectory> {
         fs::create_dir_all(path)?;
         let lock = File::open(path)?;
-        flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
+        lock.try_lock()?;
         for file in fs::read_dir(path)? {
             let file = file?;
             if file.file_name().to_string_lossy().starts_with(PARTIAL_PREFIX) {

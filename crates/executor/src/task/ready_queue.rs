@@ -6,7 +6,7 @@
 
 pub(crate) struct ReadyQueue<T> {
     /// Zero slots, or a power of two. The slots from `head` to `tail`, modulo the length, are
-    /// filled.
+    /// filled, and no others.
     slots: Box<[Option<T>]>,
     /// The number of entries that were popped so far. It may wrap.
     head: usize,
@@ -47,7 +47,7 @@ impl<T> ReadyQueue<T> {
         self.slots.get(self.head & self.slots.len().wrapping_sub(1))?.as_ref()
     }
 
-    /// Doubles the number of slots.
+    /// Doubles the number of slots. The first 64 come at once.
     pub(crate) fn grow(&mut self) {
         let len = self.len();
         let capacity = (self.slots.len() * 2).max(64);

@@ -5,6 +5,7 @@
 
 use std::cell::{Cell, Ref, RefCell};
 use std::future::{Future, pending};
+use std::iter;
 use std::panic::Location;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -278,13 +279,15 @@ impl Scheduler {
         }
     }
 
-    /// Gives a name to a task that was just spawned.
+    /// Gives a name to a task that was just spawned. A task that this loop does not list gets none:
+    /// its loop was closed, and its future's destructor may even have entered this one.
     pub(crate) fn set_name<T>(&self, handle: &JoinHandle<T>, name: String) {
-        if !self.closed.get() {
-            let key = handle.task().key().index();
+        let key = handle.task().key().index();
+        let is_task = |listed: &Listed| listed.task == handle.task();
+        if self.tasks.borrow().get(key).is_some_and(is_task) {
             let mut names = self.names.borrow_mut();
-            let len = names.len().max(key + 1);
-            names.resize(len, None);
+            let missing = (key + 1).saturating_sub(names.len());
+            names.extend(iter::repeat_n(None, missing));
             names[key] = Some(name.into());
         }
     }

@@ -167,7 +167,7 @@ fn identities(numbers: impl Iterator<Item = RawFd>) -> io::Result<String> {
 ///
 /// # Errors
 /// - `InvalidInput`: a name contains a colon.
-/// - Errors of [`Command::spawn`], `fcntl(2)` and `fstat(2)`.
+/// - Errors of [`Command::spawn`], `fcntl(2)` and `statx(2)`.
 pub fn spawn_with_sockets(
     command: &mut Command,
     sockets: &[(&str, BorrowedFd<'_>)],

@@ -201,10 +201,10 @@ pub(crate) fn give_descriptors(
     unsafe { command.pre_exec(give) };
 }
 
-/// `fstat(2)`: returns the device and the inode of the file that is open under a descriptor number.
+/// `statx(2)`: returns the device and the inode of the file that is open under a descriptor number.
 pub(crate) fn identity(number: RawFd) -> io::Result<(u64, u64)> {
-    // SAFETY: the descriptor is used for one call, and is not closed. If the number is not open, the
-    // call fails; if its owner is another part of the program, the call changes nothing.
+    // SAFETY: `from_raw_fd` wants an open descriptor that belongs to the file, because its drop closes
+    // it. This file is never dropped, and only reads metadata, which fails if the number is not open.
     let file = ManuallyDrop::new(unsafe { File::from_raw_fd(number) });
     let metadata = file.metadata()?;
     Ok((metadata.dev(), metadata.ino()))
