@@ -116,7 +116,7 @@ impl Core {
     }
 
     /// Runs one turn and returns the number of entries, timers, events and messages in it. Sleeps
-    /// at most for `sleep_limit`.
+    /// at most for `sleep_limit`, which `None` leaves open.
     pub(crate) fn turn(
         &self,
         run: &mut Run<'_>,

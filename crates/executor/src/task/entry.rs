@@ -22,7 +22,8 @@ pub(crate) enum Entry {
 const _: () = assert!(size_of::<Option<Entry>>() == 2 * size_of::<usize>());
 
 impl Entry {
-    /// The task, which has no destructor, or the entry itself if it is no task.
+    /// The task, or the entry itself if it is no task. A task has no destructor, so nothing of its
+    /// entry is kept on the stack for an unwind while the task runs.
     ///
     /// Tasks are by far the most frequent entries. Testing for them first is one comparison; a match
     /// over all variants would be a jump through a table.

@@ -84,7 +84,8 @@ impl LocalQueue<'_> {
         }
     }
 
-    /// Not generic, so that it is compiled once and not in each crate that spawns.
+    /// Grows the queue and pushes. Not generic, so that it is compiled once and not in each crate that
+    /// spawns.
     #[cold]
     fn push_into_larger(self, entry: Entry) {
         let pushed = self.with_ready(|ready| {
